@@ -1,0 +1,29 @@
+namespace Bellwether.Evaluate.PromQl;
+
+/// <summary>The engine's settings and limits. Immutable.</summary>
+public sealed record EngineOptions
+{
+    /// <summary>How far an instant selector looks back, left-open. Default 5 min, as Prometheus.</summary>
+    public TimeSpan Lookback { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>Samples that one query may hold in memory at once. Default 50 million.</summary>
+    public long MaxSamples { get; init; } = 50_000_000;
+
+    /// <summary>Longest running time of one query. Default 2 min.</summary>
+    public TimeSpan Timeout { get; init; } = TimeSpan.FromMinutes(2);
+
+    /// <summary>Step of a subquery that names none. Default 1 min.</summary>
+    public TimeSpan DefaultSubqueryStep { get; init; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>Experimental functions and syntax. Default off.</summary>
+    public bool Experimental { get; init; }
+
+    /// <summary>Delayed removal of the metric name (promql-delayed-name-removal). Default off, as Prometheus 3.</summary>
+    public bool DelayedNameRemoval { get; init; }
+
+    /// <summary>Longest query text, in characters. Default 16 Ki.</summary>
+    public int MaxQueryLength { get; init; } = 16 * 1024;
+
+    /// <summary>Deepest nesting of an expression. Default 64.</summary>
+    public int MaxDepth { get; init; } = 64;
+}

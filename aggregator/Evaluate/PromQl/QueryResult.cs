@@ -1,0 +1,68 @@
+using Bellwether.Core.Model;
+
+namespace Bellwether.Evaluate.PromQl;
+
+/// <summary>The type of a PromQL value.</summary>
+public enum ValueType
+{
+    /// <summary>A number.</summary>
+    Scalar,
+    /// <summary>Series with one sample each.</summary>
+    Vector,
+    /// <summary>Series with samples over a range.</summary>
+    Matrix,
+    /// <summary>A text.</summary>
+    String,
+}
+
+/// <summary>One point: a float, or a native histogram when <paramref name="Histogram"/> is not null.</summary>
+public readonly record struct Point(long TimestampMs, double Value, NativeHistogram? Histogram = null);
+
+/// <summary>One series of a result, its points in time order.</summary>
+public sealed record ResultSeries(Labels Labels, IReadOnlyList<Point> Points);
+
+/// <summary>What a query gave. <see cref="Error"/> is set instead of a value when it failed.</summary>
+public sealed class QueryResult
+{
+    /// <summary>The type of the value.</summary>
+    public ValueType Type { get; init; }
+
+    /// <summary>For vectors (one point each, at the evaluation time) and matrices. Matrix results are sorted by labels; vectors are in the engine's order.</summary>
+    public IReadOnlyList<ResultSeries> Series { get; init; } = [];
+
+    /// <summary>For a scalar.</summary>
+    public Point Scalar { get; init; }
+
+    /// <summary>For a string.</summary>
+    public string Text { get; init; } = "";
+
+    /// <summary>Warnings as the API shows them, e.g. <c>PromQL warning: ... (1:5)</c>.</summary>
+    public IReadOnlyList<string> Warnings { get; init; } = [];
+
+    /// <summary>Infos as the API shows them.</summary>
+    public IReadOnlyList<string> Infos { get; init; } = [];
+
+    /// <summary>Why it failed, or null.</summary>
+    public QueryError? Error { get; init; }
+}
+
+/// <summary>The kind of a failure, as the HTTP API names it.</summary>
+public enum QueryErrorKind
+{
+    /// <summary>The query does not parse or type-check, or a parameter is wrong (<c>bad_data</c>).</summary>
+    BadData,
+    /// <summary>Evaluation failed (<c>execution</c>).</summary>
+    Execution,
+    /// <summary>It ran out of time (<c>timeout</c>).</summary>
+    Timeout,
+    /// <summary>The client went away (<c>canceled</c>).</summary>
+    Canceled,
+    /// <summary>A bug or a broken store (<c>internal</c>).</summary>
+    Internal,
+}
+
+/// <summary>A failure with its place in the query.</summary>
+/// <param name="Kind">Its kind.</param>
+/// <param name="Message">What is wrong and what would be right.</param>
+/// <param name="Position">0-based offset in the query, or -1.</param>
+public sealed record QueryError(QueryErrorKind Kind, string Message, int Position = -1);

@@ -1,0 +1,6 @@
+namespace Bellwether.Aggregator;
+
+internal static class Program
+{
+    private static int Main() => 0;
+}

@@ -1,0 +1,83 @@
+namespace Bellwether.Core.Model;
+
+/// <summary>What became of a sample. Every member has a counter label of its own.</summary>
+public enum AppendOutcome
+{
+    /// <summary>It is in the store.</summary>
+    Stored,
+    /// <summary>The same (series, time, value) was there: nothing to do.</summary>
+    Duplicate,
+    /// <summary>Another value was there at this time; the larger won (a stale marker loses).</summary>
+    Conflict,
+    /// <summary>Older than retention.</summary>
+    TooOld,
+    /// <summary>Further in the future than the bound; held back or refused, never stored as it is.</summary>
+    TooNew,
+    /// <summary>A limit stands against it (series, labels, sizes).</summary>
+    OverLimit,
+    /// <summary>Its labels or its histogram are not valid.</summary>
+    Invalid,
+}
+
+/// <summary>One sample with its series, as the ways in other than the agents' stream bring it (remote write, rule results).</summary>
+/// <param name="Labels">The series.</param>
+/// <param name="TimestampMs">Unix ms.</param>
+/// <param name="Value">The value, when <paramref name="Histogram"/> is null.</param>
+/// <param name="Histogram">The native histogram, or null.</param>
+/// <param name="StartMs">Start timestamp (Unix ms) of a counter; 0: unknown.</param>
+public readonly record struct SeriesSample(Labels Labels, long TimestampMs, double Value, NativeHistogram? Histogram = null, long StartMs = 0);
+
+/// <summary>A batch to append.</summary>
+public sealed class SampleBatch
+{
+    /// <summary>The samples. Those of one series are in time order.</summary>
+    public List<SeriesSample> Samples { get; } = [];
+
+    /// <summary>Exemplars with their series.</summary>
+    public List<(Labels Labels, Exemplar Exemplar)> Exemplars { get; } = [];
+
+    /// <summary>Metadata by family.</summary>
+    public List<(string Family, MetricMetadata Metadata)> Metadata { get; } = [];
+}
+
+/// <summary>What became of a batch, per outcome.</summary>
+public sealed class AppendResult
+{
+    private readonly int[] _counts = new int[Enum.GetValues<AppendOutcome>().Length];
+
+    /// <summary>How many samples ended so.</summary>
+    public int this[AppendOutcome outcome] => _counts[(int)outcome];
+
+    /// <summary>The first refusal in words (series, time, which limit), or null.</summary>
+    public string? FirstError { get; private set; }
+
+    /// <summary>Counts one.</summary>
+    public void Add(AppendOutcome outcome, string? error = null)
+    {
+        _counts[(int)outcome]++;
+        FirstError ??= error;
+    }
+}
+
+/// <summary>The way into a store beside the agents' stream. Thread-safe.</summary>
+public interface ISampleAppender
+{
+    /// <summary>
+    /// Appends a batch and completes when it is durable (fsynced). Refused samples are told in the result; the others are stored.
+    /// Throws <see cref="StoreUnavailableException"/> when the store can take nothing (full disk, failed disk): nothing of the batch may be taken as stored, and it may be sent again.
+    /// </summary>
+    ValueTask<AppendResult> AppendAsync(SampleBatch batch, CancellationToken cancellation);
+}
+
+/// <summary>The store cannot take data now: a full or failed disk, a full queue. What was sent may be sent again later.</summary>
+public sealed class StoreUnavailableException : Exception
+{
+    /// <summary>With a reason in words.</summary>
+    public StoreUnavailableException(string message) : base(message) { }
+
+    /// <summary>With a reason and its cause.</summary>
+    public StoreUnavailableException(string message, Exception inner) : base(message, inner) { }
+
+    /// <summary>Without a reason.</summary>
+    public StoreUnavailableException() { }
+}
