@@ -1,0 +1,75 @@
+// What the page asks of the aggregator, and the shapes of the answers. All text from outside is rendered as text nodes only.
+
+export interface Agent {
+  id: string;
+  version: string;
+  connected: boolean;
+  lastSeenMs: number;
+  newestMs: number;
+  clockOffsetMs: number;
+  coverage: number | null;
+  samples: number;
+  spoolRecords: number;
+  spoolBytes: number;
+  sources: { name: string; intervalMs: number; newestMs: number; received: number; due: number }[];
+}
+
+export interface Alert {
+  labels: Record<string, string>;
+  annotations: Record<string, string>;
+  state: string;
+  activeAt: string;
+  value: string;
+}
+
+export interface Rule {
+  name: string;
+  query: string;
+  type: string;
+  labels?: Record<string, string>;
+  health: string;
+  lastError?: string;
+}
+
+export interface RuleGroup {
+  name: string;
+  file: string;
+  interval: number;
+  rules: Rule[];
+}
+
+export interface Series {
+  metric: Record<string, string>;
+  values: [number, string][];
+}
+
+export interface BuildInfo {
+  version: string;
+}
+
+async function get<T>(path: string, signal: AbortSignal): Promise<T> {
+  const answer = await fetch(path, { signal, headers: { Accept: "application/json" } });
+  const body: unknown = await answer.json().catch(() => null);
+  if (!answer.ok || !isSuccess(body)) {
+    throw new Error(`${path}: ${answer.status} ${isFailure(body) ? body.error : answer.statusText}`);
+  }
+  return body.data as T;
+}
+
+function isSuccess(body: unknown): body is { status: "success"; data: unknown } {
+  return typeof body === "object" && body !== null && (body as { status?: unknown }).status === "success";
+}
+
+function isFailure(body: unknown): body is { error: string } {
+  return typeof body === "object" && body !== null && typeof (body as { error?: unknown }).error === "string";
+}
+
+export const agents = (signal: AbortSignal) => get<{ agents: Agent[] }>("/api/v1/agents", signal).then((d) => d.agents);
+export const alerts = (signal: AbortSignal) => get<{ alerts: Alert[] }>("/api/v1/alerts", signal).then((d) => d.alerts);
+export const rules = (signal: AbortSignal) => get<{ groups: RuleGroup[] }>("/api/v1/rules", signal).then((d) => d.groups);
+export const build = (signal: AbortSignal) => get<BuildInfo>("/api/v1/status/buildinfo", signal);
+
+export function range(query: string, startS: number, endS: number, stepS: number, signal: AbortSignal): Promise<Series[]> {
+  const parameters = new URLSearchParams({ query, start: String(startS), end: String(endS), step: String(stepS) });
+  return get<{ result: Series[] }>(`/api/v1/query_range?${parameters}`, signal).then((d) => d.result);
+}

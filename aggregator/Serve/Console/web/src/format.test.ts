@@ -1,0 +1,30 @@
+import { describe, expect, it } from "vitest";
+import { bytes, duration, kpiName, value } from "./format";
+
+describe("kpiName", () => {
+  it("takes title and unit from the record's name", () => {
+    expect(kpiName("kpi:revenue_per_hour:euros")).toEqual({ record: "kpi:revenue_per_hour:euros", title: "Revenue per hour", unit: "euros" });
+  });
+  it("has no unit when the name has none", () => {
+    expect(kpiName("kpi:orders").unit).toBe("");
+  });
+});
+
+describe("value", () => {
+  it("shows money, ratios, short times and plain numbers", () => {
+    expect(value(1234.5, "euros")).toBe("€1,234.50");
+    expect(value(0.99912, "ratio")).toBe("99.912 %");
+    expect(value(0.0123, "seconds")).toBe("12.3 ms");
+    expect(value(42, "per_minute")).toBe("42 per minute");
+    expect(value(NaN, "euros")).toBe("–");
+  });
+});
+
+describe("duration and bytes", () => {
+  it("choose a readable unit", () => {
+    expect(duration(250)).toBe("250 ms");
+    expect(duration(61_000)).toBe("1 min 1 s");
+    expect(duration(90_000_000)).toBe("1 d 1 h");
+    expect(bytes(1536)).toBe("1.5 KiB");
+  });
+});
