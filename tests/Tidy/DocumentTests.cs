@@ -1,0 +1,56 @@
+using System.Security.Cryptography;
+using System.Text.RegularExpressions;
+
+namespace Bellwether.Tidy;
+
+/// <summary>Documents and built files stay true to what they speak of.</summary>
+public sealed partial class DocumentTests
+{
+    [Fact]
+    public void Relative_links_in_documents_lead_somewhere()
+    {
+        var broken = new List<string>();
+        foreach (string file in Repository.With(".md"))
+        {
+            string folder = Path.GetDirectoryName(Path.Combine(Repository.Root, file))!;
+            foreach (Match link in Link().Matches(Repository.Read(file)))
+            {
+                string target = link.Groups[1].Value.Split('#')[0];
+                if (target.Length == 0 || target.Contains("://", StringComparison.Ordinal))
+                    continue;
+                if (!Path.Exists(Path.Combine(folder, target)))
+                    broken.Add($"{file}: {target}");
+            }
+        }
+        Assert.Empty(broken);
+    }
+
+    [Fact]
+    public void Format_pages_name_source_files_that_exist()
+    {
+        foreach (string page in Repository.With(".md").Where(f => f.StartsWith("docs/formats/", StringComparison.Ordinal)))
+        {
+            MatchCollection sources = SourceName().Matches(Repository.Read(page));
+            Assert.True(sources.Count > 0, $"{page} names no source file");
+            Assert.All(sources, s => Assert.Contains(Repository.Files, f => f.EndsWith("/" + s.Groups[1].Value, StringComparison.Ordinal)));
+        }
+    }
+
+    [Fact]
+    public void The_consoles_built_page_comes_from_its_sources()
+    {
+        const string Web = "aggregator/Serve/Console/web/";
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        IEnumerable<string> sources = Repository.Files.Where(f => f.StartsWith(Web + "src/", StringComparison.Ordinal)).Order(StringComparer.Ordinal);
+        foreach (string file in new[] { Web + "index.html", Web + "package-lock.json" }.Concat(sources))
+            hash.AppendData(File.ReadAllBytes(Path.Combine(Repository.Root, file)));
+        string built = Repository.Read("aggregator/Serve/Console/dist/sources.sha256").Trim();
+        Assert.Equal(Convert.ToHexStringLower(hash.GetHashAndReset()), built);
+    }
+
+    [GeneratedRegex(@"\]\(([^)\s]+)\)")]
+    private static partial Regex Link();
+
+    [GeneratedRegex(@"\b([A-Z]\w+\.cs)\b")]
+    private static partial Regex SourceName();
+}
