@@ -1,0 +1,275 @@
+using Bellwether.Core.Codec;
+using Bellwether.Core.Model;
+
+namespace Bellwether.Core.Exposition;
+
+/// <summary>How a scraped body is taken.</summary>
+public sealed record ScrapeParserOptions
+{
+    /// <summary>Whether times written by the target count (Prometheus: honor_timestamps).</summary>
+    public bool HonorTimestamps { get; init; } = true;
+
+    /// <summary>Whether series with times of their own get stale markers when they vanish (Prometheus: track_timestamps_staleness).</summary>
+    public bool TrackTimestampsStaleness { get; init; }
+
+    /// <summary>Samples after mapping above which the scrape fails (Prometheus: sample_limit). Default and 0: <see cref="SamplesMax"/>.</summary>
+    public int SampleLimit { get; init; }
+
+    /// <summary>The limit where a configuration sets none: 100 000 samples, so that one target cannot take the agent's memory.</summary>
+    public const int SamplesMax = 100_000;
+}
+
+/// <summary>What came of one body.</summary>
+/// <param name="Error">Why the scrape failed; null when it did not.</param>
+/// <param name="Scraped">Samples in the body.</param>
+/// <param name="Kept">Samples left after mapping, doubles counted.</param>
+/// <param name="SeriesAdded">Series that the last good body did not have.</param>
+/// <param name="Duplicates">Samples of a series that the body had already; the first one counts.</param>
+public readonly record struct ScrapeResult(string? Error, int Scraped, int Kept, int SeriesAdded, int Duplicates);
+
+/// <summary>
+/// Parses the bodies of one target into ticks, predicting that a body looks like the one before: one comparison per sample covers comments, series and value.
+/// What is not as predicted is looked up by its raw text, and only a series never seen is parsed and mapped. Allocation-free in steady state. Not thread-safe.
+/// Use: fill <see cref="Buffer"/>, begin a tick with <see cref="Table"/>, <see cref="Parse"/> (or <see cref="Fail"/>), complete the tick.
+/// </summary>
+public sealed partial class ScrapeParser
+{
+    // Dead slots are tolerated up to as many as there are live ones, and this many more; then the table is renewed.
+    private const int DeadSlotsSlack = 1024;
+    private const int MetadataChangesMax = 50_000;
+    private const int BufferSlackBytes = 1 << 20;
+
+    private readonly ISeriesMapper _mapper;
+    private readonly ScrapeParserOptions _options;
+    private readonly ExpositionReader _reader = new();
+    private readonly LabelsBuilder _builder = new();
+    private readonly List<Label> _labels = [];
+    private readonly int _sampleLimit;
+    private byte[] _current = new byte[4096];
+    private byte[] _previous = [];
+    private int _previousLength;
+    private ExpositionFormat _previousFormat;
+    private Entry[] _predicted = [];
+    private int _predictedCount;
+    private Entry[] _entries = new Entry[64];
+    private int _count;
+    private RawSeriesCache _cache = new();
+    private Dictionary<Labels, int> _slotOf = [];
+    private ulong[] _seen = [];
+    private ulong[] _timed = [];
+    private ulong[] _timedBefore = [];
+    private int _carried;
+    private int _lastLive;
+    private bool _valuesKnown;
+    private bool _anyTimed;
+    private SourceTick? _lastTick;
+    private int _length;
+    private ExpositionFormat _format;
+    private int _kept;
+    private int _added;
+    private int _duplicates;
+    private int _overflow;
+    private string? _error;
+
+    /// <summary>Makes a parser for one target.</summary>
+    /// <param name="name">The source's name, for its table.</param>
+    /// <param name="intervalMs">The source's interval, for its table.</param>
+    /// <param name="mapper">Asked once for each series.</param>
+    /// <param name="options">How bodies are taken.</param>
+    public ScrapeParser(string name, int intervalMs, ISeriesMapper mapper, ScrapeParserOptions options)
+    {
+        _mapper = mapper;
+        _options = options;
+        _sampleLimit = options.SampleLimit > 0 ? options.SampleLimit : ScrapeParserOptions.SamplesMax;
+        Table = new SourceTable(name, intervalMs);
+    }
+
+    /// <summary>The table to begin the next tick with. A new object when dead slots had piled up.</summary>
+    public SourceTable Table { get; private set; }
+
+    /// <summary>Where the next body goes, from its start. Grow it by <see cref="Grow"/>.</summary>
+    public byte[] Buffer => _current;
+
+    /// <summary>Makes the buffer larger, keeping what is in it.</summary>
+    public void Grow(int size) => Array.Resize(ref _current, Math.Max(size, _current.Length));
+
+    /// <summary>The slot of a series that the collector itself sets (up and its like); the target's own series of that name shares it.</summary>
+    public int SlotFor(Labels labels)
+    {
+        if (!_slotOf.TryGetValue(labels, out int slot))
+        {
+            slot = Table.Add(labels);
+            _slotOf.Add(labels, slot);
+        }
+        return slot;
+    }
+
+    /// <summary>Parses the first <paramref name="length"/> bytes of <see cref="Buffer"/> into a begun tick. On an error the tick holds no sample and every series ends.</summary>
+    public ScrapeResult Parse(int length, ExpositionFormat format, SourceTick tick)
+    {
+        if (length == _current.Length)
+            Grow(length + 1);
+        if (format == ExpositionFormat.PrometheusText && length > 0 && _current[length - 1] != '\n')
+            _current[length++] = (byte)'\n';
+        _length = length;
+        _format = format;
+        _count = _kept = _added = _duplicates = _overflow = 0;
+        _timed.AsSpan().Clear();
+        _error = null;
+        _valuesKnown &= ReferenceEquals(tick, _lastTick);
+        _lastTick = tick;
+        int scraped = format == ExpositionFormat.PrometheusProtobuf ? ParseProtobuf(tick) : Walk(tick);
+        if (_error is null && _kept > _sampleLimit)
+            _error = $"sample limit exceeded: {_kept} samples after relabelling, limit {_sampleLimit}";
+        var result = new ScrapeResult(_error, scraped, _kept, _added, _duplicates);
+        if (_error is not null)
+            Fail(tick);
+        else
+            Keep(tick);
+        return result;
+    }
+
+    /// <summary>Takes a scrape that gave no body: the tick holds no sample, and every series ends.</summary>
+    public void Fail(SourceTick tick)
+    {
+        tick.DropSamples();
+        EndVanished(tick, all: true);
+        _valuesKnown = false;
+        _startsKnown = false;
+        _lastTick = tick;
+        ShrinkBuffer();
+        if (Table.Count > (2 * _lastLive) + DeadSlotsSlack + _sampleLimit || Table.MetadataLog.Count > MetadataChangesMax)
+            Renew(tick, carry: false);
+    }
+
+    /// <summary>Ends every series of the source, for a target that is gone.</summary>
+    public void End(SourceTick tick) => Fail(tick);
+
+    private void Keep(SourceTick tick)
+    {
+        if (!_startsKnown)
+            RepeatStarts(tick);
+        EndVanished(tick, all: false);
+        int words = (Table.Count + 63) >> 6;
+        if (_seen.Length < words)
+            Array.Resize(ref _seen, words * 2);
+        _seen.AsSpan().Clear();
+        ReadOnlySpan<ulong> present = tick.Present;
+        present[..Math.Min(present.Length, _seen.Length)].CopyTo(_seen);
+        for (int w = 0; _anyTimed && w < Math.Min(_timed.Length, _seen.Length); w++)
+            _seen[w] |= _timed[w];
+        if (_anyTimed)
+            (_timedBefore, _timed) = (_timed, _timedBefore);
+        _valuesKnown = true;
+        (_previous, _current) = (_current, _previous);
+        if (_current.Length == 0)
+            _current = new byte[_length + 256];
+        (_predicted, _entries) = (_entries, _predicted);
+        if (_entries.Length == 0)
+            _entries = new Entry[64];
+        ShrinkBuffer();
+        _predictedCount = _count;
+        _previousLength = _length;
+        _previousFormat = _format;
+        _lastLive = _kept;
+        bool dead = Table.Count > (2 * _kept) + DeadSlotsSlack || _cache.Count > (2 * _count) + DeadSlotsSlack;
+        if (dead || Table.MetadataLog.Count > MetadataChangesMax)
+            Renew(tick, carry: true);
+    }
+
+    /// <summary>One huge body must not hold its memory for ever.</summary>
+    private void ShrinkBuffer()
+    {
+        if (_current.Length > (4 * _length) + BufferSlackBytes)
+            _current = new byte[_length + 4096];
+    }
+
+    /// <summary>Ends series that the tick's own book does not track: those of the table before, and those with times of their own.</summary>
+    private void EndVanished(SourceTick tick, bool all)
+    {
+        for (int slot = 0; slot < _carried; slot++)
+        {
+            if (all || (!SourceTick.IsSet(tick.Present, slot) && !SourceTick.IsSet(_timed, slot)))
+                tick.End(slot);
+        }
+        _carried = 0;
+        if (!_anyTimed || !_options.TrackTimestampsStaleness)
+            return;
+        for (int slot = 0; slot < Table.Count; slot++)
+        {
+            if (SourceTick.IsSet(_timedBefore, slot) && (all || (!SourceTick.IsSet(tick.Present, slot) && !SourceTick.IsSet(_timed, slot))))
+                tick.End(slot);
+        }
+        if (all)
+            _timedBefore.AsSpan().Clear();
+    }
+
+    /// <summary>Starts a new table with the live series only. Everything known is forgotten but them, so that those which vanish next still get their end.</summary>
+    private void Renew(SourceTick tick, bool carry)
+    {
+        SourceTable old = Table;
+        Table = new SourceTable(old.Name, old.IntervalMs);
+        _slotOf = [];
+        for (int slot = 0; carry && slot < old.Count; slot++)
+        {
+            if (SourceTick.IsSet(tick.Present, slot) || (_options.TrackTimestampsStaleness && SourceTick.IsSet(_timedBefore, slot)))
+                SlotFor(old[slot]);
+        }
+        _carried = Table.Count;
+        _seen = new ulong[(_carried + 63) >> 6];
+        for (int slot = 0; slot < _carried; slot++)
+            _seen[slot >> 6] |= 1UL << slot;
+        _cache = new RawSeriesCache();
+        _predictedCount = 0;
+        _previousLength = 0;
+        _valuesKnown = false;
+        _timed = [];
+        _timedBefore = [];
+        _anyTimed = false;
+        _groups.Clear();
+        _groupOf.Clear();
+    }
+
+    /// <summary>One sample of the last body, for the prediction of the next.</summary>
+    private struct Entry
+    {
+        /// <summary>Where its line starts, or the comments before it.</summary>
+        public int Start;
+
+        /// <summary>From there to its value.</summary>
+        public int PrefixLength;
+
+        /// <summary>The value's length; of the whole rest of the line where there is more than the value.</summary>
+        public int ValueLength;
+
+        /// <summary>Its slot, or -1 when it is dropped.</summary>
+        public int Slot;
+
+        /// <summary>Its place in the cache.</summary>
+        public int CacheIndex;
+
+        /// <summary>How its value is to be read.</summary>
+        public EntryFlags Flags;
+
+        /// <summary>The type that the last TYPE line before it said.</summary>
+        public MetricType Type;
+    }
+
+    [Flags]
+    private enum EntryFlags : byte
+    {
+        None = 0,
+
+        /// <summary>More than the value follows: a timestamp, an exemplar, blanks.</summary>
+        Tail = 1,
+
+        /// <summary>It had a time of its own.</summary>
+        Timed = 2,
+
+        /// <summary>It says when others started.</summary>
+        Created = 4,
+
+        /// <summary>The body had this series before, so that the slot's value is another line's.</summary>
+        Doubled = 8,
+    }
+}
