@@ -1,0 +1,132 @@
+namespace Bellwether.EndToEnd;
+
+/// <summary>What an operator meets at the command line: help, checks, and errors that say where and what.</summary>
+public sealed class CommandLineTests
+{
+    [Fact]
+    public async Task Help_names_the_commands()
+    {
+        (int code, string output) = await Running.ToEndAsync(Programs.Agent, "/", "--help");
+        Assert.Equal(0, code);
+        Assert.All(["run", "check", "status"], c => Assert.Contains(c, output, StringComparison.Ordinal));
+        (code, output) = await Running.ToEndAsync(Programs.Aggregator, "/", "--help");
+        Assert.Equal(0, code);
+        Assert.All(["serve", "check", "query"], c => Assert.Contains(c, output, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_wrong_agent_file_is_refused_with_every_error_its_place_and_the_nearest_word()
+    {
+        await using var site = new Site();
+        site.Write("agent.yaml", """
+            agent:
+              idd: x
+            scrape_configs:
+              - job_name: a
+                scrape_intervall: 5s
+                static_configs:
+                  - targets: ["localhost:1"]
+              - job_name: a
+                scrape_timeout: 1 hour
+            """ + "\n");
+        foreach (string command in new[] { "check", "run" })
+        {
+            (int code, string output) = await Running.ToEndAsync(Programs.Agent, site.Folder, command, "--config", "agent.yaml");
+            Assert.Equal(2, code);
+            Assert.Contains("agent.yaml:2:3", output, StringComparison.Ordinal);
+            Assert.Contains("'id'", output, StringComparison.Ordinal);
+            Assert.Contains("agent.yaml:5:5", output, StringComparison.Ordinal);
+            Assert.Contains("scrape_interval", output, StringComparison.Ordinal);
+            Assert.Contains("agent.yaml:9:", output, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public async Task A_wrong_rule_is_refused_with_its_place()
+    {
+        await using var site = new Site();
+        site.ConfigureAggregator("""
+            rule_files:
+              - rules/*.yaml
+            """);
+        site.Write("rules/a.yaml", """
+            groups:
+              - name: g
+                rules:
+                  - record: a
+                    expr: sum(rate(x[5m])
+            """ + "\n");
+        (int code, string output) = await Running.ToEndAsync(Programs.Aggregator, site.Folder, "check", "--config", "aggregator.yaml");
+        Assert.Equal(2, code);
+        Assert.Contains("a.yaml:5:", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_good_configuration_passes_the_check_and_the_query_command_answers()
+    {
+        await using var site = new Site();
+        site.ConfigureAggregator();
+        (int code, string output) = await Running.ToEndAsync(Programs.Aggregator, site.Folder, "check", "--config", "aggregator.yaml");
+        Assert.True(code == 0, output);
+        await site.StartAggregatorAsync();
+        (code, output) = await Running.ToEndAsync(Programs.Aggregator, site.Folder, "query", "--config", "aggregator.yaml", "1 + 2");
+        Assert.True(code == 0, output);
+        Assert.Contains('3', output);
+    }
+
+    [Fact]
+    public async Task Status_tells_how_a_running_agent_is()
+    {
+        await using CountingTarget target = await CountingTarget.StartAsync(3);
+        await using var site = new Site();
+        site.ConfigureAggregator();
+        site.ConfigureAgent($"""
+            global:
+              scrape_interval: 1s
+              scrape_timeout: 1s
+            scrape_configs:
+              - job_name: ledger
+                static_configs:
+                  - targets: ["{target.Address}"]
+            """);
+        await site.StartAggregatorAsync();
+        site.StartAgent();
+        await site.WaitForAsync("samples", async () => await site.Api.ValueAsync("count(ledger_value)") == 3);
+        (int code, string output) = await Running.ToEndAsync(Programs.Agent, site.Folder, "status", "--config", "agent.yaml");
+        Assert.True(code == 0, output);
+        Assert.Contains("test-agent", output, StringComparison.Ordinal);
+        Assert.Contains(target.Address, output, StringComparison.Ordinal);
+        Assert.Contains("connected", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_reload_takes_new_targets_and_ends_the_series_of_those_that_went()
+    {
+        await using CountingTarget first = await CountingTarget.StartAsync(1);
+        await using CountingTarget second = await CountingTarget.StartAsync(1);
+        await using var site = new Site();
+        site.ConfigureAggregator();
+        site.ConfigureAgent(Scrape(first.Address));
+        await site.StartAggregatorAsync();
+        site.StartAgent();
+        await site.WaitForAsync("the first target", async () => await site.Api.ValueAsync("count(ledger_value)") == 1);
+        site.ConfigureAgent(Scrape(second.Address));
+        site.Agent!.Signal("HUP");
+        await site.WaitForAsync("the second target alone", async () =>
+            (await site.Api.QueryAsync("ledger_value")) is [var only] && only.GetProperty("metric").GetProperty("instance").GetString() == second.Address);
+        site.Write("agent.yaml", "agent: [\n");
+        int before = second.Answered.Length;
+        site.Agent.Signal("HUP");
+        await site.WaitForAsync("scrapes under the last good configuration", () => Task.FromResult(second.Answered.Length > before + 2));
+
+        static string Scrape(string target) => $"""
+            global:
+              scrape_interval: 1s
+              scrape_timeout: 1s
+            scrape_configs:
+              - job_name: ledger
+                static_configs:
+                  - targets: ["{target}"]
+            """;
+    }
+}

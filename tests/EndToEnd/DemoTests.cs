@@ -1,0 +1,68 @@
+using Microsoft.Playwright;
+
+namespace Bellwether.EndToEnd;
+
+/// <summary>The demo with the shipped programs: its own checks, and its console in a real browser.</summary>
+public sealed class DemoTests
+{
+    private static string[] Arguments(params string[] more) =>
+    [
+        Path.Combine(Programs.Root, "samples/demo/bin/Release/net10.0/demo.dll"),
+        "--shop", Path.Combine(Programs.Root, "samples/shop/bin/Release/net10.0/shop"),
+        "--agent", Programs.Agent, "--aggregator", Programs.Aggregator, .. more,
+    ];
+
+    [Fact]
+    public async Task The_demos_checks_pass()
+    {
+        (int code, string output) = await Running.ToEndAsync("dotnet", Programs.Root, Arguments("--check"));
+        Assert.True(code == 0, output);
+        Assert.Matches(@"demo: \d+ checks passed, 0 failed", output);
+    }
+
+    [Fact]
+    public async Task The_console_shows_kpis_alerts_and_agents_in_a_real_browser()
+    {
+        int port = Site.FreePorts(1)[0];
+        await using Running demo = Running.Start("dotnet", Programs.Root, Arguments("--port", port.ToString(System.Globalization.CultureInfo.InvariantCulture)));
+        using var api = new Api($"http://127.0.0.1:{port}");
+        await Wait.ForAsync("the demo's KPIs", async () => await api.ValueAsync("kpi:orders:per_minute") > 0, TimeSpan.FromSeconds(120), demo);
+
+        using IPlaywright playwright = await Playwright.CreateAsync();
+        await using IBrowser browser = await playwright.Chromium.LaunchAsync(new()
+        {
+            ExecutablePath = "/usr/bin/chromium",
+            Args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+        });
+        IPage page = await browser.NewPageAsync(new() { ViewportSize = new() { Width = 1280, Height = 960 }, ColorScheme = ColorScheme.Light });
+        var complaints = new List<string>();
+        page.Console += (_, message) =>
+        {
+            if (message.Type is "error" or "warning")
+                complaints.Add(message.Text);
+        };
+        page.PageError += (_, error) => complaints.Add(error);
+        await page.GotoAsync($"http://127.0.0.1:{port}/");
+
+        ILocator revenue = page.Locator("[data-kpi='kpi:revenue_per_hour:euros'] [data-value]");
+        await Assertions.Expect(revenue).ToContainTextAsync("€", new() { Timeout = 20_000 });
+        await Assertions.Expect(page.Locator("[data-kpi] canvas").First).ToBeVisibleAsync();
+        await Assertions.Expect(page.Locator("[data-agent='demo-agent']")).ToContainTextAsync("connected");
+        await Assertions.Expect(page.Locator("[data-alert='PaymentsAreDeclined']")).ToBeVisibleAsync(new() { Timeout = 60_000 });
+        // The number on the card is the number of the API.
+        await Wait.ForAsync("the card to show the API's value", async () =>
+        {
+            double shown = double.Parse((await page.Locator("[data-kpi='kpi:orders_so_far:orders'] [data-value]").GetAttributeAsync("data-value"))!, System.Globalization.CultureInfo.InvariantCulture);
+            return Math.Abs(shown - (await api.ValueAsync("kpi:orders_so_far:orders"))!.Value) <= 100;
+        }, TimeSpan.FromSeconds(20), demo);
+        // A line worth looking at needs some minutes; a screenshot for the README waits for them when it is asked for.
+        string? picture = Environment.GetEnvironmentVariable("BELLWETHER_SCREENSHOT");
+        string path = picture ?? Path.Combine(Path.GetTempPath(), $"bellwether-console-{port}.png");
+        if (picture is not null)
+            await Wait.ForAsync("some minutes of history", async () => await api.ValueAsync("count_over_time(kpi:orders:per_minute[15m])") > 240, TimeSpan.FromMinutes(10), demo);
+        await page.ScreenshotAsync(new() { Path = path });
+        Assert.True(new FileInfo(path).Length > 20_000, "the screenshot is all but empty");
+        Assert.Empty(complaints);
+        await demo.StopAsync();
+    }
+}
