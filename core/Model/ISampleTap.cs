@@ -1,0 +1,24 @@
+namespace Bellwether.Core.Model;
+
+/// <summary>
+/// Learns of every sample that a store has committed, by any way in (agents' streams, remote write, rule results): how forwarding finds new data without knowing the store.
+/// The store calls it; implementations never block on a network and throw nothing for a full queue (they drop and count).
+/// </summary>
+public interface ISampleTap
+{
+    /// <summary>
+    /// Commits up to this position are durable on the tap's side. The store reads it once at open and tells the tap again every commit after it that its WAL still holds,
+    /// so that a crash between commit and tap loses nothing. 0: everything that the WAL holds.
+    /// </summary>
+    ulong HeldTo { get; }
+
+    /// <summary>
+    /// One commit became durable: called after the fsync and before the acknowledgement, in commit order, by one thread at a time.
+    /// </summary>
+    /// <param name="position">Grows with every commit of this store and over restarts (a WAL position).</param>
+    /// <param name="samples">What was newly stored (no duplicates, no refused ones), stale markers included. Valid during the call only.</param>
+    void OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples);
+
+    /// <summary>Metadata of a family became known or changed.</summary>
+    void OnMetadata(string family, MetricMetadata metadata);
+}
