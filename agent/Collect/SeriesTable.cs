@@ -8,6 +8,8 @@ namespace Bellwether.Agent.Collect;
 /// </summary>
 internal sealed class SeriesTable
 {
+    private const int DeadSlotsMin = 1_000;
+
     private readonly LabelsBuilder _builder = new();
     private readonly Labels _common;
     private readonly int _seriesMax;
@@ -55,6 +57,21 @@ internal sealed class SeriesTable
             _builder.Set(labels[i], labels[i + 1]);
         _builder.Set(LabelNames.MetricName, name);
         return Table.Add(_builder.Build());
+    }
+
+    /// <summary>Whether more than half of many slots are dead: time for a new table. Ask before Begin.</summary>
+    public bool IsMostlyDead(SourceTick tick) => ReferenceEquals(tick.Table, Table) && Table.Count > DeadSlotsMin && tick.PresentCount * 2 < Table.Count;
+
+    /// <summary>The series present in the last tick of this table, for <see cref="EndMissing"/> of the next one.</summary>
+    public List<Labels> PresentIn(SourceTick tick)
+    {
+        var present = new List<Labels>();
+        for (int slot = 0; slot < Table.Count; slot++)
+        {
+            if (SourceTick.IsSet(tick.Present, slot))
+                present.Add(Table[slot]);
+        }
+        return present;
     }
 
     /// <summary>

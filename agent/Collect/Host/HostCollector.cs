@@ -12,9 +12,7 @@ public sealed class HostCollector : ICollector
     /// <summary>The source's name.</summary>
     public const string SourceName = "host";
 
-    /// <summary>A table is made anew when it has more than this many slots, and more than half of them are dead.</summary>
-    private const int DeadSlotsMin = 1_000;
-
+    /// <summary>The parts are also made anew when they remember this many devices and fields, and four times as many as there are series.</summary>
     private const int RememberedMin = 20_000;
 
     private static readonly (string Name, bool IsDefault, Func<HostContext, MountProbe, HostPart> Make)[] Known =
@@ -43,7 +41,6 @@ public sealed class HostCollector : ICollector
     private readonly HostCollectorOptions _options;
     private readonly TimeProvider _time;
     private readonly MountProbe _probe;
-    private readonly List<Labels> _lastOfOldTable = [];
     private Generation _generation;
 
     /// <summary>Makes the collector; nothing is read yet.</summary>
@@ -81,11 +78,11 @@ public sealed class HostCollector : ICollector
     /// <inheritdoc/>
     public ValueTask CollectAsync(SourceTick tick, long timestampMs, CancellationToken cancellation)
     {
-        bool renewed = RenewIfMostlyDead(tick);
+        bool renewed = RenewIfMostlyDead(tick, out List<Labels> last);
         _generation.Series.Begin(tick, timestampMs);
         _generation.Collect(_time);
         if (renewed)
-            _generation.Series.EndMissing(_lastOfOldTable);
+            _generation.Series.EndMissing(last);
         tick.Complete();
         return ValueTask.CompletedTask;
     }
@@ -100,20 +97,13 @@ public sealed class HostCollector : ICollector
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
-    private bool RenewIfMostlyDead(SourceTick tick)
+    private bool RenewIfMostlyDead(SourceTick tick, out List<Labels> last)
     {
-        SourceTable table = _generation.Series.Table;
-        if (!ReferenceEquals(tick.Table, table))
+        last = [];
+        SeriesTable series = _generation.Series;
+        if (!series.IsMostlyDead(tick) && _generation.Context.Remembered < Math.Max(RememberedMin, series.Table.Count * 4))
             return false;
-        bool dead = table.Count > DeadSlotsMin && tick.PresentCount * 2 < table.Count;
-        if (!dead && _generation.Context.Remembered < Math.Max(RememberedMin, table.Count * 4))
-            return false;
-        _lastOfOldTable.Clear();
-        for (int slot = 0; slot < table.Count; slot++)
-        {
-            if (SourceTick.IsSet(tick.Present, slot))
-                _lastOfOldTable.Add(table[slot]);
-        }
+        last = series.PresentIn(tick);
         _generation = new Generation(this);
         return true;
     }

@@ -1,0 +1,142 @@
+using Bellwether.Agent.Collect.Postgres;
+using Bellwether.Core.Codec;
+using Bellwether.Core.Model;
+using Bellwether.Kit;
+using Microsoft.Extensions.Logging.Abstractions;
+using Xunit.Abstractions;
+
+namespace Bellwether.Agent.Tests.Collect.Postgres;
+
+/// <summary>One server for all tests of the class.</summary>
+public sealed class PostgresFixture : IDisposable
+{
+    public PostgresFixture()
+    {
+        Server = PostgresServer.TryStart("shared_preload_libraries='pg_stat_statements'");
+        Server?.Sql("CREATE EXTENSION pg_stat_statements");
+        Server?.Sql("CREATE DATABASE shop");
+        Server?.Sql("CREATE TABLE orders (id int PRIMARY KEY, total numeric(10,2), placed timestamptz, note text); INSERT INTO orders SELECT i, i * 1.25, '2026-01-02 03:04:05+00', 'x' FROM generate_series(1, 100) AS i", "shop");
+    }
+
+    public PostgresServer? Server { get; }
+
+    public void Dispose() => Server?.Dispose();
+}
+
+public sealed class PostgresCollectorTests(PostgresFixture fixture, ITestOutputHelper output) : IClassFixture<PostgresFixture>
+{
+    private const long Start = 1_700_000_000_000;
+
+    [Fact]
+    public async Task A_real_server_gives_the_series_that_dashboards_read()
+    {
+        if (fixture.Server is not { } server)
+            return;
+        await using PostgresCollector collector = Make(new PostgresCollectorOptions { ConnectionString = server.ConnectionString("shop") });
+        Dictionary<string, double> samples = await CollectAsync(collector);
+        output.WriteLine($"{samples.Count} series");
+
+        Assert.Null(collector.LastError);
+        Assert.Equal($"postgres/127.0.0.1:{server.Port}/shop", collector.Name);
+        string common = $"instance=\"127.0.0.1:{server.Port}\", job=\"postgres\"";
+        Assert.Equal(1, samples[$"pg_up{{{common}, server=\"127.0.0.1:{server.Port}\"}}"]);
+        Assert.Equal(100, Value(samples, "pg_settings_max_connections"));
+        Assert.Equal(128 * 1024 * 1024, Value(samples, "pg_settings_shared_buffers_bytes"));
+        Assert.True(Value(samples, "pg_database_size_bytes", "datname=\"shop\"") > 1_000_000);
+        Assert.True(Value(samples, "pg_stat_activity_count", "datname=\"shop\"", "state=\"active\"") >= 1);
+        Assert.True(Value(samples, "pg_stat_database_xact_commit", "datname=\"shop\"") >= 1);
+        Assert.Equal(100, Value(samples, "pg_stat_user_tables_n_tup_ins", "relname=\"orders\""));
+        Assert.All(samples.Where(s => s.Key.StartsWith("pg_scrape_collector_success", StringComparison.Ordinal)), s => Assert.Equal(1, s.Value));
+    }
+
+    [Fact]
+    public async Task A_server_that_is_not_there_is_down_and_says_why()
+    {
+        await using PostgresCollector collector = Make(new PostgresCollectorOptions { ConnectionString = "Host=127.0.0.1;Port=1;Username=x;Database=y;SSL Mode=Disable" });
+        Dictionary<string, double> samples = await CollectAsync(collector);
+
+        Assert.Equal(0, Value(samples, "pg_up"));
+        Assert.Equal(1, Value(samples, "pg_exporter_last_scrape_error"));
+        Assert.Contains("127.0.0.1:1", collector.LastError, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_server_that_restarts_is_found_again_within_the_tick()
+    {
+        using PostgresServer? server = PostgresServer.TryStart();
+        if (server is null)
+            return;
+        await using PostgresCollector collector = Make(new PostgresCollectorOptions { ConnectionString = server.ConnectionString() });
+        Assert.Equal(1, Value(await CollectAsync(collector), "pg_up"));
+        server.Stop(immediate: true);
+        Assert.Equal(0, Value(await CollectAsync(collector), "pg_up"));
+        server.Start();
+        await using PostgresCollector again = Make(new PostgresCollectorOptions { ConnectionString = server.ConnectionString() });
+        Assert.Equal(1, Value(await CollectAsync(again), "pg_up"));
+        server.Stop();
+        server.Start();
+        Assert.Equal(1, Value(await CollectAsync(again), "pg_up"));
+        Assert.Null(again.LastError);
+    }
+
+    [Fact]
+    public async Task Own_queries_become_metrics_and_a_wrong_one_costs_only_itself()
+    {
+        if (fixture.Server is not { } server)
+            return;
+        await using PostgresCollector collector = Make(new PostgresCollectorOptions
+        {
+            ConnectionString = server.Uri("shop"),
+            Queries =
+            [
+                new PostgresQuery
+                {
+                    Name = "orders",
+                    Sql = "SELECT note AS kind, count(*) AS n, sum(total) AS total, max(placed) AS last, bool_and(total > 0) AS fine, NULL AS nothing FROM orders GROUP BY note;",
+                    Labels = [new PostgresQueryLabel("kind", "order_kind")],
+                    Metrics =
+                    [
+                        new("n", "shop_orders", MetricType.Gauge), new("total", "shop_revenue_cents", MetricType.Gauge, "Revenue.", 100), new("last", "shop_last_order_timestamp_seconds", MetricType.Gauge),
+                        new("fine", "shop_fine", MetricType.Gauge), new("nothing", "shop_nothing", MetricType.Gauge),
+                    ],
+                },
+                new PostgresQuery { Name = "wrong", Sql = "SELECT nowhere FROM nothing", Metrics = [new("nowhere", "wrong_metric", MetricType.Gauge)] },
+                new PostgresQuery { Name = "other_column", Sql = "SELECT 1 AS a", Metrics = [new("b", "b_metric", MetricType.Gauge)] },
+                new PostgresQuery { Name = "writes", Sql = "CREATE TABLE x ()", Metrics = [new("b", "b_metric", MetricType.Gauge)] },
+                new PostgresQuery { Name = "slow", Sql = "SELECT pg_sleep(30), 1 AS a", Timeout = TimeSpan.FromSeconds(1), Metrics = [new("a", "slow_metric", MetricType.Gauge)] },
+                new PostgresQuery { Name = "many", Sql = "SELECT i, i AS v FROM generate_series(1, 1000) AS i", RowsMax = 7, Labels = [new("i")], Metrics = [new("v", "many_metric", MetricType.Gauge)] },
+            ],
+        });
+        Dictionary<string, double> samples = await CollectAsync(collector);
+
+        Assert.Equal(100, Value(samples, "shop_orders", "order_kind=\"x\""));
+        Assert.Equal(631_250, Value(samples, "shop_revenue_cents"));
+        Assert.Equal(1_767_323_045, Value(samples, "shop_last_order_timestamp_seconds"));
+        Assert.Equal(1, Value(samples, "shop_fine"));
+        Assert.DoesNotContain(samples, s => s.Key.StartsWith("shop_nothing", StringComparison.Ordinal));
+        Assert.Equal(1, Value(samples, "pg_scrape_collector_success", "collector=\"orders\""));
+        foreach (string failing in new[] { "wrong", "other_column", "writes", "slow" })
+            Assert.Equal(0, Value(samples, "pg_scrape_collector_success", $"collector=\"{failing}\""));
+        Assert.Equal(7, samples.Count(s => s.Key.StartsWith("many_metric", StringComparison.Ordinal)));
+        Assert.Equal(1, Value(samples, "pg_up"));
+        Assert.True(Value(samples, "pg_stat_database_numbackends", "datname=\"shop\"") >= 1);
+    }
+
+    private static PostgresCollector Make(PostgresCollectorOptions options) => new(options, TimeProvider.System, NullLogger.Instance);
+
+    private static async Task<Dictionary<string, double>> CollectAsync(PostgresCollector collector)
+    {
+        var tick = new SourceTick();
+        await collector.CollectAsync(tick, Start, CancellationToken.None);
+        var samples = new Dictionary<string, double>();
+        for (int slot = 0; slot < tick.Table.Count; slot++)
+        {
+            if (SourceTick.IsSet(tick.Present, slot))
+                samples.Add(tick.Table[slot].ToString(), tick.Values[slot]);
+        }
+        return samples;
+    }
+
+    private static double Value(Dictionary<string, double> samples, string name, params string[] labels) =>
+        samples.First(s => s.Key.StartsWith(name + "{", StringComparison.Ordinal) && labels.All(l => s.Key.Contains(l, StringComparison.Ordinal))).Value;
+}
