@@ -6,15 +6,31 @@ namespace Bellwether.Core.Text;
 /// A regular expression that means what RE2 means (Prometheus' dialect), in linear time. Thread-safe.
 /// Source: the RE2 syntax page; RE2 differs from .NET in classes, flags, '.', and anchors.
 /// </summary>
-public sealed class Re2Pattern
+public sealed class Re2Pattern : IEquatable<Re2Pattern>
 {
     private readonly Regex _regex;
 
-    private Re2Pattern(Regex regex, IReadOnlyList<string>? literals)
+    private Re2Pattern(string pattern, Regex regex, IReadOnlyList<string>? literals)
     {
+        Pattern = pattern;
         _regex = regex;
         LiteralAlternatives = literals;
     }
+
+    /// <summary>The pattern as written.</summary>
+    public string Pattern { get; }
+
+    /// <inheritdoc/>
+    public bool Equals(Re2Pattern? other) => other is not null && Pattern == other.Pattern;
+
+    /// <inheritdoc/>
+    public override bool Equals(object? obj) => Equals(obj as Re2Pattern);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => Pattern.GetHashCode(StringComparison.Ordinal);
+
+    /// <inheritdoc/>
+    public override string ToString() => Pattern;
 
     /// <summary>The values it can match when it is a plain alternation of literals, else null.</summary>
     public IReadOnlyList<string>? LiteralAlternatives { get; }
@@ -27,7 +43,7 @@ public sealed class Re2Pattern
             var regex = new Regex(@"\A(?s:" + pattern + @")\z", RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
             string[] parts = pattern.Split('|');
             bool literal = parts.All(p => p.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or ':' or '/' or '-' or ' '));
-            return new Re2Pattern(regex, literal ? parts : null);
+            return new Re2Pattern(pattern, regex, literal ? parts : null);
         }
         catch (ArgumentException e)
         {
