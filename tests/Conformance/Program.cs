@@ -4,6 +4,8 @@ using Bellwether.Conformance;
 // Every topic that can be run, one line each.
 ITopic[] topics =
 [
+    new NodeExporterTopic(),
+    new PostgresExporterTopic(),
 ];
 
 var folder = new Argument<DirectoryInfo>("DIR") { Description = "A folder laid out as the conformance data: one folder per topic." };

@@ -115,6 +115,8 @@ internal sealed class DiskIdentitySeries
 /// <summary>Reads udev's file of a block device (lines <c>E:KEY=VALUE</c>) into node_exporter's info series.</summary>
 internal sealed class DiskIdentity(HostContext context)
 {
+    private static readonly string[] SerialKeys = ["SCSI_IDENT_SERIAL", "ID_SERIAL_SHORT", "ID_SERIAL"];
+
     private readonly MetricFamily _info = context.Gauge("node_disk_info", "Info of /sys/block/<block_device>.");
     private readonly MetricFamily _fileSystem = context.Gauge("node_disk_filesystem_info", "Info about disk filesystem.");
     private readonly MetricFamily _mapper = context.Gauge("node_disk_device_mapper_info", "Info about disk device mapper.");
@@ -131,9 +133,9 @@ internal sealed class DiskIdentity(HostContext context)
         Dictionary<string, string> udev = ReadUdev(majorText, minorText);
         string Get(string key) => udev.GetValueOrDefault(key, "");
 
-        // udev keeps the serial number where the bus has it; the SCSI one is the drive's own.
-        string serial = Get("SCSI_IDENT_SERIAL") is { Length: > 0 } scsi ? scsi : Get("ID_SERIAL_SHORT");
-        string rotational = context.Files.ReadText(context.Files.Sys($"block/{device}/queue/rotational")) ?? "";
+        // The SCSI one is the drive's own; others may be a bridge's, and the long one has the model in it where there is a short one.
+        string serial = SerialKeys.Select(Get).FirstOrDefault(s => s.Length > 0, "");
+        string rotational = context.Files.ReadText(context.Files.Sys($"block/{device}/queue/rotational")) ?? "0";
         result.Add(_info, _info.Add("device", device, "major", majorText, "minor", minorText, "path", Get("ID_PATH"), "wwn", Get("ID_WWN"),
             "model", Get("ID_MODEL"), "serial", serial, "revision", Get("ID_REVISION"), "rotational", rotational), 1);
         if (Get("ID_FS_TYPE") is { Length: > 0 } type)

@@ -66,6 +66,9 @@ public sealed class HostCollector : ICollector
     /// <summary>All collectors by node_exporter's names, for <see cref="HostCollectorOptions.Enable"/> and <see cref="HostCollectorOptions.Disable"/>.</summary>
     public static IReadOnlyList<string> CollectorNames { get; } = Array.ConvertAll(Known, k => k.Name);
 
+    /// <summary>The collectors that are on without being asked for.</summary>
+    public static IReadOnlyList<string> DefaultCollectorNames { get; } = [.. Known.Where(k => k.IsDefault).Select(k => k.Name)];
+
     /// <inheritdoc/>
     public string Name => SourceName;
 

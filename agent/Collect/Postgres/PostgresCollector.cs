@@ -16,6 +16,13 @@ public sealed partial class PostgresCollector : ICollector
     private const int ConnectAttemptsMax = 2;
     private const int DefaultPort = 5432;
 
+    private const string UpName = "pg_up";
+    private const string UpHelp = "Whether the last scrape of metrics from PostgreSQL was able to connect to the server (1 for yes, 0 for no).";
+    private const string CollectorSecondsName = "pg_scrape_collector_duration_seconds";
+    private const string CollectorSecondsHelp = "postgres_exporter: Duration of a collector scrape.";
+    private const string CollectorSuccessName = "pg_scrape_collector_success";
+    private const string CollectorSuccessHelp = "postgres_exporter: Whether a collector succeeded.";
+
     private const string FactsSql = """
         SELECT current_setting('server_version_num')::int4, pg_is_in_recovery(), current_setting('server_version'), version(),
                COALESCE((SELECT quote_ident(n.nspname) FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'pg_stat_statements'), '')
@@ -67,6 +74,19 @@ public sealed partial class PostgresCollector : ICollector
 
     /// <summary>All built-in collectors, for <see cref="PostgresCollectorOptions.Enable"/> and <see cref="PostgresCollectorOptions.Disable"/>.</summary>
     public static IReadOnlyList<string> CollectorNames { get; } = [.. PostgresCatalog.Names.Select(n => n.Name)];
+
+    /// <summary>All metrics that some server version gives, but for <c>pg_settings_*</c>, whose names come from the server, and own queries.</summary>
+    public static IReadOnlyList<PostgresMetricDescription> DescribeMetrics()
+    {
+        var catalog = new PostgresCatalog(new SeriesTable("", TimeSpan.Zero, Labels.Empty, 0), new PostgresCollectorOptions { ConnectionString = "" });
+        return
+        [
+            new(UpName, MetricType.Gauge, UpHelp, []),
+            new(CollectorSecondsName, MetricType.Gauge, CollectorSecondsHelp, ["collector"]),
+            new(CollectorSuccessName, MetricType.Gauge, CollectorSuccessHelp, ["collector"]),
+            .. PostgresCatalog.Names.SelectMany(n => catalog.Make(n.Name).Describe()),
+        ];
+    }
 
     /// <inheritdoc/>
     public string Name { get; }
@@ -284,13 +304,13 @@ public sealed partial class PostgresCollector : ICollector
             common.Set("job", options.Job).Set("instance", options.Instance ?? owner.Server).Set("server", owner.Server);
             Series = new SeriesTable(owner.Name, options.Interval, common.Build(), options.SeriesMax);
             MetricFamily Gauge(string name, string help) => new(Series, name, MetricType.Gauge, help);
-            Up = Gauge("pg_up", "Whether the last scrape of metrics from PostgreSQL was able to connect to the server (1 for yes, 0 for no).");
+            Up = Gauge(UpName, UpHelp);
             ScrapeError = Gauge("pg_exporter_last_scrape_error", "Whether the last scrape of metrics from PostgreSQL resulted in an error (1 for error, 0 for success).");
             ScrapeSeconds = Gauge("pg_exporter_last_scrape_duration_seconds", "Duration of the last scrape of metrics from PostgreSQL.");
             Scrapes = new MetricFamily(Series, "pg_exporter_scrapes_total", MetricType.Counter, "Total number of times PostgreSQL was scraped for metrics.");
-            CollectorSeconds = Gauge("pg_scrape_collector_duration_seconds", "postgres_exporter: Duration of a collector scrape.");
-            CollectorSuccess = Gauge("pg_scrape_collector_success", "postgres_exporter: Whether a collector succeeded.");
-            _static = Gauge("pg_static", "Version string as reported by postgres");
+            CollectorSeconds = Gauge(CollectorSecondsName, CollectorSecondsHelp);
+            CollectorSuccess = Gauge(CollectorSuccessName, CollectorSuccessHelp);
+            _static = new MetricFamily(Series, "pg_static", MetricType.Unknown, "Version string as reported by postgres");
             var catalog = new PostgresCatalog(Series, options);
             foreach ((string name, bool isDefault) in PostgresCatalog.Names)
             {

@@ -103,3 +103,10 @@ public sealed record PostgresQueryLabel(string Column, string? Name = null);
 /// <param name="Help">Its help text.</param>
 /// <param name="Scale">The value is multiplied by this, e.g. 0.001 for milliseconds to seconds.</param>
 public sealed record PostgresQueryMetric(string Column, string Name, MetricType Type, string Help = "", double Scale = 1);
+
+/// <summary>A metric that the collector can write, for documentation and checks.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Type">Its type.</param>
+/// <param name="Help">Its help text.</param>
+/// <param name="Labels">Its own labels; job, instance and server come on top.</param>
+public sealed record PostgresMetricDescription(string Name, MetricType Type, string Help, IReadOnlyList<string> Labels);

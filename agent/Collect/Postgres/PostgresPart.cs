@@ -37,6 +37,9 @@ internal abstract class PostgresPart(string name)
     /// <summary>The SQL for this server; null: it has nothing to say there.</summary>
     public abstract string? SqlFor(PostgresServerFacts facts);
 
+    /// <summary>The metrics it can write.</summary>
+    public abstract IEnumerable<PostgresMetricDescription> Describe();
+
     /// <summary>Finds the columns. Returns what is wrong with them, or null.</summary>
     public abstract string? Bind(DbDataReader reader);
 
@@ -123,6 +126,10 @@ internal sealed class PostgresRowsPart : PostgresPart
 
     /// <inheritdoc/>
     public override string? SqlFor(PostgresServerFacts facts) => _sql(facts);
+
+    /// <inheritdoc/>
+    public override IEnumerable<PostgresMetricDescription> Describe() =>
+        _metrics.Select(m => new PostgresMetricDescription(m.Name, m.Type, m.Help, [.. _labels.Select(l => l.Name ?? l.Column)]));
 
     /// <inheritdoc/>
     public override string? Bind(DbDataReader reader)
@@ -227,6 +234,9 @@ internal sealed class PostgresSettingsPart(SeriesTable series) : PostgresPart("s
     /// <inheritdoc/>
     public override string SqlFor(PostgresServerFacts facts) =>
         "SELECT name, setting, COALESCE(unit, '') AS unit, short_desc, vartype FROM pg_settings WHERE vartype IN ('bool', 'integer', 'real') ORDER BY name";
+
+    /// <inheritdoc/>
+    public override IEnumerable<PostgresMetricDescription> Describe() => [];
 
     /// <inheritdoc/>
     public override string? Bind(DbDataReader reader) => null;
