@@ -25,4 +25,64 @@ public static class MetricNames
 
     /// <summary>Series of own metrics refused because there are too many.</summary>
     public const string TelemetrySeriesRefused = "bellwether_telemetry_series_refused_total";
+
+    /// <summary>Agent: 1 while a session with an aggregator stands.</summary>
+    public const string StreamConnected = "bellwether_stream_connected";
+
+    /// <summary>Agent: sessions that an aggregator answered.</summary>
+    public const string StreamSessions = "bellwether_stream_sessions_total";
+
+    /// <summary>Agent: connection attempts and sessions that failed.</summary>
+    public const string StreamFailures = "bellwether_stream_failures_total";
+
+    /// <summary>Agent: records sent, repeated ones included.</summary>
+    public const string StreamRecordsSent = "bellwether_stream_records_sent_total";
+
+    /// <summary>Agent: payload bytes sent, repeated ones included.</summary>
+    public const string StreamBytesSent = "bellwether_stream_sent_bytes_total";
+
+    /// <summary>Agent: records that the aggregator refused for good.</summary>
+    public const string StreamRecordsRefused = "bellwether_stream_records_refused_total";
+
+    /// <summary>Agent: payload bytes sent and not yet acknowledged.</summary>
+    public const string StreamUnderWayBytes = "bellwether_stream_under_way_bytes";
+
+    /// <summary>Agent: the aggregator's clock minus the agent's.</summary>
+    public const string StreamClockOffsetSeconds = "bellwether_stream_clock_offset_seconds";
+
+    /// <summary>Aggregator: agents with an open session.</summary>
+    public const string IngestAgentsConnected = "bellwether_ingest_agents_connected";
+
+    /// <summary>Aggregator: sessions that said hello.</summary>
+    public const string IngestSessions = "bellwether_ingest_sessions_total";
+
+    /// <summary>Aggregator: records applied and durable.</summary>
+    public const string IngestRecords = "bellwether_ingest_records_total";
+
+    /// <summary>Aggregator: payload bytes received.</summary>
+    public const string IngestBytes = "bellwether_ingest_received_bytes_total";
+
+    /// <summary>Aggregator: samples applied.</summary>
+    public const string IngestSamples = "bellwether_ingest_samples_total";
+
+    /// <summary>Aggregator: records refused for good.</summary>
+    public const string IngestRecordsRefused = "bellwether_ingest_records_refused_total";
+
+    /// <summary>Aggregator: segments that had to be sent again from their start.</summary>
+    public const string IngestResends = "bellwether_ingest_resends_total";
+
+    /// <summary>Aggregator: sessions ended because another process came with the same identity.</summary>
+    public const string IngestFenced = "bellwether_ingest_sessions_fenced_total";
+
+    /// <summary>Aggregator: sessions refused (identity, hello, limits).</summary>
+    public const string IngestSessionsRefused = "bellwether_ingest_sessions_refused_total";
+
+    /// <summary>Aggregator: an agent's clock minus ours, by agent.</summary>
+    public const string IngestClockOffsetSeconds = "bellwether_ingest_agent_clock_offset_seconds";
+
+    /// <summary>Aggregator: now minus the time of the newest record, by agent.</summary>
+    public const string IngestLagSeconds = "bellwether_ingest_agent_lag_seconds";
+
+    /// <summary>Aggregator: ticks received over ticks due in the last minutes, by agent.</summary>
+    public const string IngestCoverageRatio = "bellwether_ingest_agent_coverage_ratio";
 }

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Bellwether.Core.Grpc.Server;
 
 /// <summary>Everything that may end a call before its handler does, and which of them it was.</summary>
@@ -8,6 +10,9 @@ internal sealed class CallLifetime : IDisposable
     private readonly CancellationTokenSource? _deadline;
     private readonly CancellationTokenSource _any;
     private readonly CancellationTokenRegistration _deadlineLink;
+    private readonly Lock _gate = new();
+    private StrongBox<GrpcStatus>? _ended;
+    private bool _disposed;
 
     public CallLifetime(TimeSpan? timeout, GrpcServerOptions options, TimeProvider time, CancellationToken aborted, CancellationToken stopping)
     {
@@ -32,9 +37,27 @@ internal sealed class CallLifetime : IDisposable
     /// <summary>Whether the client has gone: nobody is there to be told.</summary>
     public bool ClientGone => _aborted.IsCancellationRequested;
 
+    /// <summary>What <see cref="End"/> said; null: it was not called.</summary>
+    public GrpcStatus? EndedWith => Volatile.Read(ref _ended)?.Value;
+
+    /// <summary>Ends the call with a status; the first one stands, and it does nothing when the handler has returned. Any thread.</summary>
+    public void End(GrpcStatus status)
+    {
+        lock (_gate)
+        {
+            if (_disposed || _ended is not null)
+                return;
+            Volatile.Write(ref _ended, new StrongBox<GrpcStatus>(status));
+            // The token fires now, its callbacks run on the pool: the caller may hold a gate of its own.
+            _ = _any.CancelAsync();
+        }
+    }
+
     /// <summary>The status that says what ended the call; null when nothing did.</summary>
     public GrpcStatus? Reason()
     {
+        if (Volatile.Read(ref _ended) is { } ended)
+            return ended.Value;
         if (_aborted.IsCancellationRequested)
             return new GrpcStatus(GrpcStatusCode.Cancelled, "the client has gone");
         if (_deadline is { IsCancellationRequested: true })
@@ -50,6 +73,8 @@ internal sealed class CallLifetime : IDisposable
 
     public void Dispose()
     {
+        lock (_gate)
+            _disposed = true;
         _deadlineLink.Dispose();
         _any.Dispose();
         _deadline?.Dispose();

@@ -204,7 +204,7 @@ public sealed partial class GrpcRouter
                 headers.AddFromWire(name, value ?? "");
         }
         System.Net.EndPoint? remote = http.Connection.RemoteIpAddress is { } address ? new System.Net.IPEndPoint(address, http.Connection.RemotePort) : null;
-        var context = new GrpcServerContext(http.Request.Path.Value!, identity, remote, headers, lifetime.Token);
+        var context = new GrpcServerContext(http.Request.Path.Value!, identity, remote, headers, lifetime);
         GrpcStatus status = await HandleAsync(http, endpoint, lifetime, context);
         if (lifetime.ClientGone)
             return;
@@ -220,7 +220,8 @@ public sealed partial class GrpcRouter
         {
             if (lifetime.Reason() is { } before)
                 return before;
-            return await endpoint.Invoke(http, lifetime, context, _options);
+            GrpcStatus status = await endpoint.Invoke(http, lifetime, context, _options);
+            return status.IsOk ? lifetime.EndedWith ?? status : status;
         }
         catch (GrpcStatusException e)
         {

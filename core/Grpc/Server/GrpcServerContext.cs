@@ -5,13 +5,16 @@ namespace Bellwether.Core.Grpc.Server;
 /// <summary>What a handler knows of its call beside the messages.</summary>
 public sealed class GrpcServerContext
 {
-    internal GrpcServerContext(string path, ClientIdentity? identity, EndPoint? remote, GrpcMetadata headers, CancellationToken cancellation)
+    private readonly CallLifetime _lifetime;
+
+    internal GrpcServerContext(string path, ClientIdentity? identity, EndPoint? remote, GrpcMetadata headers, CallLifetime lifetime)
     {
         Path = path;
         Identity = identity;
         Remote = remote;
         Headers = headers;
-        Cancellation = cancellation;
+        _lifetime = lifetime;
+        Cancellation = lifetime.Token;
     }
 
     /// <summary><c>/service/method</c>.</summary>
@@ -31,6 +34,9 @@ public sealed class GrpcServerContext
     /// objects must not be used once the handler has returned.
     /// </summary>
     public CancellationToken Cancellation { get; }
+
+    /// <summary>Ends the call from outside its handler: <see cref="Cancellation"/> fires, and this is the status, unless there is one already. Does nothing when the handler has returned. Any thread.</summary>
+    public void End(GrpcStatus status) => _lifetime.End(status);
 
     /// <summary>Metadata to send with the status.</summary>
     public GrpcMetadata Trailers { get; } = new();

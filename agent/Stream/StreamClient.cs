@@ -1,0 +1,164 @@
+using System.Diagnostics.Metrics;
+using System.Threading.Channels;
+using Bellwether.Core.Grpc;
+using Bellwether.V1;
+using Microsoft.Extensions.Logging;
+using Polly;
+using Polly.Retry;
+
+namespace Bellwether.Agent.Stream;
+
+/// <summary>
+/// Keeps a session with an aggregator, for as long as the agent runs: tries the addresses in order of preference, backs off with jitter, and pumps the
+/// <see cref="StreamSession"/>. One <see cref="RunAsync"/> at a time; <see cref="RecordsAppended"/> may be called from any thread.
+/// </summary>
+internal sealed partial class StreamClient
+{
+    private readonly StreamOptions _options;
+    private readonly StreamIdentity _identity;
+    private readonly IStreamSpool _spool;
+    private readonly IWatermarkSource _watermarks;
+    private readonly StreamClientDependencies _with;
+    private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly ResiliencePipeline<SessionEnd> _pipeline;
+
+    /// <summary>Makes a client; nothing is sent yet.</summary>
+    public StreamClient(StreamOptions options, StreamIdentity identity, IStreamSpool spool, IWatermarkSource watermarks, StreamClientDependencies with)
+    {
+        if (options.Aggregators.Count == 0)
+            throw new ArgumentException("At least one aggregator address is needed.", nameof(options));
+        _options = options;
+        _identity = identity;
+        _spool = spool;
+        _watermarks = watermarks;
+        _with = with;
+        _pipeline = new ResiliencePipelineBuilder<SessionEnd> { TimeProvider = with.Time }
+            .AddRetry(new RetryStrategyOptions<SessionEnd>
+            {
+                ShouldHandle = static arguments => ValueTask.FromResult(arguments.Outcome.Result is { Calm: true }),
+                BackoffType = DelayBackoffType.Exponential,
+                UseJitter = true,
+                Delay = options.BackoffMin,
+                MaxDelay = options.BackoffMax,
+                MaxRetryAttempts = int.MaxValue,
+                Randomizer = with.Random.NextDouble,
+                OnRetry = arguments =>
+                {
+                    WillRetry(_with.Log, arguments.Outcome.Result?.Reason ?? "", arguments.RetryDelay.TotalSeconds);
+                    return ValueTask.CompletedTask;
+                },
+            })
+            .Build();
+        Statistics = new StreamStatistics(with.Meter);
+    }
+
+    /// <summary>How the stream stands.</summary>
+    public StreamStatistics Statistics { get; }
+
+    /// <summary>Called with every configuration that the aggregator sends; set before <see cref="RunAsync"/>.</summary>
+    public Action<NewConfiguration>? ConfigurationCame { get; init; }
+
+    /// <summary>How a session ended. Calm: back off before the next.</summary>
+    private sealed record SessionEnd(string Reason, bool Calm);
+
+    /// <summary>Says that the spool has more. Cheap; any thread.</summary>
+    public void RecordsAppended() => _wake.Writer.TryWrite(true);
+
+    /// <summary>Runs until <paramref name="stopping"/> fires; then drains for at most <see cref="StreamOptions.DrainTimeout"/>, says goodbye, and returns.</summary>
+    public async Task RunAsync(CancellationToken stopping)
+    {
+        try
+        {
+            while (!stopping.IsCancellationRequested)
+                await _pipeline.ExecuteAsync(async token => await AttemptAsync(token), stopping);
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            Stopped(_with.Log);
+        }
+    }
+
+    /// <summary>One round over the addresses; ends with the first session that stood, or with the last failure.</summary>
+    private async Task<SessionEnd> AttemptAsync(CancellationToken stopping)
+    {
+        var end = new SessionEnd("no address was tried", Calm: true);
+        foreach (AggregatorAddress address in _options.Aggregators)
+        {
+            long began = _with.Time.GetTimestamp();
+            (bool stood, string reason, GrpcStatusCode code) = await SessionAsync(address, stopping);
+            Statistics.Ended(stopping.IsCancellationRequested ? null : reason);
+            if (stopping.IsCancellationRequested)
+                return new SessionEnd(reason, Calm: false);
+            bool lasted = _with.Time.GetElapsedTime(began) >= _options.MinSession;
+            // Whoever asks for calm (full store, ENHANCE_YOUR_CALM) gets it, however long the session stood.
+            end = new SessionEnd($"{address.Uri}: {reason}", Calm: !stood || !lasted || code == GrpcStatusCode.ResourceExhausted);
+            if (stood)
+                return end;
+        }
+        return end;
+    }
+
+    private async Task<(bool Stood, string Reason, GrpcStatusCode Code)> SessionAsync(AggregatorAddress address, CancellationToken stopping)
+    {
+        using var channel = new GrpcChannel(
+            new GrpcChannelOptions
+            {
+                Address = address.Uri,
+                TrustedRoots = address.TrustedRoots,
+                ClientCertificate = address.ClientCertificate,
+                ServerName = address.ServerName,
+                AllowPlaintextBeyondLoopback = address.AllowPlaintext,
+            },
+            _with.Time);
+        var metadata = new GrpcMetadata();
+        if (address.Token is { } token)
+            metadata.Add("authorization", "Bearer " + token);
+        var session = new StreamSession(_identity, _spool, _watermarks);
+        await using GrpcCall<AgentMessage, AggregatorMessage> call = channel.Open(WireMethods.Stream, new GrpcCallOptions { Metadata = metadata }, CancellationToken.None);
+        var pump = new StreamPump(session, call, _wake.Reader, _options, _with.Time)
+        {
+            Statistics = Statistics,
+            Greeted = () =>
+            {
+                Statistics.Began(address.Uri, session);
+                SessionStands(_with.Log, address.Uri, session.StoreId ?? "", session.ClockOffsetMs);
+            },
+            ConfigurationCame = ConfigurationCame,
+            RecordRefused = refusal => Refused(_with.Log, refusal),
+        };
+        string reason;
+        try
+        {
+            reason = await pump.RunAsync(stopping);
+        }
+        catch (GrpcStatusException e)
+        {
+            reason = e.Status.ToString();
+        }
+        catch (IOException e)
+        {
+            reason = $"the spool cannot be read: {e.Message}";
+        }
+        GrpcStatusCode code = call.Status?.Code ?? GrpcStatusCode.Ok;
+        return (session.StoreId is not null, call.Status is { IsOk: false } status ? status.ToString() : reason, code);
+    }
+
+    [LoggerMessage(3001, LogLevel.Information, "stream: connected to {Address}, store {StoreId}; its clock is {OffsetMs} ms ahead of ours")]
+    private static partial void SessionStands(ILogger log, Uri address, string storeId, double offsetMs);
+
+    [LoggerMessage(3002, LogLevel.Warning, "stream: {Reason}; next attempt in {Seconds:0.0} s (records are kept in the spool)")]
+    private static partial void WillRetry(ILogger log, string reason, double seconds);
+
+    [LoggerMessage(3003, LogLevel.Error, "stream: the aggregator refused a record for good: {Refusal}")]
+    private static partial void Refused(ILogger log, string refusal);
+
+    [LoggerMessage(3004, LogLevel.Information, "stream: stopped")]
+    private static partial void Stopped(ILogger log);
+}
+
+/// <summary>What a client gets from its surroundings.</summary>
+/// <param name="Time">Clock.</param>
+/// <param name="Random">Jitter; used by this client alone.</param>
+/// <param name="Meter">For its instruments.</param>
+/// <param name="Log">For its log.</param>
+internal sealed record StreamClientDependencies(TimeProvider Time, Random Random, Meter Meter, ILogger Log);

@@ -1,0 +1,420 @@
+using Bellwether.V1;
+using Google.Protobuf;
+
+namespace Bellwether.Agent.Stream;
+
+/// <summary>Who this agent is, as its hello says.</summary>
+internal sealed record StreamIdentity
+{
+    /// <summary>The agent's id; must be the one that its credential is bound to.</summary>
+    public required string AgentId { get; init; }
+
+    /// <summary>Program version.</summary>
+    public required string Version { get; init; }
+
+    /// <summary>Random per process start.</summary>
+    public required string ProcessId { get; init; }
+
+    /// <summary>The agent's own labels.</summary>
+    public IReadOnlyDictionary<string, string> Labels { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>What it can.</summary>
+    public IReadOnlyList<string> Capabilities { get; init; } = ["format/1"];
+}
+
+/// <summary>What happened, for <see cref="StreamSession.Step"/>.</summary>
+internal enum StreamEventKind
+{
+    /// <summary>The call is open: say hello.</summary>
+    Opened,
+    /// <summary>A message came.</summary>
+    Received,
+    /// <summary>The transport can take a message; also after a wake-up and after the spool grew.</summary>
+    Writable,
+    /// <summary>The agent stops: drain what the time allows, then say goodbye.</summary>
+    Stop,
+}
+
+/// <summary>An event and what came with it.</summary>
+/// <param name="Kind">What happened.</param>
+/// <param name="Message">The message, when one came.</param>
+/// <param name="DrainUntilMs">Until when (Unix ms) stopping may wait for acknowledgements.</param>
+internal readonly record struct StreamEvent(StreamEventKind Kind, AggregatorMessage? Message = null, long DrainUntilMs = 0);
+
+/// <summary>What is to be done; the caller clears nothing: every step begins empty. Not thread-safe.</summary>
+internal sealed class StreamEffects
+{
+    /// <summary>A message to send now; null: nothing to send until the next event.</summary>
+    public AgentMessage? Send { get; set; }
+
+    /// <summary>A configuration that the aggregator sent.</summary>
+    public NewConfiguration? Configuration { get; set; }
+
+    /// <summary>The session is over, in words; null while it goes on. A goodbye in <see cref="Send"/> goes out first.</summary>
+    public string? End { get; set; }
+
+    /// <summary>When (Unix ms) to step again if nothing happens before; <see cref="long.MaxValue"/>: no need.</summary>
+    public long WakeAtMs { get; set; }
+
+    internal void Clear()
+    {
+        Send = null;
+        Configuration = null;
+        End = null;
+        WakeAtMs = long.MaxValue;
+    }
+}
+
+/// <summary>
+/// One session with an aggregator, without I/O of its own but the spool's (DESIGN ideas 3 and 8). Every session starts a new segment: what is collected from now on
+/// (the live segments) goes first; the backlog behind it takes what is left of the window. Records are freed only when acknowledged. Not thread-safe.
+/// </summary>
+internal sealed class StreamSession
+{
+    /// <summary>Bytes under way when the aggregator names no window.</summary>
+    public const int DefaultWindowBytes = 1024 * 1024;
+
+    /// <summary>Bytes of a batch when the aggregator names no limit.</summary>
+    public const int DefaultBatchBytes = 256 * 1024;
+
+    /// <summary>How often a watermark goes out as a sign of life when the aggregator asks for none.</summary>
+    public const long QuietIntervalMs = 30_000;
+
+    private readonly StreamIdentity _identity;
+    private readonly IStreamSpool _spool;
+    private readonly IWatermarkSource _watermarks;
+    private readonly Dictionary<SegmentRef, Sending> _sending = [];
+    private readonly HashSet<SegmentRef> _resent = [];
+    private readonly List<SpooledSegment> _segments = [];
+    private readonly List<ReadOnlyMemory<byte>> _payloads = [];
+    private ulong _liveFrom;
+    private bool _greeted;
+    private bool _stopping;
+    private bool _over;
+    private long _drainUntilMs;
+    private long _helloAtMs;
+    private int _windowBytes = DefaultWindowBytes;
+    private int _batchBytes = DefaultBatchBytes;
+    private long _watermarkIntervalMs = QuietIntervalMs;
+    private long _nextWatermarkMs;
+
+    /// <summary>Makes a session; it begins with <see cref="StreamEventKind.Opened"/>.</summary>
+    public StreamSession(StreamIdentity identity, IStreamSpool spool, IWatermarkSource watermarks)
+    {
+        _identity = identity;
+        _spool = spool;
+        _watermarks = watermarks;
+    }
+
+    private sealed class Sending
+    {
+        /// <summary>Index of the next record to send.</summary>
+        public ulong Next;
+
+        /// <summary>The closing message has been sent.</summary>
+        public bool LastSent;
+
+        /// <summary>Held by the aggregator, wholly.</summary>
+        public bool Complete;
+
+        /// <summary>What is under way: index behind a batch, and its bytes.</summary>
+        public readonly Queue<(ulong End, bool Last, int Bytes)> UnderWay = new();
+    }
+
+    /// <summary>The aggregator's store id, once it has answered.</summary>
+    public string? StoreId { get; private set; }
+
+    /// <summary>The aggregator's clock minus ours, in ms, by the middle of the hello's round trip.</summary>
+    public double ClockOffsetMs { get; private set; }
+
+    /// <summary>Payload bytes sent and not yet acknowledged.</summary>
+    public long UnderWayBytes { get; private set; }
+
+    /// <summary>Records sent in this session.</summary>
+    public long RecordsSent { get; private set; }
+
+    /// <summary>Payload bytes sent in this session.</summary>
+    public long BytesSent { get; private set; }
+
+    /// <summary>Records refused by the aggregator in this session: they count as delivered, so that poison never blocks.</summary>
+    public long RecordsRefused { get; private set; }
+
+    /// <summary>The last refusal in words.</summary>
+    public string? LastRefusal { get; private set; }
+
+    /// <summary>The state machine: what happened at a time, what to do about it.</summary>
+    /// <param name="nowMs">Unix ms.</param>
+    /// <param name="happened">The event.</param>
+    /// <param name="effects">Filled.</param>
+    public void Step(long nowMs, in StreamEvent happened, StreamEffects effects)
+    {
+        effects.Clear();
+        switch (happened.Kind)
+        {
+            case StreamEventKind.Opened:
+                Open(nowMs, effects);
+                return;
+            case StreamEventKind.Received:
+                Receive(nowMs, happened.Message!, effects);
+                break;
+            case StreamEventKind.Stop:
+                if (!_stopping)
+                    _spool.StartSegment();
+                _stopping = true;
+                _drainUntilMs = happened.DrainUntilMs;
+                break;
+        }
+        if (effects.End is null && !_over)
+            Continue(nowMs, effects);
+    }
+
+    private void Open(long nowMs, StreamEffects effects)
+    {
+        _liveFrom = _spool.StartSegment();
+        _helloAtMs = nowMs;
+        var hello = new Hello { AgentId = _identity.AgentId, Epoch = _spool.Epoch, Version = _identity.Version, ClockUnixMs = nowMs, ProcessId = _identity.ProcessId };
+        foreach ((string name, string value) in _identity.Labels)
+            hello.Labels[name] = value;
+        hello.Capabilities.AddRange(_identity.Capabilities);
+        _spool.ListSegments(_segments);
+        foreach (SpooledSegment segment in _segments)
+            hello.OpenSegments.Add(Wire(segment.Id));
+        effects.Send = new AgentMessage { Hello = hello };
+    }
+
+    private void Receive(long nowMs, AggregatorMessage message, StreamEffects effects)
+    {
+        switch (message.KindCase)
+        {
+            case AggregatorMessage.KindOneofCase.Hello:
+                Greet(nowMs, message.Hello, effects);
+                break;
+            case AggregatorMessage.KindOneofCase.Ack when _greeted:
+                Acknowledge(message.Ack);
+                break;
+            case AggregatorMessage.KindOneofCase.Control when _greeted:
+                Control(message.Control, effects);
+                break;
+            case AggregatorMessage.KindOneofCase.None:
+                // A newer aggregator says something that this agent does not know: the wire only grows.
+                break;
+            default:
+                effects.End = $"the aggregator sent '{message.KindCase}' before it answered the hello";
+                break;
+        }
+        _over |= effects.End is not null;
+    }
+
+    private void Greet(long nowMs, HelloAnswer answer, StreamEffects effects)
+    {
+        if (_greeted || answer.StoreId.Length == 0)
+        {
+            effects.End = _greeted ? "the aggregator answered the hello twice" : "the aggregator's answer has no store id";
+            return;
+        }
+        _greeted = true;
+        StoreId = answer.StoreId;
+        ClockOffsetMs = answer.ClockUnixMs - ((_helloAtMs + nowMs) / 2.0);
+        _windowBytes = answer.WindowBytes == 0 ? DefaultWindowBytes : (int)Math.Min(answer.WindowBytes, int.MaxValue);
+        _batchBytes = answer.MaxBatchBytes == 0 ? DefaultBatchBytes : (int)Math.Min(answer.MaxBatchBytes, int.MaxValue);
+        _watermarkIntervalMs = answer.WatermarkIntervalMs == 0 ? QuietIntervalMs : answer.WatermarkIntervalMs;
+        _nextWatermarkMs = nowMs;
+        foreach (SegmentHeld held in answer.Held)
+            Hold(held);
+    }
+
+    private void Acknowledge(Acknowledgement acknowledgement)
+    {
+        foreach (SegmentHeld held in acknowledgement.Held)
+            Hold(held);
+        foreach (RecordRefused refused in acknowledgement.Refused)
+        {
+            RecordsRefused++;
+            LastRefusal = $"segment {refused.Segment?.Number}, record {refused.Record}: {refused.Reason}";
+        }
+    }
+
+    private void Hold(SegmentHeld held)
+    {
+        if (held.Segment is null)
+            return;
+        SegmentRef id = Ref(held.Segment);
+        Sending sending = Of(id);
+        // On resuming, what is held already is not sent again unless the aggregator asks for it (Resend).
+        if (sending.UnderWay.Count == 0 && sending.Next < held.Records && !_resent.Contains(id))
+            sending.Next = held.Records;
+        while (sending.UnderWay.TryPeek(out (ulong End, bool Last, int Bytes) batch) && batch.End <= held.Records && (!batch.Last || held.Complete))
+        {
+            sending.UnderWay.Dequeue();
+            UnderWayBytes -= batch.Bytes;
+        }
+        sending.Complete |= held.Complete;
+        _spool.Acknowledge(id, held.Records, held.Complete);
+        if (held.Complete)
+            Forget(id, sending);
+    }
+
+    private void Forget(SegmentRef id, Sending sending)
+    {
+        foreach ((_, _, int bytes) in sending.UnderWay)
+            UnderWayBytes -= bytes;
+        sending.UnderWay.Clear();
+        sending.LastSent = true;
+        _resent.Remove(id);
+    }
+
+    private void Control(Control control, StreamEffects effects)
+    {
+        switch (control.KindCase)
+        {
+            case V1.Control.KindOneofCase.StartSegment:
+                _spool.StartSegment();
+                break;
+            case V1.Control.KindOneofCase.Resend when control.Resend.Segment is { } segment:
+                SegmentRef id = Ref(segment);
+                Sending sending = Of(id);
+                foreach ((_, _, int bytes) in sending.UnderWay)
+                    UnderWayBytes -= bytes;
+                sending.UnderWay.Clear();
+                sending.Next = 0;
+                sending.LastSent = false;
+                _resent.Add(id);
+                break;
+            case V1.Control.KindOneofCase.Configuration:
+                effects.Configuration = control.Configuration;
+                break;
+        }
+    }
+
+    /// <summary>At most one message: watermark when it is due and true, then live records, then backlog.</summary>
+    private void Continue(long nowMs, StreamEffects effects)
+    {
+        if (!_greeted)
+        {
+            if (_stopping)
+                End(effects, "stopped before the aggregator answered");
+            return;
+        }
+        long promised = _watermarks.PromisedMs;
+        _spool.ListSegments(_segments);
+        Prune();
+        bool liveIsOut = TrySend(live: true, effects, out bool liveWaits);
+        if (effects.Send is not null)
+            return;
+        if (liveIsOut && nowMs >= _nextWatermarkMs)
+        {
+            _nextWatermarkMs = nowMs + _watermarkIntervalMs;
+            effects.Send = Watermark(nowMs, promised);
+            return;
+        }
+        bool backlogIsOut = !liveWaits && TrySend(live: false, effects, out _);
+        if (effects.Send is not null)
+            return;
+        if (_stopping)
+            Leave(nowMs, effects, liveIsOut && backlogIsOut);
+        effects.WakeAtMs = Math.Min(effects.WakeAtMs, Math.Max(_nextWatermarkMs, nowMs + 1));
+    }
+
+    private void Leave(long nowMs, StreamEffects effects, bool everythingIsOut)
+    {
+        bool drained = everythingIsOut && UnderWayBytes == 0 && _spool.Records == 0;
+        if (!drained && nowMs < _drainUntilMs)
+        {
+            effects.WakeAtMs = _drainUntilMs;
+            return;
+        }
+        effects.Send = new AgentMessage { Goodbye = new Goodbye { Reason = "stop", Drained = drained } };
+        End(effects, "stopped");
+    }
+
+    private void End(StreamEffects effects, string reason)
+    {
+        _over = true;
+        effects.End = reason;
+    }
+
+    /// <summary>Sends the next batch of the live segments or of the backlog. True when nothing of them is left to send; <paramref name="waits"/>: the window is full.</summary>
+    private bool TrySend(bool live, StreamEffects effects, out bool waits)
+    {
+        waits = false;
+        foreach (SpooledSegment segment in _segments)
+        {
+            if (segment.Id.Number >= _liveFrom != live)
+                continue;
+            Sending sending = Of(segment.Id);
+            if (sending.Complete || sending.LastSent || (sending.Next >= segment.Records && !segment.Closed))
+                continue;
+            long room = _windowBytes - UnderWayBytes;
+            if (room <= 0)
+            {
+                waits = true;
+                return false;
+            }
+            if (!Batch(segment, sending, (int)Math.Min(_batchBytes, room), effects))
+                continue;
+            return false;
+        }
+        return true;
+    }
+
+    private bool Batch(SpooledSegment segment, Sending sending, int maxBytes, StreamEffects effects)
+    {
+        _payloads.Clear();
+        if (sending.Next < segment.Records && !_spool.TryRead(segment.Id, sending.Next, maxBytes, _payloads))
+        {
+            // The spool let it go (its bounds, a damaged file): it has counted that itself.
+            sending.LastSent = true;
+            return false;
+        }
+        var batch = new RecordBatch { Segment = Wire(segment.Id), FirstRecord = sending.Next };
+        int bytes = 0;
+        foreach (ReadOnlyMemory<byte> payload in _payloads)
+        {
+            // The payload's owner is the message from here on: no copy.
+            batch.Records.Add(UnsafeByteOperations.UnsafeWrap(payload));
+            bytes += payload.Length;
+        }
+        sending.Next += (ulong)_payloads.Count;
+        batch.Last = segment.Closed && sending.Next >= segment.Records;
+        sending.LastSent = batch.Last;
+        sending.UnderWay.Enqueue((sending.Next, batch.Last, bytes));
+        UnderWayBytes += bytes;
+        RecordsSent += _payloads.Count;
+        BytesSent += bytes;
+        effects.Send = new AgentMessage { Records = batch };
+        return true;
+    }
+
+    private AgentMessage Watermark(long nowMs, long promised) => new()
+    {
+        Watermark = new Watermark { UnixMs = promised, ClockUnixMs = nowMs, SpoolBytes = (ulong)Math.Max(0, _spool.Bytes), SpoolRecords = (ulong)Math.Max(0, _spool.Records), OldestUnixMs = _spool.OldestMs },
+    };
+
+    /// <summary>Forgets segments that the spool has freed; a session may last for months.</summary>
+    private void Prune()
+    {
+        if (_sending.Count <= (_segments.Count * 2) + 16)
+            return;
+        var kept = new HashSet<SegmentRef>(_segments.Count);
+        foreach (SpooledSegment segment in _segments)
+            kept.Add(segment.Id);
+        foreach ((SegmentRef id, Sending sending) in _sending)
+        {
+            if (kept.Contains(id))
+                continue;
+            Forget(id, sending);
+            _sending.Remove(id);
+        }
+    }
+
+    private Sending Of(SegmentRef id)
+    {
+        if (!_sending.TryGetValue(id, out Sending? sending))
+            _sending.Add(id, sending = new Sending());
+        return sending;
+    }
+
+    private static SegmentId Wire(SegmentRef id) => new() { Epoch = id.Epoch, Number = id.Number, Nonce = id.Nonce };
+
+    private static SegmentRef Ref(SegmentId id) => new(id.Epoch, id.Number, id.Nonce);
+}

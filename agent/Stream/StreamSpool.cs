@@ -1,0 +1,51 @@
+namespace Bellwether.Agent.Stream;
+
+/// <summary>Names a segment of the spool, as the wire does.</summary>
+/// <param name="Epoch">Grows when the spool was lost or recreated.</param>
+/// <param name="Number">Grows within the epoch.</param>
+/// <param name="Nonce">Random.</param>
+internal readonly record struct SegmentRef(ulong Epoch, ulong Number, uint Nonce);
+
+/// <summary>A segment that is not yet wholly acknowledged.</summary>
+/// <param name="Id">Its name.</param>
+/// <param name="Records">Records in it now.</param>
+/// <param name="Closed">No record will be added.</param>
+internal readonly record struct SpooledSegment(SegmentRef Id, ulong Records, bool Closed);
+
+/// <summary>What the session needs of the spool. Called from the session's thread only; the collectors may append from theirs meanwhile.</summary>
+internal interface IStreamSpool
+{
+    /// <summary>The spool's epoch.</summary>
+    ulong Epoch { get; }
+
+    /// <summary>Unacknowledged payload bytes.</summary>
+    long Bytes { get; }
+
+    /// <summary>Unacknowledged records.</summary>
+    long Records { get; }
+
+    /// <summary>Time of the oldest unacknowledged record, Unix ms; 0: none.</summary>
+    long OldestMs { get; }
+
+    /// <summary>Replaces the list's content by the segments that are not wholly acknowledged, oldest first; the last one may be open.</summary>
+    void ListSegments(List<SpooledSegment> into);
+
+    /// <summary>
+    /// Appends records of a segment from an index on to the list: at least one if there is one, then as long as they stay within the bytes. Returns false when the
+    /// segment is gone (dropped by a bound, quarantined). The payloads may be kept.
+    /// </summary>
+    bool TryRead(SegmentRef segment, ulong firstRecord, int maxBytes, List<ReadOnlyMemory<byte>> into);
+
+    /// <summary>Records 0 .. <paramref name="records"/> - 1 are durable at the aggregator; complete: the segment may be freed.</summary>
+    void Acknowledge(SegmentRef segment, ulong records, bool complete);
+
+    /// <summary>Closes the open segment, if any record is in it, and returns the lowest number that records appended from now on can have.</summary>
+    ulong StartSegment();
+}
+
+/// <summary>What the collectors promise about time.</summary>
+internal interface IWatermarkSource
+{
+    /// <summary>Unix ms below which no record will be appended to the spool any more; 0: no promise yet. Asked before the spool's end is read.</summary>
+    long PromisedMs { get; }
+}

@@ -1,0 +1,301 @@
+using System.Diagnostics.Metrics;
+using Bellwether.Core.Model;
+using Bellwether.Core.Telemetry;
+using Bellwether.Store;
+using Bellwether.V1;
+
+namespace Bellwether.Ingest;
+
+/// <summary>What became of a session that wants to join.</summary>
+internal enum JoinOutcome
+{
+    /// <summary>It is the agent's session now; an older one was fenced if there was one.</summary>
+    Joined,
+    /// <summary>A newer process of the same identity is there.</summary>
+    Fenced,
+    /// <summary>The fleet is full.</summary>
+    Full,
+}
+
+/// <summary>
+/// All agents that the aggregator knows, and how far their event time has come. Of two processes with one identity the newer wins: the older session ends, and its
+/// process is turned away while the newer one is there. Thread-safe.
+/// </summary>
+public sealed class AgentFleet : IIngestProgress
+{
+    private readonly Lock _gate = new();
+    private readonly Dictionary<string, Agent> _agents = new(StringComparer.Ordinal);
+    private readonly IngestOptions _options;
+    private readonly TimeProvider _time;
+
+    /// <summary>Makes an empty fleet and its instruments.</summary>
+    public AgentFleet(IngestOptions options, TimeProvider time, Meter meter)
+    {
+        _options = options;
+        _time = time;
+        meter.CreateObservableGauge(MetricNames.IngestAgentsConnected, () => Agents().Count(a => a.Connected), description: "Agents with an open session.");
+        meter.CreateObservableGauge(MetricNames.IngestClockOffsetSeconds, () => PerAgent(a => a.ClockOffsetMs / 1000), unit: "seconds", description: "An agent's clock minus ours.");
+        meter.CreateObservableGauge(MetricNames.IngestLagSeconds, () => PerAgent(a => a.NewestMs == 0 ? null : (NowMs - a.NewestMs) / 1000.0), unit: "seconds", description: "Now minus the time of an agent's newest record.");
+        meter.CreateObservableGauge(MetricNames.IngestCoverageRatio, () => PerAgent(a => a.Coverage), unit: "ratio", description: "Ticks received over ticks due in the last minutes.");
+    }
+
+    /// <inheritdoc/>
+    public long PassedMs
+    {
+        get
+        {
+            long passed = long.MaxValue;
+            lock (_gate)
+            {
+                foreach (Agent agent in _agents.Values)
+                {
+                    if (agent.Session is not null)
+                        passed = Math.Min(passed, agent.WatermarkMs);
+                }
+            }
+            return passed;
+        }
+    }
+
+    private long NowMs => _time.GetUtcNow().ToUnixTimeMilliseconds();
+
+    /// <summary>A snapshot, by agent id.</summary>
+    public IReadOnlyList<AgentState> Agents()
+    {
+        long now = NowMs;
+        lock (_gate)
+        {
+            var states = new List<AgentState>(_agents.Count);
+            foreach (Agent agent in _agents.Values)
+                states.Add(agent.Snapshot(now));
+            states.Sort(static (a, b) => string.CompareOrdinal(a.Id, b.Id));
+            return states;
+        }
+    }
+
+    /// <summary>Makes an agent known without a session. False: the fleet is full.</summary>
+    internal bool Register(string id, string version, IEnumerable<KeyValuePair<string, string>> labels)
+    {
+        lock (_gate)
+        {
+            if (Find(id) is not { } agent)
+                return false;
+            agent.Describe(version, labels);
+            agent.LastSeenMs = NowMs;
+            return true;
+        }
+    }
+
+    /// <summary>A session with a valid hello joins.</summary>
+    internal JoinOutcome Join(Hello hello, string processId, FleetSession session)
+    {
+        FleetSession? older = null;
+        lock (_gate)
+        {
+            if (Find(hello.AgentId) is not { } agent)
+                return JoinOutcome.Full;
+            bool another = agent.ProcessId.Length > 0 && agent.ProcessId != processId;
+            bool newerIsThere = agent.Session is not null || NowMs - agent.LastSeenMs < (long)_options.FenceTime.TotalMilliseconds;
+            if (another && agent.FencedProcessId == processId && newerIsThere)
+                return JoinOutcome.Fenced;
+            if (another && agent.Session is not null)
+                agent.FencedProcessId = agent.ProcessId;
+            older = agent.Session;
+            agent.Session = session;
+            agent.ProcessId = processId;
+            agent.SaidGoodbye = false;
+            agent.Offsets.Clear();
+            agent.Describe(hello.Version, hello.Labels);
+            agent.Heard(NowMs, hello.ClockUnixMs);
+        }
+        older?.Fence();
+        return JoinOutcome.Joined;
+    }
+
+    /// <summary>The session has ended.</summary>
+    internal void Leave(string id, FleetSession session)
+    {
+        lock (_gate)
+        {
+            if (_agents.TryGetValue(id, out Agent? agent) && ReferenceEquals(agent.Session, session))
+                agent.Session = null;
+        }
+    }
+
+    /// <summary>A batch came (it is not applied yet).</summary>
+    internal void Received(string id, long bytes) => With(id, agent =>
+    {
+        agent.Bytes += bytes;
+        agent.LastSeenMs = NowMs;
+    });
+
+    /// <summary>A run is durable.</summary>
+    internal void Applied(string id, RunResult result, long records) => With(id, agent =>
+    {
+        agent.Records += records;
+        agent.Refused += result.Refused.Count;
+        foreach (AppliedTick tick in result.Ticks)
+            agent.Tick(tick, _options);
+    });
+
+    /// <summary>A watermark came: what it says of the agent's clock and spool. Returns the agent's clock offset, ms.</summary>
+    internal double Told(string id, Watermark watermark)
+    {
+        double offset = 0;
+        With(id, agent =>
+        {
+            agent.Heard(NowMs, watermark.ClockUnixMs);
+            agent.SpoolBytes = (long)Math.Min(watermark.SpoolBytes, long.MaxValue);
+            agent.SpoolRecords = (long)Math.Min(watermark.SpoolRecords, long.MaxValue);
+            agent.SpoolOldestMs = watermark.OldestUnixMs;
+            offset = agent.OffsetMs;
+        });
+        return offset;
+    }
+
+    /// <summary>Everything before a watermark is durable. A promise is not taken back, and one about our future is worth no more than now: the agent's clock may be set right.</summary>
+    internal void Passed(string id, long unixMs) => With(id, agent => agent.WatermarkMs = Math.Max(agent.WatermarkMs, Math.Min(unixMs, NowMs)));
+
+    /// <summary>It stops on purpose.</summary>
+    internal void Goodbye(string id) => With(id, static agent => agent.SaidGoodbye = true);
+
+    private void With(string id, Action<Agent> change)
+    {
+        lock (_gate)
+        {
+            if (_agents.TryGetValue(id, out Agent? agent))
+                change(agent);
+        }
+    }
+
+    private Agent? Find(string id)
+    {
+        if (_agents.TryGetValue(id, out Agent? agent))
+            return agent;
+        if (_agents.Count >= _options.MaxAgents)
+            return null;
+        _agents.Add(id, agent = new Agent(id));
+        return agent;
+    }
+
+    private IEnumerable<Measurement<double>> PerAgent(Func<AgentState, double?> value)
+    {
+        foreach (AgentState agent in Agents())
+        {
+            if (value(agent) is { } v)
+                yield return new Measurement<double>(v, new KeyValuePair<string, object?>("agent", agent.Id));
+        }
+    }
+
+    private sealed class Agent(string id)
+    {
+        private const int OffsetsKept = 16;
+
+        private readonly Dictionary<string, SourceCoverage> _sources = new(StringComparer.Ordinal);
+        private string _version = "";
+        private Dictionary<string, string> _labels = [];
+        private long _newestMs;
+        private long _samples;
+
+        public FleetSession? Session { get; set; }
+
+        public string ProcessId { get; set; } = "";
+
+        public string FencedProcessId { get; set; } = "";
+
+        public bool SaidGoodbye { get; set; }
+
+        public long LastSeenMs { get; set; }
+
+        public long WatermarkMs { get; set; }
+
+        public long Records { get; set; }
+
+        public long Bytes { get; set; }
+
+        public long Refused { get; set; }
+
+        public long SpoolBytes { get; set; }
+
+        public long SpoolRecords { get; set; }
+
+        public long SpoolOldestMs { get; set; }
+
+        public Queue<double> Offsets { get; } = new();
+
+        /// <summary>A message's way only makes the agent's clock look late: the largest of the last differences is nearest to the truth.</summary>
+        public double OffsetMs => Offsets.Count == 0 ? 0 : Offsets.Max();
+
+        public void Heard(long nowMs, long clockMs)
+        {
+            LastSeenMs = nowMs;
+            Offsets.Enqueue(clockMs - nowMs);
+            if (Offsets.Count > OffsetsKept)
+                Offsets.Dequeue();
+        }
+
+        public void Describe(string version, IEnumerable<KeyValuePair<string, string>> labels)
+        {
+            _version = version;
+            _labels = new Dictionary<string, string>(labels);
+        }
+
+        public void Tick(AppliedTick tick, IngestOptions options)
+        {
+            _samples += tick.Samples;
+            _newestMs = Math.Max(_newestMs, tick.TimestampMs);
+            if (!_sources.TryGetValue(tick.Source, out SourceCoverage? source))
+            {
+                if (_sources.Count >= options.MaxSourcesPerAgent)
+                    return;
+                _sources.Add(tick.Source, source = new SourceCoverage(tick.Source, (long)options.CoverageWindow.TotalMilliseconds));
+            }
+            source.Tick(tick.IntervalMs, tick.TimestampMs);
+        }
+
+        public AgentState Snapshot(long nowMs)
+        {
+            var sources = new List<SourceState>(_sources.Count);
+            List<string>? gone = null;
+            foreach (SourceCoverage source in _sources.Values)
+            {
+                SourceState state = source.At(nowMs);
+                // A source without a tick in the whole window while others of the agent go on was taken out of its configuration.
+                if (state.Due > 1 && state.Received == 0 && _newestMs - source.NewestMs > 2L * state.IntervalMs * (state.Due + 2))
+                    (gone ??= []).Add(source.Name);
+                else
+                    sources.Add(state);
+            }
+            foreach (string name in gone ?? [])
+                _sources.Remove(name);
+            sources.Sort(static (a, b) => string.CompareOrdinal(a.Name, b.Name));
+            return new AgentState
+            {
+                Id = id,
+                Version = _version,
+                Labels = _labels,
+                Connected = Session is not null,
+                SaidGoodbye = SaidGoodbye,
+                LastSeenMs = LastSeenMs,
+                NewestMs = _newestMs,
+                WatermarkMs = WatermarkMs,
+                ClockOffsetMs = OffsetMs,
+                Records = Records,
+                Bytes = Bytes,
+                Samples = _samples,
+                Refused = Refused,
+                SpoolBytes = SpoolBytes,
+                SpoolRecords = SpoolRecords,
+                SpoolOldestMs = SpoolOldestMs,
+                Sources = sources,
+            };
+        }
+    }
+}
+
+/// <summary>The fleet's hold on a session: lets it end another one.</summary>
+internal sealed class FleetSession(Action fence)
+{
+    /// <summary>Ends the session because a newer process has come. Any thread.</summary>
+    public void Fence() => fence();
+}
