@@ -25,7 +25,8 @@ public readonly record struct TargetOutcome(ScrapeTarget? Target, string? Error)
 /// </summary>
 public static class TargetLabels
 {
-    private const string Address = "__address__";
+    /// <summary>The label that holds a target's host and port.</summary>
+    public const string Address = "__address__";
     private const string Scheme = "__scheme__";
     private const string MetricsPath = "__metrics_path__";
     private const string Interval = "__scrape_interval__";
