@@ -1,11 +1,15 @@
 using System.CommandLine;
 using Bellwether.Conformance;
+using Bellwether.Conformance.Configuration;
+using Bellwether.Conformance.Relabel;
 
 // Every topic that can be run, one line each.
 ITopic[] topics =
 [
     new NodeExporterTopic(),
     new PostgresExporterTopic(),
+    new PrometheusConfigTopic(),
+    new RelabelTopic(),
 ];
 
 var folder = new Argument<DirectoryInfo>("DIR") { Description = "A folder laid out as the conformance data: one folder per topic." };

@@ -66,7 +66,7 @@ internal static class ServerReading
         section.Word("client_type", "grpc", [("grpc", "grpc"), ("http", "http")]);
         section.Number("sampling_fraction", 0, 0, 1);
         section.Flag("insecure", false);
-        section.Word("compression", "", [("", ""), ("gzip", "gzip")]);
+        section.Word("compression", "", [("gzip", "gzip")]);
         section.Duration("timeout", TimeSpan.Zero);
         HttpClientReading.ReadTls(section.Section("tls_config"));
         foreach ((ConfigNode name, _, string path) in section.Pairs("headers"))

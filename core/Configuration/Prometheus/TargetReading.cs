@@ -17,6 +17,14 @@ public enum ForeignDiscovery
 /// <summary>Reads the keys that say where targets come from.</summary>
 public static class TargetReading
 {
+
+    // The mechanisms of Prometheus 3 that we do not have; anything else is a misspelt key.
+    private static readonly string[] s_foreign =
+    [
+        .. "aws azure consul digitalocean dns docker dockerswarm ec2 ecs elasticache eureka gce hetzner ionos kubernetes kuma lightsail linode marathon msk nerve nomad oci openstack outscale ovhcloud puppetdb rds scaleway serverset stackit triton uyuni vultr"
+            .Split(' ').Select(n => n + "_sd_configs"),
+    ];
+
     private static readonly Re2Pattern s_fileName = Re2Pattern.CompileAnchored(@"[^*]*(\*[^/]*)?\.(json|yml|yaml|JSON|YML|YAML)");
 
     /// <summary>Reads one <c>static_configs</c> list.</summary>
@@ -95,7 +103,7 @@ public static class TargetReading
         var others = new List<string>();
         foreach ((ConfigNode key, _) in section.Node?.Entries ?? [])
         {
-            if (!key.Text.EndsWith("_sd_configs", StringComparison.Ordinal) || key.Text is "file_sd_configs" or "http_sd_configs")
+            if (!s_foreign.Contains(key.Text))
                 continue;
             others.Add(key.Text);
             if (foreign == ForeignDiscovery.Refuse)

@@ -92,8 +92,6 @@ internal sealed class PrometheusConfigTopic : ITopic
             report.Pass();
         else
             report.Fail(Path.GetFileName(file), 0, why, shouldLoad ? "loads" : $"refused: {why}", errors.Count == 0 ? "loaded" : string.Join("; ", errors));
-        if (Environment.GetEnvironmentVariable("CONFORMANCE_ERRORS") is not null && !shouldLoad)
-            Console.WriteLine($"{Path.GetFileName(file)}: ({why}) {string.Join("; ", errors.Select(e => e.Message))}");
     }
 
     private static void ExpectGroups(TopicReport report, string file, int groups, ConfigResult<ValueList<TargetGroup>> got)
