@@ -166,9 +166,10 @@ internal sealed class Mount(string device, string mountPoint, string type, FileP
     /// <summary>The slot of one of its series; the text of an error is a label, so that it makes another series.</summary>
     public int Slot(int index, MetricFamily family)
     {
-        if (!ReferenceEquals(_errorLabel, Answer.ErrorText))
+        string error = Answer.ErrorText ?? "";
+        if (error != _errorLabel)
         {
-            _errorLabel = Answer.ErrorText ?? "";
+            _errorLabel = error;
             Array.Clear(_slots);
         }
         ref int slot = ref _slots[index];

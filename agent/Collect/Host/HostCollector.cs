@@ -81,10 +81,10 @@ public sealed class HostCollector : ICollector
     /// <inheritdoc/>
     public ValueTask CollectAsync(SourceTick tick, long timestampMs, CancellationToken cancellation)
     {
-        bool renewed = RenewIfMostlyDead(tick, out List<Labels> last);
+        RenewIfMostlyDead(tick, out List<Labels>? last);
         _generation.Series.Begin(tick, timestampMs);
         _generation.Collect(_time);
-        if (renewed)
+        if (last is not null)
             _generation.Series.EndMissing(last);
         tick.Complete();
         return ValueTask.CompletedTask;
@@ -98,17 +98,20 @@ public sealed class HostCollector : ICollector
     }
 
     /// <inheritdoc/>
-    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
-
-    private bool RenewIfMostlyDead(SourceTick tick, out List<Labels> last)
+    public ValueTask DisposeAsync()
     {
-        last = [];
+        _probe.Dispose();
+        return ValueTask.CompletedTask;
+    }
+
+    private void RenewIfMostlyDead(SourceTick tick, out List<Labels>? last)
+    {
+        last = null;
         SeriesTable series = _generation.Series;
         if (!series.IsMostlyDead(tick) && _generation.Context.Remembered < Math.Max(RememberedMin, series.Table.Count * 4))
-            return false;
+            return;
         last = series.PresentIn(tick);
         _generation = new Generation(this);
-        return true;
     }
 
     /// <summary>One table with the parts that know its slots.</summary>

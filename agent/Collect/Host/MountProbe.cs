@@ -4,10 +4,10 @@ using System.Runtime.InteropServices;
 namespace Bellwether.Agent.Collect.Host;
 
 /// <summary>
-/// Asks file systems for their sizes on a pool thread and waits a bounded time. A file system that does not answer keeps its thread (no call can be taken back from
+/// Asks file systems for their sizes on a thread of its own and waits a bounded time. A file system that does not answer keeps its thread (no call can be taken back from
 /// the kernel), is told as an error, and is not asked again until that thread has come back. Used by one collector at a time.
 /// </summary>
-internal sealed class MountProbe
+internal sealed class MountProbe : IDisposable
 {
     /// <summary>So many hung file systems hold a thread each; when as many hang, no other one is asked.</summary>
     public const int HungMax = 16;
@@ -50,6 +50,13 @@ internal sealed class MountProbe
         }
     }
 
+    /// <summary>Ends the thread; one that hangs in the kernel ends when it comes back.</summary>
+    public void Dispose()
+    {
+        _round?.Stop();
+        _round = null;
+    }
+
     private static unsafe MountAnswer StatVfs(FilePath path)
     {
         Libc.StatVfsResult result;
@@ -67,14 +74,24 @@ internal sealed class MountProbe
         return new MountAnswer(true, null, result.Blocks * unit, result.BlocksFree * unit, result.BlocksAvailable * unit, result.Files, result.FilesFree);
     }
 
-    /// <summary>A run over mounts on a pool thread; reused as long as it comes back.</summary>
-    private sealed class Round(MountProbe probe) : IThreadPoolWorkItem
+    /// <summary>A thread that asks mounts in turn; kept from tick to tick as long as it comes back.</summary>
+    private sealed class Round
     {
+        private const int StackBytes = 256 << 10;
+
+        private readonly MountProbe _probe;
         private readonly object _gate = new();
         private List<Mount> _mounts = [];
         private int _at;
         private int _end;
         private bool _abandoned;
+
+        public Round(MountProbe probe)
+        {
+            _probe = probe;
+            // Not a pool thread: a hung mount would take that from the rest of the agent.
+            new Thread(Work, StackBytes) { IsBackground = true, Name = "mounts" }.Start();
+        }
 
         /// <summary>Asks from an index until the end, or a mount that hangs. False: it hangs at <paramref name="next"/>, and this object must not be used again.</summary>
         public bool Run(List<Mount> mounts, int from, TimeSpan timeout, out int next)
@@ -84,16 +101,16 @@ internal sealed class MountProbe
                 _mounts = mounts;
                 _at = from;
                 _end = from;
-                while (_end < mounts.Count && !probe._hung.ContainsKey(mounts[_end].MountPoint))
+                while (_end < mounts.Count && !_probe._hung.ContainsKey(mounts[_end].MountPoint))
                     _end++;
-                ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+                Monitor.PulseAll(_gate);
                 while (_at < _end)
                 {
                     int before = _at;
                     if (Monitor.Wait(_gate, timeout) || _at > before)
                         continue;
                     _abandoned = true;
-                    probe._hung[mounts[_at].MountPoint] = true;
+                    _probe._hung[mounts[_at].MountPoint] = true;
                     next = _at;
                     return false;
                 }
@@ -102,27 +119,40 @@ internal sealed class MountProbe
             }
         }
 
-        /// <summary>On the pool thread.</summary>
-        public void Execute()
+        /// <summary>Ends the thread.</summary>
+        public void Stop()
+        {
+            lock (_gate)
+            {
+                _abandoned = true;
+                Monitor.PulseAll(_gate);
+            }
+        }
+
+        private void Work()
         {
             while (true)
             {
                 Mount mount;
                 lock (_gate)
+                {
+                    while (_at >= _end && !_abandoned)
+                        Monitor.Wait(_gate);
+                    if (_abandoned)
+                        return;
                     mount = _mounts[_at];
-                MountAnswer answer = probe._ask(mount.Path);
+                }
+                MountAnswer answer = _probe._ask(mount.Path);
                 lock (_gate)
                 {
                     if (_abandoned)
                     {
-                        probe._hung.TryRemove(mount.MountPoint, out _);
+                        _probe._hung.TryRemove(mount.MountPoint, out _);
                         return;
                     }
                     mount.Answer = answer;
-                    bool last = ++_at >= _end;
-                    Monitor.Pulse(_gate);
-                    if (last)
-                        return;
+                    _at++;
+                    Monitor.PulseAll(_gate);
                 }
             }
         }
