@@ -1,0 +1,194 @@
+using System.Globalization;
+using System.Text;
+using Bellwether.Core.Model;
+using MatchType = Bellwether.Core.Model.MatchType;
+
+namespace Bellwether.Evaluate.PromQl.Syntax;
+
+/// <summary>Prints expressions in one line as Prometheus does; what it prints parses to the same tree.</summary>
+public static class Printer
+{
+    /// <summary>The canonical text.</summary>
+    public static string Print(Expr expr)
+    {
+        var text = new StringBuilder();
+        Write(text, expr);
+        return text.ToString();
+    }
+
+    private static void Write(StringBuilder text, Expr expr)
+    {
+        switch (expr)
+        {
+            case NumberLiteral n:
+                text.Append(n.IsDuration ? FormatDuration(n.Value) : FormatNumber(n.Value));
+                break;
+            case StringLiteral s:
+                text.Append(GoText.Quote(s.Value));
+                break;
+            case ParenExpr p:
+                text.Append('(');
+                Write(text, p.Inner);
+                text.Append(')');
+                break;
+            case UnaryExpr u:
+                text.Append(u.IsMinus ? '-' : '+');
+                Write(text, u.Operand);
+                break;
+            case VectorSelector v:
+                WriteSelector(text, v);
+                WriteModifiers(text, v.At, v.Offset, v.Boundary);
+                break;
+            case MatrixSelector m:
+                WriteSelector(text, m.Selector);
+                text.Append('[').Append(Duration(m.Range)).Append(']');
+                WriteModifiers(text, m.Selector.At, m.Selector.Offset, m.Selector.Boundary);
+                break;
+            case SubqueryExpr q:
+                Write(text, q.Inner);
+                text.Append('[').Append(Duration(q.Range)).Append(':');
+                if (q.Step is not null)
+                    text.Append(Duration(q.Step));
+                text.Append(']');
+                WriteModifiers(text, q.At, q.Offset, Boundary.None);
+                break;
+            case AggregateExpr a:
+                WriteAggregate(text, a);
+                break;
+            case BinaryExpr b:
+                WriteBinary(text, b);
+                break;
+            case CallExpr c:
+                text.Append(c.Function.Name).Append('(');
+                WriteList(text, c.Arguments);
+                text.Append(')');
+                break;
+        }
+    }
+
+    private static void WriteList(StringBuilder text, IReadOnlyList<Expr> list)
+    {
+        for (int i = 0; i < list.Count; i++)
+        {
+            if (i > 0)
+                text.Append(", ");
+            Write(text, list[i]);
+        }
+    }
+
+    private static void WriteAggregate(StringBuilder text, AggregateExpr a)
+    {
+        text.Append(a.Op);
+        if (a.Without)
+            text.Append(" without (").Append(LabelList(a.Grouping)).Append(") ");
+        else if (a.Grouping.Count > 0)
+            text.Append(" by (").Append(LabelList(a.Grouping)).Append(") ");
+        text.Append('(');
+        if (a.Parameter is not null)
+        {
+            Write(text, a.Parameter);
+            text.Append(", ");
+        }
+        Write(text, a.Inner);
+        text.Append(')');
+    }
+
+    private static void WriteBinary(StringBuilder text, BinaryExpr b)
+    {
+        Write(text, b.Left);
+        text.Append(' ').Append(b.Op);
+        if (b.ReturnBool)
+            text.Append(" bool");
+        if (b.Matching is { } m)
+        {
+            if (m.Labels.Count > 0 || m.On)
+                text.Append(m.On ? " on (" : " ignoring (").Append(LabelList(m.Labels)).Append(')');
+            if (m.Cardinality is MatchCardinality.ManyToOne or MatchCardinality.OneToMany)
+                text.Append(m.Cardinality == MatchCardinality.ManyToOne ? " group_left (" : " group_right (").Append(LabelList(m.Include)).Append(')');
+            if (m.FillLeft is double both && m.FillRight is double right && both.Equals(right))
+            {
+                text.Append(" fill (").Append(FormatNumber(both)).Append(')');
+            }
+            else
+            {
+                if (m.FillLeft is double l)
+                    text.Append(" fill_left (").Append(FormatNumber(l)).Append(')');
+                if (m.FillRight is double r)
+                    text.Append(" fill_right (").Append(FormatNumber(r)).Append(')');
+            }
+        }
+        text.Append(' ');
+        Write(text, b.Right);
+    }
+
+    private static void WriteSelector(StringBuilder text, VectorSelector v)
+    {
+        bool plain = v.Name.Length > 0 && Labels.IsLegacyMetricName(v.Name);
+        if (plain)
+            text.Append(v.Name);
+        var parts = new List<string>();
+        bool nameSeen = false;
+        foreach (LabelMatcher m in v.Matchers)
+        {
+            bool isName = m.Name == LabelNames.MetricName && m.Type == MatchType.Equal && m.Value == v.Name && v.Name.Length > 0 && !nameSeen;
+            nameSeen |= isName;
+            if (isName && plain)
+                continue;
+            parts.Add(isName ? GoText.Quote(v.Name) : LabelText(m.Name) + Op(m.Type) + GoText.Quote(m.Value));
+        }
+        if (parts.Count > 0)
+            text.Append('{').AppendJoin(',', parts).Append('}');
+    }
+
+    private static void WriteModifiers(StringBuilder text, AtModifier at, DurationNode? offset, Boundary boundary)
+    {
+        if (boundary != Boundary.None)
+            text.Append(boundary == Boundary.Anchored ? " anchored" : " smoothed");
+        text.Append(at.Kind switch
+        {
+            AtKind.Start => " @ start()",
+            AtKind.End => " @ end()",
+            AtKind.Time => string.Create(CultureInfo.InvariantCulture, $" @ {at.TimestampMs / 1000m:F3}"),
+            _ => "",
+        });
+        if (offset is not null)
+            text.Append(" offset ").Append(Duration(offset));
+    }
+
+    private static string Duration(DurationNode node) => node switch
+    {
+        DurationLiteral l => FormatDuration(l.Value),
+        DurationUnary u => (u.IsMinus ? "-" : "+") + Duration(u.Operand),
+        DurationParen p => "(" + Duration(p.Inner) + ")",
+        DurationCall c => c.First is null ? c.Name + "()" : $"{c.Name}({Duration(c.First)}, {Duration(c.Second!)})",
+        DurationBinary b => $"{Duration(b.Left)} {b.Op} {Duration(b.Right)}",
+        _ => "",
+    };
+
+    private static string FormatDuration(double seconds)
+    {
+        double ms = Math.Round(seconds * 1000);
+        return Math.Abs(ms) < 9e15 && ms / 1000 == seconds ? DurationText.Format((long)ms) : FormatNumber(seconds);
+    }
+
+    internal static string LabelText(string name) => Labels.IsLegacyLabelName(name) ? name : GoText.Quote(name);
+
+    private static string LabelList(IReadOnlyList<string> names) => string.Join(", ", names.Select(LabelText));
+
+    private static string Op(MatchType type) => type switch { MatchType.Equal => "=", MatchType.NotEqual => "!=", MatchType.Regex => "=~", _ => "!~" };
+
+    /// <summary>A float as Prometheus writes it in messages and queries (Go's <c>%v</c>).</summary>
+    public static string FormatNumber(double value)
+    {
+        if (double.IsNaN(value))
+            return "NaN";
+        if (double.IsInfinity(value))
+            return value > 0 ? "+Inf" : "-Inf";
+        string text = value.ToString("R", CultureInfo.InvariantCulture);
+        double size = Math.Abs(value);
+        if (size == 0 || (size >= 1e-4 && size < 1e21))
+            return text.Contains('E', StringComparison.Ordinal) ? ((decimal)size >= 0 && size < 7e27 ? value.ToString("0.#############################", CultureInfo.InvariantCulture) : text) : text;
+        string exponent = value.ToString("0.################E+00", CultureInfo.InvariantCulture);
+        return exponent.Replace('E', 'e');
+    }
+}
