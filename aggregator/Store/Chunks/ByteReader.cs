@@ -1,0 +1,72 @@
+using System.Buffers.Binary;
+using System.Diagnostics.CodeAnalysis;
+using System.Text;
+
+namespace Bellwether.Store.Chunks;
+
+/// <summary>Reads what <see cref="ByteWriter"/> wrote. Everything is bounded by the span; what does not fit throws <see cref="InvalidDataException"/>.</summary>
+internal ref struct ByteReader
+{
+    private readonly ReadOnlySpan<byte> _bytes;
+
+    public ByteReader(ReadOnlySpan<byte> bytes) => _bytes = bytes;
+
+    public int Position { get; private set; }
+
+    public readonly int Left => _bytes.Length - Position;
+
+    public readonly ReadOnlySpan<byte> Rest => _bytes[Position..];
+
+    public byte Byte()
+    {
+        if (Position >= _bytes.Length)
+            Short();
+        return _bytes[Position++];
+    }
+
+    public ReadOnlySpan<byte> Bytes(int count)
+    {
+        if ((uint)count > (uint)Left)
+            Short();
+        ReadOnlySpan<byte> part = _bytes.Slice(Position, count);
+        Position += count;
+        return part;
+    }
+
+    public uint UInt32() => BinaryPrimitives.ReadUInt32LittleEndian(Bytes(4));
+
+    public ulong UInt64() => BinaryPrimitives.ReadUInt64LittleEndian(Bytes(8));
+
+    public double Double() => BitConverter.UInt64BitsToDouble(UInt64());
+
+    public ulong Varint()
+    {
+        ulong value = 0;
+        for (int shift = 0; shift < 64; shift += 7)
+        {
+            byte b = Byte();
+            value |= (ulong)(b & 0x7F) << shift;
+            if (b < 0x80)
+                return value;
+        }
+        throw new InvalidDataException("a varint has more than 10 bytes");
+    }
+
+    public long Zigzag() => Unzigzag(Varint());
+
+    /// <summary>A varint that must not be above a limit.</summary>
+    public int Count(int limit)
+    {
+        ulong value = Varint();
+        if (value > (ulong)limit)
+            throw new InvalidDataException($"a count of {value} is above {limit}");
+        return (int)value;
+    }
+
+    public string Text(int limit) => Encoding.UTF8.GetString(Bytes(Count(limit)));
+
+    public static long Unzigzag(ulong value) => (long)(value >> 1) ^ -(long)(value & 1);
+
+    [DoesNotReturn]
+    private static void Short() => throw new InvalidDataException("the data end before what they announce");
+}

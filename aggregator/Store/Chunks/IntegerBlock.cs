@@ -1,0 +1,213 @@
+using System.Numerics;
+using System.Runtime.InteropServices;
+
+namespace Bellwether.Store.Chunks;
+
+/// <summary>
+/// A run of integers, bit-packed: differences, differences of differences or distances from the smallest, whatever is cheapest; divided by what they all share;
+/// zigzag; packed at the cheapest width, with outliers patched. The format is in docs/formats/chunk.md.
+/// </summary>
+internal static class IntegerBlock
+{
+    /// <summary>The most integers a block holds.</summary>
+    public const int MaxCount = 1 << 20;
+
+    private const byte ModeDelta = 0;
+    private const byte ModeDeltaDelta = 1;
+    private const byte ModeOffset = 2;
+
+    [ThreadStatic]
+    private static ulong[]? t_scratch;
+
+    [ThreadStatic]
+    private static ulong[]? t_best;
+
+    /// <summary>Writes the block; the count is the caller's to keep.</summary>
+    public static void Encode(ReadOnlySpan<long> values, ByteWriter into)
+    {
+        into.Zigzag(values[0]);
+        int n = values.Length - 1;
+        if (n == 0)
+            return;
+        ulong[] best = Scratch(ref t_best, n);
+        ulong[] trial = Scratch(ref t_scratch, n);
+        byte mode = ModeDelta;
+        (long bestCost, long offset, ulong divisor) = (Prepare(values, best.AsSpan(0, n), ModeDelta, out long o0, out ulong d0), o0, d0);
+        for (byte m = ModeDeltaDelta; m <= ModeOffset && bestCost > n; m++)
+        {
+            long cost = Prepare(values, trial.AsSpan(0, n), m, out long o, out ulong d);
+            if (cost >= bestCost)
+                continue;
+            (mode, bestCost, offset, divisor) = (m, cost, o, d);
+            (best, trial) = (trial, best);
+        }
+        Write(best.AsSpan(0, n), mode, offset, divisor, into);
+    }
+
+    /// <summary>Reads as many integers as the span holds.</summary>
+    public static void Decode(ref ByteReader from, Span<long> values)
+    {
+        values[0] = from.Zigzag();
+        int n = values.Length - 1;
+        if (n == 0)
+            return;
+        byte head = from.Byte();
+        int mode = head & 3;
+        ulong divisor = (head & 4) != 0 ? from.Varint() : 1;
+        long offset = mode == ModeOffset ? from.Zigzag() : 0;
+        int width = from.Byte();
+        if (width > 64)
+            throw new InvalidDataException($"a block claims {width} bits for a value");
+        Span<ulong> raw = MemoryMarshal.Cast<long, ulong>(values[1..]);
+        BitPack.Unpack(from.Bytes(BitPack.Bytes(n, width)), width, raw);
+        if ((head & 8) != 0)
+            Patch(ref from, raw, width);
+        Restore(values, mode, (long)divisor, offset);
+    }
+
+    private static ulong[] Scratch(ref ulong[]? buffer, int count)
+    {
+        if (buffer is null || buffer.Length < count)
+            buffer = new ulong[Math.Max(256, (int)BitOperations.RoundUpToPowerOf2((uint)count))];
+        return buffer;
+    }
+
+    // Fills the residuals of a mode and returns their cost in bits.
+    private static long Prepare(ReadOnlySpan<long> values, Span<ulong> residuals, byte mode, out long offset, out ulong divisor)
+    {
+        offset = 0;
+        if (mode == ModeOffset)
+        {
+            offset = long.MaxValue;
+            foreach (long v in values[1..])
+                offset = Math.Min(offset, v);
+        }
+        ulong shared = 0;
+        long previousDelta = 0;
+        for (int i = 0; i < residuals.Length; i++)
+        {
+            long delta = unchecked(values[i + 1] - values[i]);
+            long residual = mode switch
+            {
+                ModeDelta => delta,
+                ModeDeltaDelta => unchecked(delta - previousDelta),
+                _ => unchecked(values[i + 1] - offset),
+            };
+            previousDelta = delta;
+            residuals[i] = unchecked((ulong)residual);
+            if (shared != 1 && residual != 0)
+                shared = Gcd(shared, residual == long.MinValue ? 1 : (ulong)Math.Abs(residual));
+        }
+        divisor = shared <= 1 ? 1 : shared;
+        for (int i = 0; i < residuals.Length; i++)
+        {
+            long v = unchecked((long)residuals[i]);
+            if (divisor > 1)
+                v /= (long)divisor;
+            residuals[i] = mode == ModeOffset ? unchecked((ulong)v) : ByteWriter.Zigzagged(v);
+        }
+        return CheapestWidth(residuals, out _);
+    }
+
+    private static ulong Gcd(ulong a, ulong b)
+    {
+        while (b != 0)
+            (a, b) = (b, a % b);
+        return a;
+    }
+
+    private static long CheapestWidth(ReadOnlySpan<ulong> residuals, out int width)
+    {
+        Span<int> byBits = stackalloc int[65];
+        byBits.Clear();
+        foreach (ulong r in residuals)
+            byBits[64 - BitOperations.LeadingZeroCount(r)]++;
+        long best = long.MaxValue;
+        width = 64;
+        long above = 0, aboveBits = 0;
+        int top = 64;
+        while (top > 0 && byBits[top] == 0)
+            top--;
+        for (int w = top; w >= 0; w--)
+        {
+            // An outlier costs an index (about 8 bits) and its upper part in 7-bit groups.
+            long cost = ((long)residuals.Length * w) + (above * 8) + ((aboveBits - (above * w)) * 8 / 7) + (above * 4) + (above > 0 ? 8 : 0);
+            if (cost < best)
+            {
+                best = cost;
+                width = w;
+            }
+            above += byBits[w];
+            aboveBits += (long)byBits[w] * w;
+        }
+        return best;
+    }
+
+    private static void Write(ReadOnlySpan<ulong> residuals, byte mode, long offset, ulong divisor, ByteWriter into)
+    {
+        CheapestWidth(residuals, out int width);
+        int outliers = 0;
+        foreach (ulong r in residuals)
+        {
+            if (width < 64 && r >> width != 0)
+                outliers++;
+        }
+        into.Byte((byte)(mode | (divisor > 1 ? 4 : 0) | (outliers > 0 ? 8 : 0)));
+        if (divisor > 1)
+            into.Varint(divisor);
+        if (mode == ModeOffset)
+            into.Zigzag(offset);
+        into.Byte((byte)width);
+        BitPack.Pack(residuals, width, into.Take(BitPack.Bytes(residuals.Length, width)));
+        if (outliers == 0)
+            return;
+        into.Varint((ulong)outliers);
+        int last = 0;
+        for (int i = 0; i < residuals.Length; i++)
+        {
+            if (residuals[i] >> width == 0)
+                continue;
+            into.Varint((ulong)(i - last));
+            into.Varint(residuals[i] >> width);
+            last = i;
+        }
+    }
+
+    private static void Patch(ref ByteReader from, Span<ulong> raw, int width)
+    {
+        int outliers = from.Count(raw.Length);
+        int at = 0;
+        for (int i = 0; i < outliers; i++)
+        {
+            at += from.Count(raw.Length);
+            if (at >= raw.Length || width >= 64)
+                throw new InvalidDataException("an outlier lies outside its block");
+            raw[at] |= from.Varint() << width;
+        }
+    }
+
+    private static void Restore(Span<long> values, int mode, long divisor, long offset)
+    {
+        long value = values[0], delta = 0;
+        switch (mode)
+        {
+            case ModeDelta:
+                for (int i = 1; i < values.Length; i++)
+                    values[i] = value = unchecked(value + (ByteReader.Unzigzag((ulong)values[i]) * divisor));
+                break;
+            case ModeDeltaDelta:
+                for (int i = 1; i < values.Length; i++)
+                {
+                    delta = unchecked(delta + (ByteReader.Unzigzag((ulong)values[i]) * divisor));
+                    values[i] = value = unchecked(value + delta);
+                }
+                break;
+            case ModeOffset:
+                for (int i = 1; i < values.Length; i++)
+                    values[i] = unchecked(offset + (values[i] * divisor));
+                break;
+            default:
+                throw new InvalidDataException($"an integer block has the unknown mode {mode}");
+        }
+    }
+}

@@ -1,0 +1,212 @@
+using System.Numerics;
+using Bellwether.Core.Model;
+
+namespace Bellwether.Store.Chunks;
+
+/// <summary>
+/// A run of doubles: constant, or decimal integers (value = integer / 10^e, bit-exact) in an <see cref="IntegerBlock"/>, else XOR with the value before.
+/// Values that no decimal integer can be (stale markers, NaN, infinities, minus zero) are kept beside as exceptions. The format is in docs/formats/chunk.md.
+/// </summary>
+internal static class ValueBlock
+{
+    private const byte KindConstantBits = 0;
+    private const byte KindConstantInteger = 1;
+    private const byte KindDecimal = 2;
+    private const byte KindXor = 3;
+    private const byte HasExceptions = 0x80;
+    private const int MaxExponent = 13;
+    private const double MaxInteger = 1L << 52;
+
+    private static readonly double[] s_powers = [1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13];
+
+    [ThreadStatic]
+    private static long[]? t_integers;
+
+    /// <summary>Writes the block; the count is the caller's to keep. Bit-exact.</summary>
+    public static void Encode(ReadOnlySpan<double> values, ByteWriter into)
+    {
+        if (IsConstant(values))
+        {
+            EncodeConstant(values[0], into);
+            return;
+        }
+        Span<long> integers = Integers(values.Length);
+        int exponent = FindExponent(values, out int exceptions);
+        if (exponent < 0 || exceptions > values.Length / 4 + 1 || !ToIntegers(values, exponent, integers))
+        {
+            into.Byte(KindXor);
+            XorBlock.Encode(values, into);
+            return;
+        }
+        into.Byte((byte)(KindDecimal | (exceptions > 0 ? HasExceptions : 0)));
+        into.Byte((byte)exponent);
+        IntegerBlock.Encode(integers, into);
+        if (exceptions > 0)
+            WriteExceptions(values, exceptions, into);
+    }
+
+    /// <summary>Reads as many values as the span holds.</summary>
+    public static void Decode(ref ByteReader from, Span<double> values)
+    {
+        byte kind = from.Byte();
+        switch (kind & 0x7F)
+        {
+            case KindConstantBits:
+                values.Fill(from.Double());
+                break;
+            case KindConstantInteger:
+                values.Fill(from.Zigzag());
+                break;
+            case KindDecimal:
+                DecodeDecimal(ref from, values);
+                break;
+            case KindXor:
+                XorBlock.Decode(ref from, values);
+                break;
+            default:
+                throw new InvalidDataException($"a value block has the unknown kind {kind & 0x7F}");
+        }
+        if ((kind & HasExceptions) != 0)
+            ReadExceptions(ref from, values);
+    }
+
+    /// <summary>Whether all values have the same bits.</summary>
+    public static bool IsConstant(ReadOnlySpan<double> values)
+    {
+        ulong first = BitConverter.DoubleToUInt64Bits(values[0]);
+        foreach (double v in values)
+        {
+            if (BitConverter.DoubleToUInt64Bits(v) != first)
+                return false;
+        }
+        return true;
+    }
+
+    private static Span<long> Integers(int count)
+    {
+        if (t_integers is null || t_integers.Length < count)
+            t_integers = new long[Math.Max(256, (int)BitOperations.RoundUpToPowerOf2((uint)count))];
+        return t_integers.AsSpan(0, count);
+    }
+
+    private static void EncodeConstant(double value, ByteWriter into)
+    {
+        if (IsOrdinary(value) && value == Math.Floor(value) && Math.Abs(value) < MaxInteger)
+        {
+            into.Byte(KindConstantInteger);
+            into.Zigzag((long)value);
+            return;
+        }
+        into.Byte(KindConstantBits);
+        into.Double(value);
+    }
+
+    // NaN, infinities and minus zero have no decimal integer.
+    private static bool IsOrdinary(double value) =>
+        double.IsFinite(value) && (value != 0 || BitConverter.DoubleToUInt64Bits(value) == 0);
+
+    // The least exponent that fits all ordinary values, or -1.
+    private static int FindExponent(ReadOnlySpan<double> values, out int exceptions)
+    {
+        exceptions = 0;
+        int e = 0;
+        foreach (double v in values)
+        {
+            if (!IsOrdinary(v))
+            {
+                exceptions++;
+                continue;
+            }
+            while (!Fits(v, e))
+            {
+                if (++e > MaxExponent)
+                    return -1;
+            }
+        }
+        return e;
+    }
+
+    private static bool Fits(double value, int exponent)
+    {
+        double scaled = Math.Round(value * s_powers[exponent]);
+        return Math.Abs(scaled) < MaxInteger && (double)(long)scaled / s_powers[exponent] == value;
+    }
+
+    // False when a value that fitted a smaller exponent does not fit this one (its integer grows too large).
+    private static bool ToIntegers(ReadOnlySpan<double> values, int exponent, Span<long> integers)
+    {
+        double power = s_powers[exponent];
+        long last = 0;
+        bool any = false;
+        for (int i = 0; i < values.Length; i++)
+        {
+            double v = values[i];
+            if (!IsOrdinary(v))
+            {
+                integers[i] = last;
+                continue;
+            }
+            double scaled = Math.Round(v * power);
+            if (!(Math.Abs(scaled) < MaxInteger) || BitConverter.DoubleToUInt64Bits((double)(long)scaled / power) != BitConverter.DoubleToUInt64Bits(v))
+                return false;
+            integers[i] = last = (long)scaled;
+            if (!any)
+            {
+                integers[..i].Fill(last);
+                any = true;
+            }
+        }
+        return any;
+    }
+
+    private static void DecodeDecimal(ref ByteReader from, Span<double> values)
+    {
+        int exponent = from.Byte();
+        if (exponent > MaxExponent)
+            throw new InvalidDataException($"a value block has the exponent {exponent}");
+        Span<long> integers = Integers(values.Length);
+        IntegerBlock.Decode(ref from, integers);
+        if (exponent == 0)
+        {
+            for (int i = 0; i < values.Length; i++)
+                values[i] = integers[i];
+            return;
+        }
+        double power = s_powers[exponent];
+        for (int i = 0; i < values.Length; i++)
+            values[i] = integers[i] / power;
+    }
+
+    private static void WriteExceptions(ReadOnlySpan<double> values, int exceptions, ByteWriter into)
+    {
+        into.Varint((ulong)exceptions);
+        int last = 0;
+        for (int i = 0; i < values.Length; i++)
+        {
+            if (IsOrdinary(values[i]))
+                continue;
+            into.Varint((ulong)(i - last));
+            last = i;
+            if (SpecialValues.IsStale(values[i]))
+            {
+                into.Byte(0);
+                continue;
+            }
+            into.Byte(1);
+            into.Double(values[i]);
+        }
+    }
+
+    private static void ReadExceptions(ref ByteReader from, Span<double> values)
+    {
+        int exceptions = from.Count(values.Length);
+        int at = 0;
+        for (int i = 0; i < exceptions; i++)
+        {
+            at += from.Count(values.Length);
+            if (at >= values.Length)
+                throw new InvalidDataException("an exception lies outside its block");
+            values[at] = from.Byte() == 0 ? SpecialValues.StaleMarker : from.Double();
+        }
+    }
+}

@@ -1,0 +1,114 @@
+using System.Diagnostics.CodeAnalysis;
+using Bellwether.Core.Model;
+
+namespace Bellwether.Store.Head;
+
+/// <summary>
+/// All series in memory, by labels and by label values, and the lock that stands between the one writer and the readers: the writer holds it for one record or
+/// batch, a reader for a selection or for the samples of one series, so each read sees whole records only.
+/// </summary>
+internal sealed class HeadIndex : IDisposable
+{
+    private readonly Dictionary<Labels, HeadSeries> _byLabels = [];
+    private readonly Dictionary<string, string> _strings = [];
+    private readonly List<HeadSeries?> _byReference = [];
+
+    /// <summary>See the class.</summary>
+    public ReaderWriterLockSlim Gate { get; } = new(LockRecursionPolicy.NoRecursion);
+
+    public Postings Postings { get; } = new();
+
+    /// <summary>Series in memory.</summary>
+    public int Count => _byLabels.Count;
+
+    public Dictionary<Labels, HeadSeries>.ValueCollection All => _byLabels.Values;
+
+    public bool TryGet(Labels labels, [NotNullWhen(true)] out HeadSeries? series) => _byLabels.TryGetValue(labels, out series);
+
+    /// <summary>The series with a number, or null when it is gone.</summary>
+    public HeadSeries? At(uint reference) => reference < _byReference.Count ? _byReference[(int)reference] : null;
+
+    /// <summary>Adds a series that is not there yet.</summary>
+    public HeadSeries Add(Labels labels)
+    {
+        Labels kept = Intern(labels);
+        var series = new HeadSeries(kept, (uint)_byReference.Count);
+        _byLabels.Add(kept, series);
+        _byReference.Add(series);
+        Postings.Add(kept, series.Reference);
+        return series;
+    }
+
+    /// <summary>Removes series that hold nothing any more.</summary>
+    public void Remove(IReadOnlyCollection<HeadSeries> series)
+    {
+        if (series.Count == 0)
+            return;
+        Postings.Remove(series);
+        foreach (HeadSeries s in series)
+        {
+            _byLabels.Remove(s.Labels);
+            _byReference[(int)s.Reference] = null;
+        }
+        _strings.Clear();
+        foreach ((string name, Dictionary<string, PostingList> values) in Postings.Names)
+        {
+            _strings.TryAdd(name, name);
+            foreach (string value in values.Keys)
+                _strings.TryAdd(value, value);
+        }
+    }
+
+    /// <summary>Series that match and may have samples in a range, in no order. The gate must be held for reading.</summary>
+    public void SelectLocked(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, List<HeadSeries> into, CancellationToken cancellation)
+    {
+        uint[]? candidates = Postings.Candidates(matchers, cancellation);
+        int seen = 0;
+        if (candidates is null)
+        {
+            foreach (HeadSeries series in _byLabels.Values)
+                Take(series);
+            return;
+        }
+        foreach (uint reference in candidates)
+            Take(_byReference[(int)reference]!);
+
+        void Take(HeadSeries series)
+        {
+            if (++seen % 1000 == 0)
+                cancellation.ThrowIfCancellationRequested();
+            if (series.Overlaps(fromMs, toMs) && MatchesRest(series.Labels, matchers))
+                into.Add(series);
+        }
+    }
+
+    /// <summary>Whether the matchers that postings cannot answer fit.</summary>
+    public static bool MatchesRest(Labels labels, IReadOnlyList<LabelMatcher> matchers)
+    {
+        foreach (LabelMatcher matcher in matchers)
+        {
+            if (Postings.NeedsCheck(matcher) && !matcher.Matches(labels))
+                return false;
+        }
+        return true;
+    }
+
+    public void Dispose() => Gate.Dispose();
+
+    // Equal names and values of different series are one string in memory.
+    private Labels Intern(Labels labels)
+    {
+        var items = new Label[labels.Count];
+        for (int i = 0; i < items.Length; i++)
+            items[i] = new Label(Intern(labels[i].Name), Intern(labels[i].Value));
+        return Labels.FromSorted(items);
+    }
+
+    private string Intern(string text)
+    {
+        if (_strings.TryGetValue(text, out string? known))
+            return known;
+        _strings.Add(text, text);
+        return text;
+    }
+}

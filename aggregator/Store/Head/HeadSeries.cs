@@ -1,0 +1,255 @@
+using System.Numerics;
+using Bellwether.Core.Model;
+using Bellwether.Store.Chunks;
+
+namespace Bellwether.Store.Head;
+
+/// <summary>
+/// The recent samples of one series in memory: sealed blocks, one open block, and what is rare (late samples, histograms, start times) beside.
+/// A constant series owns no value array. Written under the head's write lock, read under its read lock.
+/// </summary>
+internal sealed class HeadSeries
+{
+    private const long Never = long.MinValue;
+    private TimeColumn? _column;
+    private int _count;
+    private double _last;
+    private double[]? _values;
+    private SealedBlock[] _sealed = [];
+    private int _sealedCount;
+    private RareSamples? _rare;
+
+    public HeadSeries(Labels labels, uint reference)
+    {
+        Labels = labels;
+        Reference = reference;
+    }
+
+    public Labels Labels { get; }
+
+    /// <summary>Its number in the head; grows, never used twice.</summary>
+    public uint Reference { get; }
+
+    /// <summary>Time of the newest float sample in order; <see cref="long.MinValue"/>: none.</summary>
+    public long NewestMs { get; private set; } = Never;
+
+    /// <summary>The newest float sample in order.</summary>
+    public double NewestValue => _last;
+
+    /// <summary>Whether it holds no sample at all.</summary>
+    public bool IsEmpty => _count == 0 && _sealedCount == 0 && (_rare is null || _rare.IsEmpty);
+
+    /// <summary>Blocks in memory, the open one included.</summary>
+    public int BlockCount => _sealedCount + (_count > 0 ? 1 : 0);
+
+    /// <summary>Exemplars, newest last; null: none.</summary>
+    public IReadOnlyList<Exemplar>? Exemplars => _rare?.Exemplars;
+
+    /// <summary>Adds a float sample anywhere in time.</summary>
+    /// <param name="slotMs">Length of a partition: a block never reaches over its borders.</param>
+    public AppendOutcome Append(long timeMs, double value, long slotMs, HeadPools pools)
+    {
+        if (timeMs <= NewestMs)
+            return AppendLate(timeMs, value, pools);
+        if (_count > 0 && (_count == TimeColumn.MaxCount || SlotOf(timeMs, slotMs) != SlotOf(_column![0], slotMs)))
+            Seal(pools);
+        if (_count == 0)
+            _column = pools.ColumnFrom(timeMs);
+        else
+            _column = _column!.Advance(_count, timeMs);
+        if (_values is not null || (_count > 0 && !SampleRule.Same(value, _last)))
+            Put(value, pools);
+        _last = value;
+        NewestMs = timeMs;
+        _count++;
+        return AppendOutcome.Stored;
+    }
+
+    /// <summary>Adds a native histogram anywhere in time.</summary>
+    public AppendOutcome Append(long timeMs, NativeHistogram histogram) => (_rare ??= new RareSamples()).AddHistogram(timeMs, histogram);
+
+    /// <summary>Says when the counter was started, for the sample at a time.</summary>
+    public void SetStart(long timeMs, long startMs)
+    {
+        if (startMs == 0 && _rare is null)
+            return;
+        (_rare ??= new RareSamples()).SetStart(timeMs, startMs);
+    }
+
+    /// <summary>Keeps an exemplar; the oldest beyond a limit is dropped.</summary>
+    public void Add(Exemplar exemplar, int limit) => (_rare ??= new RareSamples()).AddExemplar(exemplar, limit);
+
+    /// <summary>Time of the oldest sample held, or <see cref="long.MaxValue"/>.</summary>
+    public long OldestMs
+    {
+        get
+        {
+            long oldest = _sealedCount > 0 ? _sealed[0].Times.FirstMs : _count > 0 ? _column![0] : long.MaxValue;
+            return _rare is null ? oldest : Math.Min(oldest, _rare.OldestMs);
+        }
+    }
+
+    /// <summary>Whether there may be samples in a range.</summary>
+    public bool Overlaps(long fromMs, long toMs)
+    {
+        long oldest = OldestMs;
+        long newest = _rare is null ? NewestMs : Math.Max(NewestMs, _rare.NewestMs);
+        return !IsEmpty && oldest <= toMs && newest >= fromMs;
+    }
+
+    /// <summary>Adds what lies in a range to a collection, source by source.</summary>
+    public void Read(long fromMs, long toMs, SampleGather into)
+    {
+        into.BeginSource();
+        for (int i = 0; i < _sealedCount; i++)
+        {
+            ref readonly SealedBlock block = ref _sealed[i];
+            if (block.Times.LastMs < fromMs || block.Times.FirstMs > toMs)
+                continue;
+            into.Extend(block.Times.Count, out Span<long> times, out Span<double> values);
+            block.Decode(times, values);
+            into.Close(block.Times.Count, fromMs, toMs);
+        }
+        if (_count > 0 && _column![0] <= toMs && NewestMs >= fromMs)
+        {
+            into.Extend(_count, out Span<long> times, out Span<double> values);
+            _column.First(_count).CopyTo(times);
+            if (_values is null)
+                values.Fill(_last);
+            else
+                _values.AsSpan(0, _count).CopyTo(values);
+            into.Close(_count, fromMs, toMs);
+        }
+        _rare?.Read(fromMs, toMs, into);
+    }
+
+    /// <summary>Drops samples before a time, which is a border of partitions: they stand in chunk files now.</summary>
+    public void DropBefore(long timeMs, HeadPools pools)
+    {
+        int drop = 0;
+        while (drop < _sealedCount && _sealed[drop].Times.LastMs < timeMs)
+            drop++;
+        if (drop > 0)
+        {
+            Array.Copy(_sealed, drop, _sealed, 0, _sealedCount - drop);
+            Array.Clear(_sealed, _sealedCount - drop, drop);
+            _sealedCount -= drop;
+            if (_sealedCount == 0)
+                _sealed = [];
+        }
+        if (_count > 0 && NewestMs < timeMs)
+            ReleaseOpen(pools);
+        if (_rare is null)
+            return;
+        pools.LateSamples -= _rare.DropBefore(timeMs);
+        if (_rare.IsDisposable)
+            _rare = null;
+    }
+
+    private static long SlotOf(long timeMs, long slotMs) => timeMs >= 0 ? timeMs / slotMs : ((timeMs + 1) / slotMs) - 1;
+
+    private void Put(double value, HeadPools pools)
+    {
+        if (_values is null)
+        {
+            _values = pools.Rent(_count + 1);
+            _values.AsSpan(0, _count).Fill(_last);
+        }
+        else if (_count == _values.Length)
+        {
+            double[] larger = pools.Rent(_count + 1);
+            _values.CopyTo(larger.AsSpan());
+            pools.Return(_values);
+            _values = larger;
+        }
+        _values[_count] = value;
+    }
+
+    private void Seal(HeadPools pools)
+    {
+        SealedTimes times = _column!.Seal(_count, pools.Scratch);
+        byte[]? values = null;
+        if (_values is not null)
+        {
+            pools.Scratch.Clear();
+            ValueBlock.Encode(_values.AsSpan(0, _count), pools.Scratch);
+            values = pools.Scratch.Written.ToArray();
+        }
+        if (_sealedCount == _sealed.Length)
+            Array.Resize(ref _sealed, Math.Max(1, (int)BitOperations.RoundUpToPowerOf2((uint)_sealedCount + 1)));
+        _sealed[_sealedCount++] = new SealedBlock(times, values, _last);
+        ReleaseOpen(pools);
+    }
+
+    private void ReleaseOpen(HeadPools pools)
+    {
+        if (_values is not null)
+            pools.Return(_values);
+        _values = null;
+        _column = null;
+        _count = 0;
+    }
+
+    private AppendOutcome AppendLate(long timeMs, double value, HeadPools pools)
+    {
+        if (TryFind(timeMs, pools, out double held))
+        {
+            if (SampleRule.Same(held, value))
+                return AppendOutcome.Duplicate;
+            if (SampleRule.Wins(value, held) && !Replace(timeMs, value, pools))
+                (_rare ??= new RareSamples()).AddLate(timeMs, value, pools);
+            return AppendOutcome.Conflict;
+        }
+        return (_rare ??= new RareSamples()).AddLate(timeMs, value, pools);
+    }
+
+    // The value of the blocks at a time; late samples have their own look-up.
+    private bool TryFind(long timeMs, HeadPools pools, out double value)
+    {
+        value = 0;
+        if (_rare is not null && _rare.TryFindLate(timeMs, out value))
+            return true;
+        if (_count > 0 && timeMs >= _column![0])
+        {
+            int at = _column.First(_count).BinarySearch(timeMs);
+            value = at < 0 ? 0 : _values is null ? _last : _values[at];
+            return at >= 0;
+        }
+        for (int i = _sealedCount - 1; i >= 0; i--)
+        {
+            ref readonly SealedBlock block = ref _sealed[i];
+            if (timeMs > block.Times.LastMs)
+                return false;
+            if (timeMs < block.Times.FirstMs)
+                continue;
+            Span<long> times = pools.Times.AsSpan(0, block.Times.Count);
+            Span<double> values = pools.Values.AsSpan(0, block.Times.Count);
+            block.Decode(times, values);
+            int at = times.BinarySearch(timeMs);
+            value = at < 0 ? 0 : values[at];
+            return at >= 0;
+        }
+        return false;
+    }
+
+    // In the open block a winner takes its place; in sealed blocks it goes into the overlay and wins when read.
+    private bool Replace(long timeMs, double value, HeadPools pools)
+    {
+        if (_rare is not null && _rare.ReplaceLate(timeMs, value))
+            return true;
+        if (_count == 0 || timeMs < _column![0])
+            return false;
+        int at = _column.First(_count).BinarySearch(timeMs);
+        if (at < 0)
+            return false;
+        if (_values is null)
+        {
+            _values = pools.Rent(_count);
+            _values.AsSpan(0, _count).Fill(_last);
+        }
+        _values[at] = value;
+        if (at == _count - 1)
+            _last = value;
+        return true;
+    }
+}

@@ -1,0 +1,180 @@
+using Bellwether.Core.Model;
+
+namespace Bellwether.Store.Head;
+
+/// <summary>What few series have: late samples, native histograms, start times, exemplars. Same locking as <see cref="HeadSeries"/>.</summary>
+internal sealed class RareSamples
+{
+    private long[] _lateTimes = [];
+    private double[] _lateValues = [];
+    private int _lateCount;
+    private List<(long TimeMs, NativeHistogram Histogram)>? _histograms;
+    private List<(long FromMs, long StartMs)>? _starts;
+    private List<Exemplar>? _exemplars;
+
+    public bool IsEmpty => _lateCount == 0 && _histograms is not { Count: > 0 };
+
+    /// <summary>Whether nothing would be lost with it.</summary>
+    public bool IsDisposable => IsEmpty && _exemplars is null && _starts is null;
+
+    public IReadOnlyList<Exemplar>? Exemplars => _exemplars;
+
+    public long OldestMs => Math.Min(_lateCount > 0 ? _lateTimes[0] : long.MaxValue, _histograms is { Count: > 0 } h ? h[0].TimeMs : long.MaxValue);
+
+    public long NewestMs => Math.Max(_lateCount > 0 ? _lateTimes[_lateCount - 1] : long.MinValue, _histograms is { Count: > 0 } h ? h[^1].TimeMs : long.MinValue);
+
+    public bool TryFindLate(long timeMs, out double value)
+    {
+        int at = _lateTimes.AsSpan(0, _lateCount).BinarySearch(timeMs);
+        value = at < 0 ? 0 : _lateValues[at];
+        return at >= 0;
+    }
+
+    public bool ReplaceLate(long timeMs, double value)
+    {
+        int at = _lateTimes.AsSpan(0, _lateCount).BinarySearch(timeMs);
+        if (at < 0)
+            return false;
+        _lateValues[at] = value;
+        return true;
+    }
+
+    /// <summary>Adds a late sample at a time that has none yet.</summary>
+    public AppendOutcome AddLate(long timeMs, double value, HeadPools pools)
+    {
+        int at = ~_lateTimes.AsSpan(0, _lateCount).BinarySearch(timeMs);
+        if (_lateCount == _lateTimes.Length)
+        {
+            int size = Math.Max(8, _lateCount * 2);
+            Array.Resize(ref _lateTimes, size);
+            Array.Resize(ref _lateValues, size);
+        }
+        Array.Copy(_lateTimes, at, _lateTimes, at + 1, _lateCount - at);
+        Array.Copy(_lateValues, at, _lateValues, at + 1, _lateCount - at);
+        _lateTimes[at] = timeMs;
+        _lateValues[at] = value;
+        _lateCount++;
+        pools.LateSamples++;
+        return AppendOutcome.Stored;
+    }
+
+    public AppendOutcome AddHistogram(long timeMs, NativeHistogram histogram)
+    {
+        _histograms ??= [];
+        int at = _histograms.Count == 0 || _histograms[^1].TimeMs < timeMs ? _histograms.Count : FindHistogram(timeMs);
+        if (at >= _histograms.Count || _histograms[at].TimeMs != timeMs)
+        {
+            _histograms.Insert(at, (timeMs, histogram));
+            return AppendOutcome.Stored;
+        }
+        int order = HistogramCodec.Compare(histogram, _histograms[at].Histogram);
+        if (order == 0)
+            return AppendOutcome.Duplicate;
+        if (order > 0)
+            _histograms[at] = (timeMs, histogram);
+        return AppendOutcome.Conflict;
+    }
+
+    /// <summary>The sample at a time has this start; the samples after it keep theirs, unless it is the newest.</summary>
+    public void SetStart(long timeMs, long startMs)
+    {
+        _starts ??= [];
+        if (_starts.Count == 0 || timeMs >= _starts[^1].FromMs)
+        {
+            if ((_starts.Count == 0 ? 0 : _starts[^1].StartMs) == startMs)
+                return;
+            if (_starts.Count > 0 && _starts[^1].FromMs == timeMs)
+                _starts[^1] = (timeMs, startMs);
+            else
+                _starts.Add((timeMs, startMs));
+            return;
+        }
+        long before = StartAt(timeMs);
+        if (before == startMs)
+            return;
+        int at = _starts.FindIndex(s => s.FromMs > timeMs);
+        if (_starts[at].FromMs != timeMs + 1)
+            _starts.Insert(at, (timeMs + 1, before));
+        if (at > 0 && _starts[at - 1].FromMs == timeMs)
+            _starts[at - 1] = (timeMs, startMs);
+        else
+            _starts.Insert(at, (timeMs, startMs));
+    }
+
+    public void AddExemplar(Exemplar exemplar, int limit)
+    {
+        _exemplars ??= [];
+        if (_exemplars.Count > 0 && _exemplars[^1] == exemplar)
+            return;
+        if (_exemplars.Count >= limit)
+            _exemplars.RemoveAt(0);
+        _exemplars.Add(exemplar);
+    }
+
+    public void Read(long fromMs, long toMs, SampleGather into)
+    {
+        if (_lateCount > 0 && _lateTimes[0] <= toMs && _lateTimes[_lateCount - 1] >= fromMs)
+        {
+            into.Extend(_lateCount, out Span<long> times, out Span<double> values);
+            _lateTimes.AsSpan(0, _lateCount).CopyTo(times);
+            _lateValues.AsSpan(0, _lateCount).CopyTo(values);
+            into.Close(_lateCount, fromMs, toMs);
+        }
+        if (_histograms is not null)
+        {
+            foreach ((long time, NativeHistogram histogram) in _histograms)
+            {
+                if (time >= fromMs && time <= toMs)
+                    into.Add(time, histogram);
+            }
+        }
+        if (_starts is not null)
+            into.AddStarts(_starts);
+    }
+
+    /// <summary>Drops what lies before a time; returns how many late samples that were.</summary>
+    public int DropBefore(long timeMs)
+    {
+        int drop = _lateTimes.AsSpan(0, _lateCount).BinarySearch(timeMs);
+        drop = drop < 0 ? ~drop : drop;
+        if (drop > 0)
+        {
+            Array.Copy(_lateTimes, drop, _lateTimes, 0, _lateCount - drop);
+            Array.Copy(_lateValues, drop, _lateValues, 0, _lateCount - drop);
+            _lateCount -= drop;
+            if (_lateCount == 0)
+                (_lateTimes, _lateValues) = ([], []);
+        }
+        if (_histograms is not null && _histograms.RemoveAll(h => h.TimeMs < timeMs) > 0 && _histograms.Count == 0)
+            _histograms = null;
+        if (_starts is not null)
+        {
+            int last = _starts.FindLastIndex(s => s.FromMs <= timeMs);
+            if (last > 0)
+                _starts.RemoveRange(0, last);
+            if (_starts.Count == 1 && _starts[0].StartMs == 0)
+                _starts = null;
+        }
+        return drop;
+    }
+
+    private long StartAt(long timeMs)
+    {
+        int at = _starts!.FindLastIndex(s => s.FromMs <= timeMs);
+        return at < 0 ? 0 : _starts[at].StartMs;
+    }
+
+    private int FindHistogram(long timeMs)
+    {
+        int low = 0, high = _histograms!.Count;
+        while (low < high)
+        {
+            int mid = (low + high) >>> 1;
+            if (_histograms[mid].TimeMs < timeMs)
+                low = mid + 1;
+            else
+                high = mid;
+        }
+        return low;
+    }
+}

@@ -1,0 +1,198 @@
+using Bellwether.Core.Model;
+
+namespace Bellwether.Store.Head;
+
+/// <summary>
+/// Collects the samples of one series from several sources (chunk files, blocks of the head, late samples) and puts them in order, one per time.
+/// Sources that follow each other in time are only copied. Reused; not thread-safe.
+/// </summary>
+internal sealed class SampleGather
+{
+    private long[] _times = new long[256];
+    private double[] _values = new double[256];
+    private NativeHistogram?[]? _histograms;
+    private long[]? _starts;
+    private int _count;
+    private int _sourceFrom;
+    private bool _sorted = true;
+
+    /// <summary>Empties it.</summary>
+    public void Begin()
+    {
+        if (_histograms is not null)
+            Array.Clear(_histograms);
+        if (_starts is not null)
+            Array.Clear(_starts);
+        _count = 0;
+        _sourceFrom = 0;
+        _sorted = true;
+        HasHistograms = false;
+        HasStarts = false;
+    }
+
+    /// <summary>What is added from here on belongs to one source (<see cref="AddStarts"/>).</summary>
+    public void BeginSource() => _sourceFrom = _count;
+
+    public bool HasHistograms { get; private set; }
+
+    public bool HasStarts { get; private set; }
+
+    public int Count => _count;
+
+    /// <summary>Valid after <see cref="Resolve"/>.</summary>
+    public ReadOnlySpan<long> Times => _times.AsSpan(0, _count);
+
+    /// <summary>Valid after <see cref="Resolve"/>.</summary>
+    public ReadOnlySpan<double> Values => _values.AsSpan(0, _count);
+
+    public NativeHistogram? HistogramAt(int index) => HasHistograms ? _histograms![index] : null;
+
+    public long StartAt(int index) => HasStarts ? _starts![index] : 0;
+
+    /// <summary>Room for samples in time order; they count once <see cref="Close"/> is called.</summary>
+    public void Extend(int count, out Span<long> times, out Span<double> values)
+    {
+        EnsureRoom(count);
+        times = _times.AsSpan(_count, count);
+        values = _values.AsSpan(_count, count);
+    }
+
+    /// <summary>Takes those of the extension that lie in the range.</summary>
+    public void Close(int count, long fromMs, long toMs)
+    {
+        Span<long> times = _times.AsSpan(_count, count);
+        int first = 0, last = count;
+        if (times[0] < fromMs)
+        {
+            first = times.BinarySearch(fromMs);
+            first = first < 0 ? ~first : first;
+        }
+        if (times[count - 1] > toMs)
+        {
+            last = times.BinarySearch(toMs);
+            last = last < 0 ? ~last : last + 1;
+        }
+        if (last <= first)
+            return;
+        if (first > 0)
+        {
+            times[first..last].CopyTo(times);
+            Span<double> values = _values.AsSpan(_count, count);
+            values[first..last].CopyTo(values);
+        }
+        _sorted &= _count == 0 || times[0] > _times[_count - 1];
+        _count += last - first;
+    }
+
+    public void Add(long timeMs, NativeHistogram histogram)
+    {
+        EnsureRoom(1);
+        _histograms ??= new NativeHistogram?[_times.Length];
+        HasHistograms = true;
+        _sorted &= _count == 0 || timeMs > _times[_count - 1];
+        _times[_count] = timeMs;
+        _values[_count] = 0;
+        _histograms[_count++] = histogram;
+    }
+
+    /// <summary>Start times of the samples of this source: each holds from its first time on.</summary>
+    public void AddStarts(IReadOnlyList<(long FromMs, long StartMs)> starts)
+    {
+        _starts ??= new long[_times.Length];
+        HasStarts = true;
+        for (int i = _sourceFrom; i < _count; i++)
+        {
+            int at = starts.Count - 1;
+            while (at >= 0 && starts[at].FromMs > _times[i])
+                at--;
+            _starts[i] = at < 0 ? 0 : starts[at].StartMs;
+        }
+    }
+
+    /// <summary>Puts everything in order, one sample per time. Returns how many were dropped because another won or was the same.</summary>
+    public int Resolve()
+    {
+        if (_sorted || _count == 0)
+            return 0;
+        var order = new int[_count];
+        for (int i = 0; i < order.Length; i++)
+            order[i] = i;
+        long[] keys = _times.AsSpan(0, _count).ToArray();
+        Array.Sort(keys, order);
+        var values = new double[_times.Length];
+        NativeHistogram?[]? histograms = HasHistograms ? new NativeHistogram?[_times.Length] : null;
+        long[]? starts = HasStarts ? new long[_times.Length] : null;
+        int kept = 0;
+        for (int i = 0; i < order.Length; i++)
+        {
+            int from = order[i];
+            bool same = kept > 0 && keys[i] == keys[kept - 1];
+            NativeHistogram? histogram = HasHistograms ? _histograms![from] : null;
+            if (same && !Wins(_values[from], histogram, values[kept - 1], histograms?[kept - 1]))
+            {
+                if (starts is not null)
+                    starts[kept - 1] = Math.Max(starts[kept - 1], _starts![from]);
+                continue;
+            }
+            int at = same ? kept - 1 : kept++;
+            keys[at] = keys[i];
+            values[at] = _values[from];
+            if (histograms is not null)
+                histograms[at] = histogram;
+            if (starts is not null)
+                starts[at] = same ? Math.Max(starts[at], _starts![from]) : _starts![from];
+        }
+        keys.AsSpan(0, kept).CopyTo(_times);
+        _values = values;
+        _histograms = histograms ?? _histograms;
+        _starts = starts ?? _starts;
+        int dropped = _count - kept;
+        _count = kept;
+        _sorted = true;
+        return dropped;
+    }
+
+    /// <summary>Fills a buffer with what was resolved.</summary>
+    public void CopyTo(SampleBuffer buffer)
+    {
+        buffer.Clear();
+        if (!HasHistograms && !HasStarts)
+        {
+            buffer.Extend(_count, out Span<long> times, out Span<double> values);
+            _times.AsSpan(0, _count).CopyTo(times);
+            _values.AsSpan(0, _count).CopyTo(values);
+            return;
+        }
+        for (int i = 0; i < _count; i++)
+        {
+            if (HistogramAt(i) is { } histogram)
+                buffer.Add(_times[i], histogram, StartAt(i));
+            else
+                buffer.Add(_times[i], _values[i], StartAt(i));
+        }
+    }
+
+    // A real histogram stands against a float, a stale one or a float against a stale marker; the rest as SampleRule says.
+    private static bool Wins(double a, NativeHistogram? left, double b, NativeHistogram? right)
+    {
+        if (left is not null && right is not null)
+            return HistogramCodec.Compare(left, right) > 0;
+        if (left is null && right is null)
+            return SampleRule.Wins(a, b);
+        return left is not null ? !left.IsStale || SpecialValues.IsStale(b) : right!.IsStale && !SpecialValues.IsStale(a);
+    }
+
+    private void EnsureRoom(int more)
+    {
+        int need = _count + more;
+        if (need <= _times.Length)
+            return;
+        int size = Math.Max(need, _times.Length * 2);
+        Array.Resize(ref _times, size);
+        Array.Resize(ref _values, size);
+        if (_histograms is not null)
+            Array.Resize(ref _histograms, size);
+        if (_starts is not null)
+            Array.Resize(ref _starts, size);
+    }
+}

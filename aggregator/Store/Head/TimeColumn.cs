@@ -1,0 +1,83 @@
+using Bellwether.Store.Chunks;
+
+namespace Bellwether.Store.Head;
+
+/// <summary>
+/// Timestamps that many series share: the series of one scrape have the same times, so they are kept once. A series owns a prefix of a column; where it goes
+/// another way than the column, it moves to a fork, which its siblings that go the same way share again. Written by the store's writer only.
+/// </summary>
+internal sealed class TimeColumn
+{
+    /// <summary>The most timestamps in a column: an open block is sealed then.</summary>
+    public const int MaxCount = 128;
+
+    private long[] _times = new long[8];
+    private int _count;
+    private SealedTimes? _sealed;
+    private TimeColumn? _fork;
+    private int _forkAt;
+
+    public TimeColumn(long first)
+    {
+        _times[0] = first;
+        _count = 1;
+    }
+
+    public long this[int index] => _times[index];
+
+    public ReadOnlySpan<long> First(int count) => _times.AsSpan(0, count);
+
+    /// <summary>The column in which a series that holds the first <paramref name="count"/> times finds one more.</summary>
+    public TimeColumn Advance(int count, long timeMs)
+    {
+        if (count == _count)
+        {
+            if (_count == _times.Length)
+                Array.Resize(ref _times, _count * 2);
+            _times[_count++] = timeMs;
+            return this;
+        }
+        if (_times[count] == timeMs)
+            return this;
+        if (_fork is { } fork && _forkAt == count && fork._times[count] == timeMs)
+            return fork;
+        var own = new TimeColumn(_times[0]) { _times = new long[Math.Max(8, count * 2)], _count = count };
+        _times.AsSpan(0, count).CopyTo(own._times);
+        own = own.Advance(count, timeMs);
+        (_fork, _forkAt) = (own, count);
+        return own;
+    }
+
+    /// <summary>The first <paramref name="count"/> times in their compact form, made once for all series that end there.</summary>
+    public SealedTimes Seal(int count, ByteWriter scratch)
+    {
+        if (_sealed is null || _sealed.Count != count)
+        {
+            scratch.Clear();
+            IntegerBlock.Encode(First(count), scratch);
+            _sealed = new SealedTimes(_times[0], _times[count - 1], count, scratch.Written.ToArray());
+        }
+        return _sealed;
+    }
+}
+
+/// <summary>The times of sealed blocks, shared by the series of a scrape.</summary>
+internal sealed record SealedTimes(long FirstMs, long LastMs, int Count, byte[] Encoded);
+
+/// <summary>A full block of one series: its times and its values (null: all <paramref name="Constant"/>).</summary>
+internal readonly record struct SealedBlock(SealedTimes Times, byte[]? Values, double Constant)
+{
+    /// <summary>Decodes both columns; the spans have <see cref="SealedTimes.Count"/> entries.</summary>
+    public void Decode(Span<long> times, Span<double> values)
+    {
+        var reader = new ByteReader(Times.Encoded);
+        IntegerBlock.Decode(ref reader, times);
+        if (Values is null)
+        {
+            values.Fill(Constant);
+            return;
+        }
+        reader = new ByteReader(Values);
+        ValueBlock.Decode(ref reader, values);
+    }
+}

@@ -1,0 +1,65 @@
+namespace Bellwether.Store;
+
+/// <summary>How a store keeps its data, and its limits. Every limit is on by default.</summary>
+public sealed record StoreOptions
+{
+    /// <summary>The folder that belongs to this store alone.</summary>
+    public required string Folder { get; init; }
+
+    /// <summary>How long raw samples are kept. Default 37 days (30 days of rule window and 7 days of late data).</summary>
+    public TimeSpan Retention { get; init; } = TimeSpan.FromDays(37);
+
+    /// <summary>Length of a time partition; chunks never reach over its borders. Default 2 hours, at least 1 minute.</summary>
+    public TimeSpan Partition { get; init; } = TimeSpan.FromHours(2);
+
+    /// <summary>How long after its end a partition stays in memory for late samples. Default 15 minutes.</summary>
+    public TimeSpan PartitionGrace { get; init; } = TimeSpan.FromMinutes(15);
+
+    /// <summary>How far ahead of this machine's clock a sample may be. Default 10 minutes.</summary>
+    public TimeSpan FutureBound { get; init; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>Series in memory. New series beyond are refused, known ones go on. Default 2,000,000.</summary>
+    public int MaxSeries { get; init; } = 2_000_000;
+
+    /// <summary>Labels of one series. Default 64.</summary>
+    public int MaxLabels { get; init; } = 64;
+
+    /// <summary>Characters of a label name. Default 128.</summary>
+    public int MaxLabelNameLength { get; init; } = 128;
+
+    /// <summary>Characters of a label value (and of a metric name). Default 2,048.</summary>
+    public int MaxLabelValueLength { get; init; } = 2048;
+
+    /// <summary>Buckets of a native histogram, both sides. Default 1,024.</summary>
+    public int MaxHistogramBuckets { get; init; } = 1024;
+
+    /// <summary>Exemplars kept per series. Default 8.</summary>
+    public int MaxExemplarsPerSeries { get; init; } = 8;
+
+    /// <summary>Metric families with metadata. Default 100,000.</summary>
+    public int MaxMetadataFamilies { get; init; } = 100_000;
+
+    /// <summary>Late samples in memory; above it they are written to chunk files at once. Default 2,000,000 (32 MB).</summary>
+    public int MaxLateSamples { get; init; } = 2_000_000;
+
+    /// <summary>Samples from agents beyond the future bound that are held back until their time comes. Above it they are dropped and counted. Default 1,000,000.</summary>
+    public int MaxHeldSamples { get; init; } = 1_000_000;
+
+    /// <summary>Segments of agents whose decoder is kept in memory. Beyond it the longest idle one must be sent again from its start. Default 4,096.</summary>
+    public int MaxOpenSegments { get; init; } = 4096;
+
+    /// <summary>Runs and batches that wait for the writer. Default 1,024.</summary>
+    public int MaxQueued { get; init; } = 1024;
+
+    /// <summary>Bytes that one group commit takes at most. Default 8 MiB.</summary>
+    public int MaxGroupBytes { get; init; } = 8 << 20;
+
+    /// <summary>Bytes of one file of the write-ahead log. Default 64 MiB.</summary>
+    public long WalFileBytes { get; init; } = 64L << 20;
+
+    /// <summary>Below this much free space new data are refused; queries go on. Default 256 MiB.</summary>
+    public long MinFreeBytes { get; init; } = 256L << 20;
+
+    /// <summary>Bytes of chunk file indexes held in memory. Default 256 MiB.</summary>
+    public long MaxIndexBytes { get; init; } = 256L << 20;
+}

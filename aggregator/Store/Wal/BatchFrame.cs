@@ -1,0 +1,219 @@
+using Bellwether.Core.Model;
+using Bellwether.Store.Chunks;
+using Bellwether.Store.Head;
+
+namespace Bellwether.Store.Wal;
+
+/// <summary>
+/// Writes what came another way than by an agent's stream into frames that share a dictionary: a series is spelled out once, then it is a number, and a value is
+/// coded against its last one. A dictionary begins anew after some bytes, so that old log files may go (docs/formats/wal.md). Writer thread only.
+/// </summary>
+internal sealed class BatchFrameWriter
+{
+    /// <summary>Begins a dictionary.</summary>
+    public const byte NewDictionary = 1;
+
+    private const int DictionaryBytes = 8 << 20;
+    private const int MaxNumbers = 1 << 20;
+    private readonly ByteWriter _frame = new(4096);
+    private readonly ByteWriter _samples = new(4096);
+    private readonly Dictionary<HeadSeries, int> _numbers = [];
+    private readonly List<double> _last = [];
+    private readonly List<(long Time, Labels Labels, Exemplar Exemplar)> _exemplars = [];
+    private readonly List<(string Family, MetricMetadata Metadata)> _metadata = [];
+    private long _bytes = DictionaryBytes;
+    private long _time;
+    private int _count;
+
+    /// <summary>Whether there is anything to log.</summary>
+    public bool IsEmpty => _count == 0 && _exemplars.Count == 0 && _metadata.Count == 0;
+
+    /// <summary>Number of the log file in which the dictionary began.</summary>
+    public long ContextFile { get; private set; }
+
+    public void Begin()
+    {
+        _samples.Clear();
+        _exemplars.Clear();
+        _metadata.Clear();
+        _count = 0;
+        _time = 0;
+        IsNew = _bytes >= DictionaryBytes || _numbers.Count >= MaxNumbers;
+        if (!IsNew)
+            return;
+        _numbers.Clear();
+        _last.Clear();
+        _bytes = 0;
+    }
+
+    /// <summary>Whether this frame begins a dictionary.</summary>
+    public bool IsNew { get; private set; }
+
+    /// <summary>Begins a dictionary with the next frame (the frame in making was not logged).</summary>
+    public void Forget() => _bytes = DictionaryBytes;
+
+    public void Add(HeadSeries series, long timeMs, double value, NativeHistogram? histogram, long startMs)
+    {
+        bool isNew = !_numbers.TryGetValue(series, out int number);
+        if (isNew)
+        {
+            number = _last.Count;
+            _numbers.Add(series, number);
+            _last.Add(0);
+        }
+        int head = _samples.Length;
+        _samples.Byte(0);
+        _samples.Varint((ulong)number);
+        if (isNew)
+            RecordFrame.WriteLabels(series.Labels, _samples);
+        _samples.Zigzag(timeMs - _time);
+        _time = timeMs;
+        if (startMs != 0)
+            _samples.Zigzag(timeMs - startMs);
+        int kind = histogram is null ? WriteValue(number, value) : 3;
+        if (histogram is not null)
+            HistogramCodec.Write(histogram, _samples);
+        _samples.PatchByte(head, (byte)(kind | (startMs != 0 ? 4 : 0) | (isNew ? 8 : 0)));
+        _count++;
+    }
+
+    public void Add(Labels labels, Exemplar exemplar) => _exemplars.Add((0, labels, exemplar));
+
+    public void Add(string family, MetricMetadata metadata) => _metadata.Add((family, metadata));
+
+    /// <summary>The frame; valid until the next <see cref="Begin"/>.</summary>
+    public ReadOnlySpan<byte> Finish()
+    {
+        _frame.Clear();
+        _frame.Byte((byte)FrameKind.Batch);
+        _frame.Byte(IsNew ? NewDictionary : (byte)0);
+        _frame.Varint((ulong)_count);
+        _frame.Bytes(_samples.Written);
+        _frame.Varint((ulong)_exemplars.Count);
+        foreach ((_, Labels labels, Exemplar exemplar) in _exemplars)
+        {
+            RecordFrame.WriteLabels(labels, _frame);
+            RecordFrame.WriteLabels(exemplar.Labels, _frame);
+            _frame.Double(exemplar.Value);
+            _frame.Byte(exemplar.TimestampMs is null ? (byte)0 : (byte)1);
+            _frame.Zigzag(exemplar.TimestampMs ?? 0);
+        }
+        _frame.Varint((ulong)_metadata.Count);
+        foreach ((string family, MetricMetadata metadata) in _metadata)
+            WriteMetadata(family, metadata, _frame);
+        _bytes += _frame.Length;
+        return _frame.Written;
+    }
+
+    /// <summary>Says in which file the frame was logged.</summary>
+    public void Logged(long file)
+    {
+        if (IsNew)
+            ContextFile = file;
+    }
+
+    public static void WriteMetadata(string family, MetricMetadata metadata, ByteWriter into)
+    {
+        into.Text(family);
+        into.Byte((byte)metadata.Type);
+        into.Text(metadata.Help);
+        into.Text(metadata.Unit);
+    }
+
+    private int WriteValue(int number, double value)
+    {
+        double last = _last[number];
+        _last[number] = value;
+        if (SampleRule.Same(value, last))
+            return 0;
+        if (BatchFrameReader.IsSmallInteger(value) && BatchFrameReader.IsSmallInteger(last))
+        {
+            _samples.Zigzag((long)value - (long)last);
+            return 1;
+        }
+        _samples.Double(value);
+        return 2;
+    }
+}
+
+/// <summary>Reads the frames of <see cref="BatchFrameWriter"/> in order.</summary>
+internal sealed class BatchFrameReader
+{
+    private readonly List<Labels> _labels = [];
+    private readonly List<double> _last = [];
+    private bool _isWhole;
+
+    /// <summary>Number of the log file in which the dictionary began.</summary>
+    public long ContextFile { get; private set; }
+
+    /// <summary>Reads a frame into a batch. False: its dictionary began in a frame that is lost.</summary>
+    public bool TryRead(ref ByteReader from, long file, SampleBatch into)
+    {
+        if ((from.Byte() & BatchFrameWriter.NewDictionary) != 0)
+        {
+            _labels.Clear();
+            _last.Clear();
+            _isWhole = true;
+            ContextFile = file;
+        }
+        if (!_isWhole)
+            return false;
+        int count = from.Count(from.Left);
+        long time = 0;
+        for (int i = 0; i < count; i++)
+            into.Samples.Add(ReadSample(ref from, ref time));
+        int exemplars = from.Count(from.Left);
+        for (int i = 0; i < exemplars; i++)
+        {
+            Labels series = RecordFrame.ReadLabels(ref from), labels = RecordFrame.ReadLabels(ref from);
+            double value = from.Double();
+            bool hasTime = from.Byte() != 0;
+            long at = from.Zigzag();
+            into.Exemplars.Add((series, new Exemplar(labels, value, hasTime ? at : null)));
+        }
+        int families = from.Count(from.Left);
+        for (int i = 0; i < families; i++)
+            into.Metadata.Add(ReadMetadata(ref from));
+        return true;
+    }
+
+    /// <summary>A frame was damaged: the rest of its dictionary cannot be read.</summary>
+    public void Break() => _isWhole = false;
+
+    public static (string Family, MetricMetadata Metadata) ReadMetadata(ref ByteReader from)
+    {
+        string family = from.Text(from.Left);
+        var type = (MetricType)from.Byte();
+        return (family, new MetricMetadata(type, from.Text(from.Left), from.Text(from.Left)));
+    }
+
+    internal static bool IsSmallInteger(double value) =>
+        Math.Abs(value) < 1L << 52 && BitConverter.DoubleToInt64Bits(value) == BitConverter.DoubleToInt64Bits((long)value);
+
+    private SeriesSample ReadSample(ref ByteReader from, ref long time)
+    {
+        byte head = from.Byte();
+        int number = from.Count(int.MaxValue);
+        if ((head & 8) != 0)
+        {
+            if (number != _labels.Count)
+                throw new InvalidDataException("a batch defines a series out of order");
+            _labels.Add(RecordFrame.ReadLabels(ref from));
+            _last.Add(0);
+        }
+        if (number >= _labels.Count)
+            throw new InvalidDataException("a batch names a series that it does not define");
+        time += from.Zigzag();
+        long start = (head & 4) != 0 ? time - from.Zigzag() : 0;
+        if ((head & 3) == 3)
+            return new SeriesSample(_labels[number], time, 0, HistogramCodec.Read(ref from), start);
+        double value = (head & 3) switch
+        {
+            0 => _last[number],
+            1 => (long)_last[number] + from.Zigzag(),
+            _ => from.Double(),
+        };
+        _last[number] = value;
+        return new SeriesSample(_labels[number], time, value, null, start);
+    }
+}

@@ -1,0 +1,73 @@
+using Bellwether.Core.Model;
+using Bellwether.Store.Chunks;
+
+namespace Bellwether.Store.Wal;
+
+/// <summary>The first byte of a frame of the write-ahead log (docs/formats/wal.md). The numbers stand in files.</summary>
+internal enum FrameKind : byte
+{
+    /// <summary>A record of an agent's segment, as it came.</summary>
+    Record = 1,
+    /// <summary>A batch that came another way.</summary>
+    Batch = 2,
+}
+
+/// <summary>What a record's frame says beside the record.</summary>
+[Flags]
+internal enum RecordFlags : byte
+{
+    /// <summary>Nothing.</summary>
+    None = 0,
+    /// <summary>The segment is closed after this frame.</summary>
+    Last = 1,
+    /// <summary>It was applied before; it only rebuilds the decoder.</summary>
+    Context = 2,
+    /// <summary>The record was refused for good; its payload is not kept.</summary>
+    Refused = 4,
+    /// <summary>There is no record: only the close.</summary>
+    Empty = 8,
+}
+
+/// <summary>Reads and writes the head of a record's frame.</summary>
+internal static class RecordFrame
+{
+    private const int MaxAgentBytes = 1024;
+
+    public static void Write(SegmentKey key, ulong record, RecordFlags flags, ReadOnlySpan<byte> payload, ByteWriter into)
+    {
+        into.Byte((byte)FrameKind.Record);
+        into.Byte((byte)flags);
+        into.Text(key.Agent);
+        into.Varint(key.Epoch);
+        into.Varint(key.Number);
+        into.UInt32(key.Nonce);
+        into.Varint(record);
+        into.Bytes(payload);
+    }
+
+    public static SegmentKey Read(ref ByteReader from, out RecordFlags flags, out ulong record)
+    {
+        flags = (RecordFlags)from.Byte();
+        var key = new SegmentKey(from.Text(MaxAgentBytes), from.Varint(), from.Varint(), from.UInt32());
+        record = from.Varint();
+        return key;
+    }
+
+    public static void WriteLabels(Labels labels, ByteWriter into)
+    {
+        into.Varint((ulong)labels.Count);
+        foreach (ref readonly Label label in labels.AsSpan())
+        {
+            into.Text(label.Name);
+            into.Text(label.Value);
+        }
+    }
+
+    public static Labels ReadLabels(ref ByteReader from, int limit = 4096)
+    {
+        var items = new Label[from.Count(Math.Min(limit, from.Left / 2))];
+        for (int i = 0; i < items.Length; i++)
+            items[i] = new Label(from.Text(from.Left), from.Text(from.Left));
+        return Labels.FromSorted(items);
+    }
+}
