@@ -1,0 +1,226 @@
+using System.Diagnostics.Metrics;
+using Bellwether.Core.Model;
+using Bellwether.Core.Platform;
+using Bellwether.Store.Blocks;
+using Bellwether.Store.Chunks;
+using Bellwether.Store.Head;
+using Bellwether.Store.Records;
+using Bellwether.Store.Wal;
+using Microsoft.Extensions.Logging;
+
+namespace Bellwether.Store;
+
+/// <summary>
+/// The store as a synchronous state machine with one writer (DESIGN idea 8): apply records and batches, commit, maintain. Everything that changes it is called
+/// by one thread at a time; reading (<see cref="Reader"/>, <see cref="HeldOf"/>, <see cref="Statistics"/>) is thread-safe beside it.
+/// The flow: 1 a record or batch is framed into the write-ahead log, 2 it is applied to the head, 3 <see cref="Commit"/> makes it durable,
+/// 4 <see cref="Maintain"/> cuts whole partitions out of the head into chunk files, 5 writes a checkpoint, 6 drops the log and the files that nothing needs.
+/// </summary>
+public sealed partial class StoreEngine : IDisposable
+{
+    private readonly StoreOptions _options;
+    private readonly IDisk _disk;
+    private readonly TimeProvider _time;
+    private readonly ILogger _log;
+    private readonly IDisposable _lock;
+    private readonly IWriteAheadLog _wal;
+    private readonly HeadIndex _index = new();
+    private readonly HeadWriter _head;
+    private readonly BatchFrameWriter _batches = new();
+    private readonly RecordApplier _records;
+    private readonly WalLedger _ledger = new();
+    private readonly BlockSet _blocks;
+    private readonly StoreReader _reader;
+    private long _boundaryMs = long.MinValue;
+
+    private StoreEngine(StoreOptions options, IDisk disk, TimeProvider time, Random random, Meter meter, ILogger log)
+    {
+        _options = options;
+        _disk = disk;
+        _time = time;
+        _log = log;
+        disk.CreateFolder(options.Folder);
+        _lock = disk.Lock(options.Folder);
+        StoreId = StoreIdentity.ReadOrMake(disk, options.Folder, random, log);
+        _head = new HeadWriter(options, _index);
+        _records = new RecordApplier(options, _head, _ledger);
+        _wal = new WalFiles(disk, Path.Combine(options.Folder, "wal"), options.WalFileBytes);
+        _blocks = new BlockSet(disk, Path.Combine(options.Folder, "chunks"), options, log);
+        _reader = new StoreReader(_index, _blocks, _head);
+        Telemetry = new StoreTelemetry(meter, this);
+    }
+
+    /// <summary>Names this store for ever.</summary>
+    public string StoreId { get; }
+
+    /// <summary>What opening found.</summary>
+    public OpenReport Opened { get; private set; } = new();
+
+    /// <summary>Selections. Thread-safe.</summary>
+    public ISeriesReader Reader => _reader;
+
+    /// <summary>Exemplars and the like. Thread-safe.</summary>
+    internal StoreReader FullReader => _reader;
+
+    /// <summary>Bytes framed since the last <see cref="Commit"/>.</summary>
+    public long PendingBytes => _wal.Pending;
+
+    /// <summary>Whether this process can never write to the store again (a sync failed): queries go on, a restart may help.</summary>
+    public bool IsFailed => _wal.IsFailed;
+
+    internal StoreTelemetry Telemetry { get; }
+
+    /// <summary>Opens a store and replays its log. Succeeds on any content of the folder; what is damaged is counted, logged and left aside. Throws <see cref="IOException"/> when the folder is in use or cannot be read.</summary>
+    public static StoreEngine Open(StoreOptions options, IDisk disk, TimeProvider time, Random random, Meter meter, ILogger log)
+    {
+        var engine = new StoreEngine(options, disk, time, random, meter, log);
+        try
+        {
+            engine.Load();
+        }
+        catch
+        {
+            engine.Dispose();
+            throw;
+        }
+        return engine;
+    }
+
+    /// <summary>Applies a batch; durable after the next <see cref="Commit"/>.</summary>
+    public AppendResult AppendBatch(SampleBatch batch)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        var result = new AppendResult();
+        _head.NowMs = NowMs();
+        _batches.Begin();
+        _index.Gate.EnterWriteLock();
+        try
+        {
+            foreach (SeriesSample sample in batch.Samples)
+                AppendOne(sample, result);
+            AppendRest(batch);
+        }
+        finally
+        {
+            _index.Gate.ExitWriteLock();
+        }
+        if (_batches.IsEmpty)
+        {
+            if (_batches.IsNew)
+                _batches.Forget();
+            return result;
+        }
+        long file = _wal.Append(_batches.Finish());
+        _batches.Logged(file);
+        _ledger.Note(file, _head.TakeNewest(), _batches.ContextFile);
+        return result;
+    }
+
+    /// <summary>Applies a run of records; the result holds once the next <see cref="Commit"/> has returned.</summary>
+    public RunResult ApplyRun(RecordRun run)
+    {
+        ArgumentNullException.ThrowIfNull(run);
+        _head.NowMs = NowMs();
+        _index.Gate.EnterWriteLock();
+        try
+        {
+            return _records.Apply(run, _wal);
+        }
+        finally
+        {
+            _index.Gate.ExitWriteLock();
+        }
+    }
+
+    /// <summary>Makes everything applied so far durable. Throws <see cref="IOException"/>: nothing since the last commit may be acknowledged.</summary>
+    public void Commit()
+    {
+        _wal.Sync();
+        _records.Committed();
+    }
+
+    /// <summary>What is durable of a segment. Thread-safe.</summary>
+    public SegmentProgress HeldOf(SegmentKey segment) => _records.HeldOf(segment);
+
+    /// <summary>Whether there is room for new data.</summary>
+    public bool HasRoom() => _disk.FreeBytes(_options.Folder) >= _options.MinFreeBytes;
+
+    /// <summary>Figures as of now. Thread-safe; walks all series in memory.</summary>
+    /// <param name="limit">How many entries each list has at most.</param>
+    public StoreStatistics Statistics(int limit = 10)
+    {
+        _index.Gate.EnterReadLock();
+        try
+        {
+            return HeadStatistics.Take(_index, limit) with { ChunkFiles = _blocks.Count, ChunkFileBytes = _blocks.Bytes, WalBytes = _wal.Bytes };
+        }
+        finally
+        {
+            _index.Gate.ExitReadLock();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Telemetry.Dispose();
+        _wal.Dispose();
+        _blocks.Dispose();
+        _lock.Dispose();
+    }
+
+    internal long[] Outcomes => _head.Outcomes;
+
+    internal int HeadSeries => _index.Count;
+
+    internal int HeldSamples => _head.Held.Count;
+
+    internal BlockSet Blocks => _blocks;
+
+    internal long WalBytes => _wal.Bytes;
+
+    internal RecordApplier Records => _records;
+
+    private long NowMs() => _time.GetUtcNow().ToUnixTimeMilliseconds();
+
+    private void AppendOne(in SeriesSample sample, AppendResult result)
+    {
+        AppendOutcome outcome = _head.Judge(sample.TimestampMs);
+        if (outcome != AppendOutcome.Stored)
+        {
+            result.Add(_head.Count(outcome), $"{sample.Labels}: the time {sample.TimestampMs} is {(outcome == AppendOutcome.TooNew ? "too far ahead of the clock" : "older than retention")}");
+            return;
+        }
+        HeadSeries? series = _head.Resolve(sample.Labels, out outcome, out string? error);
+        if (series is null)
+        {
+            result.Add(_head.Count(outcome), error);
+            return;
+        }
+        if (sample.Histogram is { } histogram)
+            outcome = _head.Append(series, sample.TimestampMs, histogram, sample.StartMs);
+        else
+            outcome = _head.Append(series, sample.TimestampMs, sample.Value, sample.StartMs);
+        result.Add(outcome, outcome is AppendOutcome.Invalid or AppendOutcome.OverLimit ? $"{sample.Labels}: the native histogram is not valid or has too many buckets" : null);
+        if (outcome is AppendOutcome.Stored or AppendOutcome.Conflict)
+            _batches.Add(series, sample.TimestampMs, sample.Value, sample.Histogram, sample.StartMs);
+    }
+
+    private void AppendRest(SampleBatch batch)
+    {
+        foreach ((Labels labels, Exemplar exemplar) in batch.Exemplars)
+        {
+            if (!_index.TryGet(labels, out HeadSeries? series))
+                continue;
+            _head.Add(series, exemplar);
+            _batches.Add(labels, exemplar);
+        }
+        foreach ((string family, MetricMetadata metadata) in batch.Metadata)
+        {
+            if (_head.Metadata.TryGetValue(family, out MetricMetadata? known) && known == metadata)
+                continue;
+            _head.Describe(family, metadata);
+            _batches.Add(family, metadata);
+        }
+    }
+}

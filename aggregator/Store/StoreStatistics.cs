@@ -1,0 +1,63 @@
+namespace Bellwether.Store;
+
+/// <summary>A name and how often it stands.</summary>
+public readonly record struct NamedCount(string Name, long Count);
+
+/// <summary>Figures of the head and of the files, in the shape of Prometheus' <c>/api/v1/status/tsdb</c>.</summary>
+public sealed record StoreStatistics
+{
+    /// <summary>Series in memory.</summary>
+    public int HeadSeries { get; init; }
+
+    /// <summary>Blocks of samples in memory.</summary>
+    public long HeadChunks { get; init; }
+
+    /// <summary>Distinct pairs of label name and value in memory.</summary>
+    public int LabelPairs { get; init; }
+
+    /// <summary>Oldest time in memory, Unix ms; 0: none.</summary>
+    public long MinTimeMs { get; init; }
+
+    /// <summary>Newest time in memory, Unix ms; 0: none.</summary>
+    public long MaxTimeMs { get; init; }
+
+    /// <summary>Metric names with the most series, most first.</summary>
+    public IReadOnlyList<NamedCount> SeriesByMetricName { get; init; } = [];
+
+    /// <summary>Label names with the most values, most first.</summary>
+    public IReadOnlyList<NamedCount> ValuesByLabelName { get; init; } = [];
+
+    /// <summary>Label names by the bytes of their values in all series, most first.</summary>
+    public IReadOnlyList<NamedCount> BytesByLabelName { get; init; } = [];
+
+    /// <summary>Pairs <c>name=value</c> with the most series, most first.</summary>
+    public IReadOnlyList<NamedCount> SeriesByLabelPair { get; init; } = [];
+
+    /// <summary>Chunk files.</summary>
+    public int ChunkFiles { get; init; }
+
+    /// <summary>Bytes of the chunk files.</summary>
+    public long ChunkFileBytes { get; init; }
+
+    /// <summary>Bytes of the write-ahead log.</summary>
+    public long WalBytes { get; init; }
+}
+
+/// <summary>What opening a store found.</summary>
+public sealed record OpenReport
+{
+    /// <summary>Frames of the log that were applied.</summary>
+    public long ReplayedFrames { get; init; }
+
+    /// <summary>Samples that the log held for the head.</summary>
+    public long ReplayedSamples { get; init; }
+
+    /// <summary>Frames that checked but could not be read.</summary>
+    public long UnreadableFrames { get; init; }
+
+    /// <summary>Damaged places in the log (a torn tail counts as one).</summary>
+    public int DamagedLogPlaces { get; init; }
+
+    /// <summary>Chunk files moved to quarantine.</summary>
+    public int QuarantinedFiles { get; init; }
+}
