@@ -1,8 +1,6 @@
 using System.Diagnostics.Metrics;
 using Bellwether.Core.Model;
 using Bellwether.Core.Platform;
-using Bellwether.Store.Blocks;
-using Bellwether.Store.Chunks;
 using Bellwether.Store.Head;
 using Bellwether.Store.Records;
 using Bellwether.Store.Wal;
@@ -23,15 +21,13 @@ public sealed partial class StoreEngine : IDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _log;
     private readonly IDisposable _lock;
-    private readonly IWriteAheadLog _wal;
+    private readonly WalFiles _wal;
     private readonly HeadIndex _index = new();
     private readonly HeadWriter _head;
     private readonly BatchFrameWriter _batches = new();
     private readonly RecordApplier _records;
     private readonly WalLedger _ledger = new();
-    private readonly BlockSet _blocks;
     private readonly StoreReader _reader;
-    private long _boundaryMs = long.MinValue;
 
     private StoreEngine(StoreOptions options, IDisk disk, TimeProvider time, Random random, Meter meter, ILogger log)
     {
@@ -41,12 +37,11 @@ public sealed partial class StoreEngine : IDisposable
         _log = log;
         disk.CreateFolder(options.Folder);
         _lock = disk.Lock(options.Folder);
-        StoreId = StoreIdentity.ReadOrMake(disk, options.Folder, random, log);
+        StoreId = StoreIdentity.ReadOrMake(disk, options.Folder, random);
         _head = new HeadWriter(options, _index);
         _records = new RecordApplier(options, _head, _ledger);
         _wal = new WalFiles(disk, Path.Combine(options.Folder, "wal"), options.WalFileBytes);
-        _blocks = new BlockSet(disk, Path.Combine(options.Folder, "chunks"), options, log);
-        _reader = new StoreReader(_index, _blocks, _head);
+        _reader = new StoreReader(_index, _head);
         Telemetry = new StoreTelemetry(meter, this);
     }
 
@@ -104,15 +99,7 @@ public sealed partial class StoreEngine : IDisposable
         {
             _index.Gate.ExitWriteLock();
         }
-        if (_batches.IsEmpty)
-        {
-            if (_batches.IsNew)
-                _batches.Forget();
-            return result;
-        }
-        long file = _wal.Append(_batches.Finish());
-        _batches.Logged(file);
-        _ledger.Note(file, _head.TakeNewest(), _batches.ContextFile);
+        LogBatch();
         return result;
     }
 
@@ -152,7 +139,7 @@ public sealed partial class StoreEngine : IDisposable
         _index.Gate.EnterReadLock();
         try
         {
-            return HeadStatistics.Take(_index, limit) with { ChunkFiles = _blocks.Count, ChunkFileBytes = _blocks.Bytes, WalBytes = _wal.Bytes };
+            return HeadStatistics.Take(_index, limit) with { WalBytes = _wal.Bytes };
         }
         finally
         {
@@ -165,7 +152,6 @@ public sealed partial class StoreEngine : IDisposable
     {
         Telemetry.Dispose();
         _wal.Dispose();
-        _blocks.Dispose();
         _lock.Dispose();
     }
 
@@ -175,13 +161,24 @@ public sealed partial class StoreEngine : IDisposable
 
     internal int HeldSamples => _head.Held.Count;
 
-    internal BlockSet Blocks => _blocks;
-
     internal long WalBytes => _wal.Bytes;
 
     internal RecordApplier Records => _records;
 
     private long NowMs() => _time.GetUtcNow().ToUnixTimeMilliseconds();
+
+    private void LogBatch()
+    {
+        if (_batches.IsEmpty)
+        {
+            if (_batches.IsNew)
+                _batches.Forget();
+            return;
+        }
+        long file = _wal.Append(_batches.Finish());
+        _batches.Logged(file);
+        _ledger.Note(file, _head.TakeNewest(), _batches.ContextFile);
+    }
 
     private void AppendOne(in SeriesSample sample, AppendResult result)
     {

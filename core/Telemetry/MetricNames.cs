@@ -85,4 +85,18 @@ public static class MetricNames
 
     /// <summary>Aggregator: ticks received over ticks due in the last minutes, by agent.</summary>
     public const string IngestCoverageRatio = "bellwether_ingest_agent_coverage_ratio";
+    /// <summary>Samples handed to the store by what became of them (label outcome).</summary>
+    public const string StoreSamples = "bellwether_store_samples_total";
+
+    /// <summary>Records of agents handed to the store by what became of them (label outcome).</summary>
+    public const string StoreRecords = "bellwether_store_records_total";
+
+    /// <summary>Series in memory.</summary>
+    public const string StoreSeries = "bellwether_store_head_series";
+
+    /// <summary>Samples ahead of the clock that wait for their time.</summary>
+    public const string StoreHeldSamples = "bellwether_store_held_samples";
+
+    /// <summary>Bytes of the write-ahead log.</summary>
+    public const string StoreWalBytes = "bellwether_store_wal_bytes";
 }

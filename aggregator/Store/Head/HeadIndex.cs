@@ -49,6 +49,7 @@ internal sealed class HeadIndex : IDisposable
         {
             _byLabels.Remove(s.Labels);
             _byReference[(int)s.Reference] = null;
+            s.IsRemoved = true;
         }
         _strings.Clear();
         foreach ((string name, Dictionary<string, PostingList> values) in Postings.Names)

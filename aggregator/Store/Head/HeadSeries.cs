@@ -36,6 +36,9 @@ internal sealed class HeadSeries
     /// <summary>The newest float sample in order.</summary>
     public double NewestValue => _last;
 
+    /// <summary>It was taken out of the head; whoever kept it must look its labels up again.</summary>
+    public bool IsRemoved { get; set; }
+
     /// <summary>Whether it holds no sample at all.</summary>
     public bool IsEmpty => _count == 0 && _sealedCount == 0 && (_rare is null || _rare.IsEmpty);
 

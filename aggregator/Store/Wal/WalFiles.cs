@@ -7,7 +7,7 @@ using Bellwether.Store.Chunks;
 namespace Bellwether.Store.Wal;
 
 /// <summary>The log over numbered files: per frame its length, CRC32C (which covers the file's number) and bytes.</summary>
-internal sealed class WalFiles : IWriteAheadLog
+internal sealed class WalFiles
 {
     private const int HeadBytes = 8;
     private const int MaxFrameBytes = 64 << 20;
@@ -36,8 +36,7 @@ internal sealed class WalFiles : IWriteAheadLog
 
     public bool IsFailed { get; private set; }
 
-    /// <summary>Files in which bytes did not check.</summary>
-    public int DamagedFiles { get; private set; }
+    public int DamagedPlaces { get; private set; }
 
     public void Replay(ReplayFrame take)
     {
@@ -140,7 +139,7 @@ internal sealed class WalFiles : IWriteAheadLog
             at += HeadBytes + size;
         }
         if (at < length)
-            DamagedFiles++;
+            DamagedPlaces++;
     }
 
     private static uint Check(long number, ReadOnlySpan<byte> frame) => Crc.Of(frame, BitOperations.Crc32C(uint.MaxValue, (ulong)number));

@@ -1,0 +1,112 @@
+using Bellwether.Store.Chunks;
+
+namespace Bellwether.Store.Records;
+
+/// <summary>
+/// Which segments of an agent's epoch are wholly durable. The newest are known with their random part; older ones as ranges of numbers only, which an agent
+/// that freed them never sends again.
+/// </summary>
+internal sealed class CompletedSegments
+{
+    /// <summary>How many segments are known exactly.</summary>
+    public const int MaxExact = 1024;
+
+    private const int MaxRanges = 1 << 16;
+    private readonly Dictionary<(ulong Number, uint Nonce), bool> _exact = [];
+    private readonly Queue<(ulong Number, uint Nonce)> _order = new();
+    private readonly List<(ulong First, ulong Last)> _ranges = [];
+
+    public bool Contains(ulong number, uint nonce) => _exact.ContainsKey((number, nonce)) || FindRange(number) >= 0;
+
+    public void Add(ulong number, uint nonce)
+    {
+        if (!_exact.TryAdd((number, nonce), true))
+            return;
+        _order.Enqueue((number, nonce));
+        if (_order.Count <= MaxExact)
+            return;
+        (ulong Number, uint Nonce) oldest = _order.Dequeue();
+        _exact.Remove(oldest);
+        AddRange(oldest.Number);
+    }
+
+    public void Write(ByteWriter into)
+    {
+        into.Varint((ulong)_ranges.Count);
+        foreach ((ulong first, ulong last) in _ranges)
+        {
+            into.Varint(first);
+            into.Varint(last - first);
+        }
+        into.Varint((ulong)_order.Count);
+        foreach ((ulong number, uint nonce) in _order)
+        {
+            into.Varint(number);
+            into.UInt32(nonce);
+        }
+    }
+
+    public static CompletedSegments Read(ref ByteReader from)
+    {
+        var read = new CompletedSegments();
+        int ranges = from.Count(MaxRanges);
+        for (int i = 0; i < ranges; i++)
+        {
+            ulong first = from.Varint();
+            read._ranges.Add((first, first + from.Varint()));
+        }
+        int exact = from.Count(MaxExact + 1);
+        for (int i = 0; i < exact; i++)
+            read.Add(from.Varint(), from.UInt32());
+        return read;
+    }
+
+    private int FindRange(ulong number)
+    {
+        int low = 0, high = _ranges.Count - 1;
+        while (low <= high)
+        {
+            int mid = (low + high) >>> 1;
+            if (number < _ranges[mid].First)
+                high = mid - 1;
+            else if (number > _ranges[mid].Last)
+                low = mid + 1;
+            else
+                return mid;
+        }
+        return ~low;
+    }
+
+    private void AddRange(ulong number)
+    {
+        int at = FindRange(number);
+        if (at >= 0)
+            return;
+        at = ~at;
+        bool joinsBefore = at > 0 && _ranges[at - 1].Last + 1 == number;
+        bool joinsAfter = at < _ranges.Count && _ranges[at].First == number + 1;
+        if (joinsBefore && joinsAfter)
+        {
+            _ranges[at - 1] = (_ranges[at - 1].First, _ranges[at].Last);
+            _ranges.RemoveAt(at);
+        }
+        else if (joinsBefore)
+        {
+            _ranges[at - 1] = (_ranges[at - 1].First, number);
+        }
+        else if (joinsAfter)
+        {
+            _ranges[at] = (number, _ranges[at].Last);
+        }
+        else
+        {
+            _ranges.Insert(at, (number, number));
+            // The oldest gap is given up: its segments are older than anything an agent still holds.
+            if (_ranges.Count > MaxRanges)
+            {
+                _ranges[1] = (_ranges[0].First, _ranges[1].Last);
+                _ranges.RemoveAt(0);
+            }
+        }
+    }
+}

@@ -1,0 +1,343 @@
+using Bellwether.Core.Codec;
+using Bellwether.Store.Chunks;
+using Bellwether.Store.Head;
+using Bellwether.Store.Wal;
+
+namespace Bellwether.Store.Records;
+
+/// <summary>
+/// Exactly once, in any order of segments (DESIGN idea 3): per open segment its position and its decoder, per agent and epoch the completed segments.
+/// A record and its key are one frame of the log. Applying is the writer's; <see cref="HeldOf"/> is thread-safe.
+/// </summary>
+internal sealed class RecordApplier
+{
+    private const int EntriesPerDecoder = 16;
+    private readonly StoreOptions _options;
+    private readonly TickApplier _ticks;
+    private readonly HeadWriter _head;
+    private readonly WalLedger _ledger;
+    private readonly Lock _gate = new();
+    private readonly Dictionary<SegmentKey, OpenSegment> _open = [];
+    private readonly Dictionary<(string Agent, ulong Epoch), CompletedSegments> _completed = [];
+    private readonly List<OpenSegment> _touched = [];
+    private readonly ByteWriter _frame = new(1 << 16);
+    private int _decoders;
+    private bool _isLive;
+    private long _uses;
+
+    public RecordApplier(StoreOptions options, HeadWriter head, WalLedger ledger)
+    {
+        _options = options;
+        _head = head;
+        _ticks = new TickApplier(head);
+        _ledger = ledger;
+    }
+
+    /// <summary>Records refused for good since the store was opened.</summary>
+    public long RefusedRecords { get; private set; }
+
+    /// <summary>Records applied since the store was opened.</summary>
+    public long AppliedRecords { get; private set; }
+
+    /// <summary>Records that were held already and came again.</summary>
+    public long RepeatedRecords { get; private set; }
+
+    /// <summary>What is durable of a segment.</summary>
+    public SegmentProgress HeldOf(SegmentKey key)
+    {
+        lock (_gate)
+        {
+            if (_open.TryGetValue(key, out OpenSegment? open))
+                return new SegmentProgress(key, open.Durable, open.DurablyComplete, open.IsResumable);
+            return new SegmentProgress(key, 0, IsCompleted(key), true);
+        }
+    }
+
+    /// <summary>Applies a run and logs it; the result holds after the next commit.</summary>
+    public RunResult Apply(RecordRun run, WalFiles wal)
+    {
+        lock (_gate)
+            return ApplyLocked(run, wal);
+    }
+
+    /// <summary>All that was applied is durable now.</summary>
+    public void Committed()
+    {
+        lock (_gate)
+        {
+            foreach (OpenSegment open in _touched)
+            {
+                open.Durable = open.Applied;
+                if (open.Complete)
+                    Complete(open);
+            }
+            _touched.Clear();
+        }
+    }
+
+    /// <summary>A record's frame during replay.</summary>
+    /// <param name="file">Number of the log file.</param>
+    public void Replay(ref ByteReader frame, long file)
+    {
+        SegmentKey key = RecordFrame.Read(ref frame, out RecordFlags flags, out ulong record);
+        if (!_open.TryGetValue(key, out OpenSegment? open))
+        {
+            open = new OpenSegment(key);
+            _open.Add(key, open);
+        }
+        open.LastUse = ++_uses;
+        if ((flags & RecordFlags.Empty) == 0)
+            ReplayRecord(open, frame.Rest, record, flags, file);
+        _ledger.Note(file, _head.TakeNewest(), open.ContextFile);
+        if ((flags & RecordFlags.Context) == 0)
+            open.Applied = Math.Max(open.Applied, record + ((flags & RecordFlags.Empty) != 0 ? 0UL : 1));
+        open.Durable = open.Applied;
+        if ((flags & RecordFlags.Last) != 0 && (flags & RecordFlags.Context) == 0)
+            Complete(open);
+    }
+
+    /// <summary>The end of replay: segments that were completed before the checkpoint and whose last frame is gone are not open.</summary>
+    public void ReplayEnded()
+    {
+        foreach (OpenSegment open in _open.Values.Where(o => IsCompleted(o.Key)).ToList())
+            Remove(open);
+        _isLive = true;
+        while (_decoders > _options.MaxOpenSegments)
+            DropOldestDecoder(null);
+    }
+
+    public void Write(ByteWriter into)
+    {
+        into.Varint((ulong)_completed.Count);
+        foreach (((string agent, ulong epoch), CompletedSegments completed) in _completed)
+        {
+            into.Text(agent);
+            into.Varint(epoch);
+            completed.Write(into);
+        }
+        into.Varint((ulong)_open.Count);
+        foreach (OpenSegment open in _open.Values)
+        {
+            into.Text(open.Key.Agent);
+            into.Varint(open.Key.Epoch);
+            into.Varint(open.Key.Number);
+            into.UInt32(open.Key.Nonce);
+            into.Varint(open.Applied);
+            into.Byte(open.IsBroken ? (byte)1 : (byte)0);
+        }
+    }
+
+    public void Read(ref ByteReader from)
+    {
+        int completed = from.Count(from.Left);
+        for (int i = 0; i < completed; i++)
+        {
+            (string, ulong) key = (from.Text(from.Left), from.Varint());
+            _completed[key] = CompletedSegments.Read(ref from);
+        }
+        int segments = from.Count(from.Left);
+        for (int i = 0; i < segments; i++)
+        {
+            var key = new SegmentKey(from.Text(from.Left), from.Varint(), from.Varint(), from.UInt32());
+            ulong applied = from.Varint();
+            _open[key] = new OpenSegment(key) { Applied = applied, Durable = applied, IsBroken = from.Byte() != 0 };
+        }
+    }
+
+    private RunResult ApplyLocked(RecordRun run, WalFiles wal)
+    {
+        SegmentKey key = run.Segment;
+        if (IsCompleted(key))
+        {
+            RepeatedRecords += run.Records.Count;
+            return new RunResult(RunOutcome.Applied, new SegmentProgress(key, run.FirstRecord + (ulong)run.Records.Count, true, true), [], []);
+        }
+        if (!_open.TryGetValue(key, out OpenSegment? open))
+            _open.Add(key, open = new OpenSegment(key));
+        open.LastUse = ++_uses;
+        if (open.Decoder is null && !open.IsBroken && run.FirstRecord == 0 && run.Records.Count > 0)
+            Start(open);
+        ulong position = open.Position;
+        bool closesOnly = run.Records.Count == 0 && run.FirstRecord == open.Applied;
+        if ((run.FirstRecord > position || (open.Decoder is null && !open.IsBroken)) && !closesOnly)
+            return new RunResult(RunOutcome.NeedsStart, new SegmentProgress(key, open.Durable, false, false), [], [], "the run does not join what is held; the segment must start again at record 0");
+        var refused = new List<RefusedRecord>();
+        var ticks = new List<AppliedTick>(run.Records.Count);
+        for (int i = 0; i < run.Records.Count; i++)
+        {
+            ulong record = run.FirstRecord + (ulong)i;
+            if (record < position)
+            {
+                RepeatedRecords++;
+                continue;
+            }
+            bool last = run.Last && i == run.Records.Count - 1 && record >= open.Applied;
+            ApplyRecord(open, record, run.Records[i].Span, last, wal, refused, ticks);
+        }
+        if (run.Last && !open.Complete && run.FirstRecord + (ulong)run.Records.Count == open.Applied)
+        {
+            if (!open.ClosedByFrame)
+                LogFrame(open, open.Applied, RecordFlags.Last | RecordFlags.Empty, [], wal);
+            open.Complete = true;
+        }
+        _touched.Add(open);
+        return new RunResult(RunOutcome.Applied, new SegmentProgress(key, open.Applied, open.Complete, open.IsResumable), refused, ticks);
+    }
+
+    private void ApplyRecord(OpenSegment open, ulong record, ReadOnlySpan<byte> payload, bool last, WalFiles wal, List<RefusedRecord> refused, List<AppliedTick> ticks)
+    {
+        bool isNew = record >= open.Applied;
+        RecordFlags flags = (isNew ? RecordFlags.None : RecordFlags.Context) | (last ? RecordFlags.Last : RecordFlags.None);
+        DecodeOutcome outcome = open.IsBroken ? DecodeOutcome.Broken : open.Decoder!.Apply(payload);
+        if (outcome != DecodeOutcome.Applied)
+        {
+            Break(open);
+            LogFrame(open, record, flags | RecordFlags.Refused, [], wal);
+            if (isNew)
+            {
+                RefusedRecords++;
+                open.Applied = record + 1;
+                refused.Add(new RefusedRecord(record, $"the record cannot be applied: {outcome}"));
+            }
+        }
+        else
+        {
+            int samples = 0;
+            if (isNew)
+            {
+                samples = _ticks.Apply(open.Decoder!.Tick);
+                AppliedRecords++;
+                open.Applied = record + 1;
+                DecodedTick tick = open.Decoder.Tick;
+                ticks.Add(new AppliedTick(tick.Source.Name, tick.Source.IntervalMs, tick.TimestampMs, samples));
+            }
+            LogFrame(open, record, flags, payload, wal);
+        }
+        open.ClosedByFrame |= last;
+    }
+
+    private void LogFrame(OpenSegment open, ulong record, RecordFlags flags, ReadOnlySpan<byte> payload, WalFiles wal)
+    {
+        _frame.Clear();
+        RecordFrame.Write(open.Key, record, flags, payload, _frame);
+        long file = wal.Append(_frame.Written);
+        if (record == 0 && (flags & RecordFlags.Empty) == 0)
+            open.ContextFile = file;
+        _ledger.Note(file, _head.TakeNewest(), open.ContextFile);
+    }
+
+    private void ReplayRecord(OpenSegment open, ReadOnlySpan<byte> payload, ulong record, RecordFlags flags, long file)
+    {
+        if (record == 0)
+        {
+            open.ContextFile = file;
+            if ((flags & RecordFlags.Refused) == 0)
+            {
+                open.IsBroken = false;
+                Start(open);
+            }
+        }
+        if ((flags & RecordFlags.Refused) != 0)
+        {
+            Break(open);
+            return;
+        }
+        // Without its beginning a segment cannot be decoded; what it held stands in chunk files, else its beginning were kept.
+        if (open.Decoder is null || (ulong)open.Decoder.Records != record)
+        {
+            Drop(open);
+            return;
+        }
+        if (open.Decoder.Apply(payload) != DecodeOutcome.Applied)
+            Break(open);
+        else if ((flags & RecordFlags.Context) == 0)
+            _ticks.Apply(open.Decoder.Tick);
+    }
+
+    private void Start(OpenSegment open)
+    {
+        if (open.Decoder is null)
+            _decoders++;
+        open.Decoder = new SegmentDecoder();
+        // During replay none is given up: frames that need it may follow.
+        while (_isLive && _decoders > _options.MaxOpenSegments)
+            DropOldestDecoder(open);
+        if (_isLive && _open.Count > _options.MaxOpenSegments * EntriesPerDecoder)
+            _open.Remove(_open.Values.Where(o => o != open && o.Decoder is null).MinBy(o => o.LastUse)!.Key);
+    }
+
+    private void DropOldestDecoder(OpenSegment? except)
+    {
+        OpenSegment? oldest = _open.Values.Where(o => o.Decoder is not null && o != except).MinBy(o => o.LastUse);
+        if (oldest is not null)
+            Drop(oldest);
+    }
+
+    private void Drop(OpenSegment open)
+    {
+        if (open.Decoder is not null)
+            _decoders--;
+        open.Decoder = null;
+    }
+
+    private void Break(OpenSegment open)
+    {
+        Drop(open);
+        open.IsBroken = true;
+    }
+
+    private void Complete(OpenSegment open)
+    {
+        (string, ulong) agent = (open.Key.Agent, open.Key.Epoch);
+        if (!_completed.TryGetValue(agent, out CompletedSegments? completed))
+            _completed.Add(agent, completed = new CompletedSegments());
+        completed.Add(open.Key.Number, open.Key.Nonce);
+        Remove(open);
+    }
+
+    private void Remove(OpenSegment open)
+    {
+        Drop(open);
+        _open.Remove(open.Key);
+    }
+
+    private bool IsCompleted(SegmentKey key) =>
+        _completed.TryGetValue((key.Agent, key.Epoch), out CompletedSegments? completed) && completed.Contains(key.Number, key.Nonce);
+}
+
+/// <summary>A segment that is not closed, or not durably.</summary>
+internal sealed class OpenSegment(SegmentKey key)
+{
+    public SegmentKey Key { get; } = key;
+
+    /// <summary>Stands behind the records that it has seen; null when it was given up or lost.</summary>
+    public SegmentDecoder? Decoder { get; set; }
+
+    /// <summary>Records 0 .. Applied-1 are applied.</summary>
+    public ulong Applied { get; set; }
+
+    /// <summary>Records 0 .. Durable-1 are fsynced.</summary>
+    public ulong Durable { get; set; }
+
+    /// <summary>A record was refused: nothing after it can be decoded.</summary>
+    public bool IsBroken { get; set; }
+
+    /// <summary>Closed by the agent and applied.</summary>
+    public bool Complete { get; set; }
+
+    /// <summary>The frame of its last record says that it is closed.</summary>
+    public bool ClosedByFrame { get; set; }
+
+    /// <summary>Number of the log file in which its decoder's records begin.</summary>
+    public long ContextFile { get; set; } = long.MaxValue;
+
+    /// <summary>Counts up with each use of any segment.</summary>
+    public long LastUse { get; set; }
+
+    /// <summary>Index of the record that it can take next.</summary>
+    public ulong Position => IsBroken ? Applied : Decoder is null ? 0 : (ulong)Decoder.Records;
+
+    public bool DurablyComplete => Complete && Durable == Applied;
+
+    public bool IsResumable => IsBroken || (Decoder is null ? Applied == 0 : (ulong)Decoder.Records >= Applied);
+}

@@ -1,0 +1,56 @@
+using System.Diagnostics.Metrics;
+using Bellwether.Core.Model;
+using Bellwether.Core.Telemetry;
+
+namespace Bellwether.Store;
+
+/// <summary>The store's instruments: observed when asked, so that the writer counts in plain fields.</summary>
+internal sealed class StoreTelemetry : IDisposable
+{
+    private static readonly KeyValuePair<string, object?>[] s_outcomes =
+        [.. Enum.GetValues<AppendOutcome>().Select(o => new KeyValuePair<string, object?>("outcome", NameOf(o)))];
+
+    private StoreEngine? _engine;
+
+    public StoreTelemetry(Meter meter, StoreEngine engine)
+    {
+        _engine = engine;
+        meter.CreateObservableCounter(MetricNames.StoreSamples, Outcomes, null, "Samples that were handed to the store, by what became of them.");
+        meter.CreateObservableCounter(MetricNames.StoreRecords, Records, null, "Records of agents that were handed to the store, by what became of them.");
+        meter.CreateObservableGauge(MetricNames.StoreSeries, () => Read(e => e.HeadSeries), null, "Series in memory.");
+        meter.CreateObservableGauge(MetricNames.StoreHeldSamples, () => Read(e => e.HeldSamples), null, "Samples that are ahead of the clock and wait for their time.");
+        meter.CreateObservableGauge(MetricNames.StoreWalBytes, () => Read(e => e.WalBytes), null, "Bytes of the write-ahead log.");
+    }
+
+    public void Dispose() => _engine = null;
+
+    private static string NameOf(AppendOutcome outcome) => outcome switch
+    {
+        AppendOutcome.Stored => "stored",
+        AppendOutcome.Duplicate => "duplicate",
+        AppendOutcome.Conflict => "conflict",
+        AppendOutcome.TooOld => "too_old",
+        AppendOutcome.TooNew => "too_new",
+        AppendOutcome.OverLimit => "over_limit",
+        _ => "invalid",
+    };
+
+    private IEnumerable<Measurement<long>> Read(Func<StoreEngine, long> figure) => _engine is { } engine ? [new Measurement<long>(figure(engine))] : [];
+
+    private IEnumerable<Measurement<long>> Outcomes()
+    {
+        if (_engine is not { } engine)
+            yield break;
+        for (int i = 0; i < s_outcomes.Length; i++)
+            yield return new Measurement<long>(Volatile.Read(ref engine.Outcomes[i]), s_outcomes[i]);
+    }
+
+    private IEnumerable<Measurement<long>> Records()
+    {
+        if (_engine is not { } engine)
+            yield break;
+        yield return new Measurement<long>(engine.Records.AppliedRecords, new KeyValuePair<string, object?>("outcome", "applied"));
+        yield return new Measurement<long>(engine.Records.RepeatedRecords, new KeyValuePair<string, object?>("outcome", "repeated"));
+        yield return new Measurement<long>(engine.Records.RefusedRecords, new KeyValuePair<string, object?>("outcome", "refused"));
+    }
+}

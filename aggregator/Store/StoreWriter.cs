@@ -1,0 +1,250 @@
+using System.Diagnostics.Metrics;
+using System.Threading.Channels;
+using Bellwether.Core.Model;
+using Bellwether.Core.Platform;
+using Microsoft.Extensions.Logging;
+
+namespace Bellwether.Store;
+
+/// <summary>
+/// The store with its writer thread: batches and runs wait in a bounded queue, are applied in groups and answered after one sync for all of them.
+/// Thread-safe. Reads go to <see cref="Reader"/> and never wait for the writer's disk.
+/// </summary>
+public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncDisposable
+{
+    private static readonly TimeSpan s_maintenanceInterval = TimeSpan.FromSeconds(5);
+    private readonly StoreEngine _engine;
+    private readonly StoreOptions _options;
+    private readonly TimeProvider _time;
+    private readonly ILogger _log;
+    private readonly Channel<Work> _queue;
+    private readonly Thread _thread;
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ITimer _maintenance;
+    private long _refusedGroups;
+    private bool _isFull;
+
+    private StoreWriter(StoreEngine engine, StoreOptions options, TimeProvider time, ILogger log)
+    {
+        _engine = engine;
+        _options = options;
+        _time = time;
+        _log = log;
+        _queue = Channel.CreateBounded<Work>(new BoundedChannelOptions(options.MaxQueued) { SingleReader = true, FullMode = BoundedChannelFullMode.Wait });
+        _thread = new Thread(Run) { IsBackground = true, Name = "store writer" };
+        _thread.Start();
+        _maintenance = time.CreateTimer(_ => _queue.Writer.TryWrite(new MaintenanceWork()), null, s_maintenanceInterval, s_maintenanceInterval);
+    }
+
+    /// <summary>The engine behind it, for what is thread-safe there.</summary>
+    public StoreEngine Engine => _engine;
+
+    /// <summary>Selections. Thread-safe.</summary>
+    public ISeriesReader Reader => _engine.Reader;
+
+    /// <inheritdoc/>
+    public string StoreId => _engine.StoreId;
+
+    /// <summary>Whether new data are refused now (full or failed disk).</summary>
+    public bool IsUnavailable => Volatile.Read(ref _isFull) || _engine.IsFailed;
+
+    /// <summary>Groups that were refused because the disk was full or failed.</summary>
+    public long RefusedGroups => Volatile.Read(ref _refusedGroups);
+
+    /// <summary>Opens the store in a folder and starts its writer. See <see cref="StoreEngine.Open"/>.</summary>
+    public static StoreWriter Open(StoreOptions options, IDisk disk, TimeProvider time, Random random, Meter meter, ILogger log) =>
+        new(StoreEngine.Open(options, disk, time, random, meter, log), options, time, log);
+
+    /// <inheritdoc/>
+    public SegmentProgress HeldOf(SegmentKey segment) => _engine.HeldOf(segment);
+
+    /// <inheritdoc/>
+    public async ValueTask<AppendResult> AppendAsync(SampleBatch batch, CancellationToken cancellation)
+    {
+        var work = new BatchWork(batch);
+        await EnqueueAsync(work, cancellation).ConfigureAwait(false);
+        return await work.Done.Task.WaitAsync(cancellation).ConfigureAwait(false);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<RunResult> ApplyAsync(RecordRun run, CancellationToken cancellation)
+    {
+        var work = new RunWork(run);
+        try
+        {
+            await EnqueueAsync(work, cancellation).ConfigureAwait(false);
+            // No WaitAsync: the records' memory belongs to the caller until the task completes.
+            return await work.Done.Task.ConfigureAwait(false);
+        }
+        catch (StoreUnavailableException e)
+        {
+            return new RunResult(RunOutcome.Unavailable, _engine.HeldOf(run.Segment), [], [], e.Message);
+        }
+    }
+
+    /// <summary>Runs maintenance now, whatever its interval; completes when it is done.</summary>
+    public async Task MaintainAsync(CancellationToken cancellation)
+    {
+        var work = new MaintenanceWork();
+        await EnqueueAsync(work, cancellation).ConfigureAwait(false);
+        await work.Done.Task.WaitAsync(cancellation).ConfigureAwait(false);
+    }
+
+    /// <summary>Applies what is queued, syncs it and closes the store.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _maintenance.DisposeAsync().ConfigureAwait(false);
+        _queue.Writer.TryComplete();
+        await _ended.Task.ConfigureAwait(false);
+        _engine.Dispose();
+    }
+
+    private async ValueTask EnqueueAsync(Work work, CancellationToken cancellation)
+    {
+        try
+        {
+            await _queue.Writer.WriteAsync(work, cancellation).ConfigureAwait(false);
+        }
+        catch (ChannelClosedException e)
+        {
+            throw new StoreUnavailableException("the store is closed", e);
+        }
+    }
+
+    // One group: 1 take what waits, up to a size; 2 apply; 3 sync; 4 answer.
+    private void Run()
+    {
+        var group = new List<Work>();
+        ChannelReader<Work> reader = _queue.Reader;
+        try
+        {
+            while (reader.WaitToReadAsync().AsTask().GetAwaiter().GetResult())
+                RunGroup(reader, group);
+            _ended.SetResult();
+        }
+        catch (Exception e)
+        {
+            LogDied(_log, e);
+            _queue.Writer.TryComplete(e);
+            var cause = new StoreUnavailableException("the store's writer ended by a defect", e);
+            foreach (Work work in group)
+                work.Fail(cause);
+            while (reader.TryRead(out Work? left))
+                left.Fail(cause);
+            _ended.SetResult();
+        }
+    }
+
+    private void RunGroup(ChannelReader<Work> reader, List<Work> group)
+    {
+        group.Clear();
+        StoreUnavailableException? refusal = Refusal();
+        while (_engine.PendingBytes < _options.MaxGroupBytes && group.Count < _options.MaxQueued && reader.TryRead(out Work? work))
+        {
+            group.Add(work);
+            if (refusal is null || !work.AddsData)
+                work.Apply(_engine);
+        }
+        if (refusal is null)
+            refusal = TryCommit();
+        if (refusal is not null)
+            Volatile.Write(ref _refusedGroups, _refusedGroups + 1);
+        foreach (Work work in group)
+        {
+            if (refusal is null || !work.AddsData)
+                work.Complete();
+            else
+                work.Fail(refusal);
+        }
+        group.Clear();
+    }
+
+    // What could not be written before must be written before anything new is taken.
+    private StoreUnavailableException? Refusal()
+    {
+        if (_engine.IsFailed)
+            return new StoreUnavailableException("the store's disk failed; it must be started again");
+        if (_engine.PendingBytes > 0 && TryCommit() is { } failed)
+            return failed;
+        bool full = !_engine.HasRoom();
+        if (full != _isFull)
+        {
+            Volatile.Write(ref _isFull, full);
+            LogFull(_log, full, _options.MinFreeBytes);
+        }
+        return full ? new StoreUnavailableException($"the disk has less than {_options.MinFreeBytes} bytes free") : null;
+    }
+
+    private StoreUnavailableException? TryCommit()
+    {
+        try
+        {
+            _engine.Commit();
+            return null;
+        }
+        catch (IOException e)
+        {
+            LogCommitFailed(_log, e);
+            return new StoreUnavailableException("the store could not write to its disk: " + e.Message, e);
+        }
+    }
+
+    [LoggerMessage(EventId = 3010, Level = LogLevel.Critical, Message = "the store's writer ended by a defect")]
+    private static partial void LogDied(ILogger log, Exception error);
+
+    [LoggerMessage(EventId = 3011, Level = LogLevel.Error, Message = "the store's log could not be written")]
+    private static partial void LogCommitFailed(ILogger log, Exception error);
+
+    [LoggerMessage(EventId = 3012, Level = LogLevel.Error, Message = "the store's disk is full: {Full} (less than {MinFreeBytes} bytes free); new data are refused while it is")]
+    private static partial void LogFull(ILogger log, bool full, long minFreeBytes);
+
+    private abstract class Work
+    {
+        public virtual bool AddsData => true;
+
+        public abstract void Apply(StoreEngine engine);
+
+        public abstract void Complete();
+
+        public abstract void Fail(StoreUnavailableException cause);
+    }
+
+    private sealed class BatchWork(SampleBatch batch) : Work
+    {
+        private AppendResult? _result;
+
+        public TaskCompletionSource<AppendResult> Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public override void Apply(StoreEngine engine) => _result = engine.AppendBatch(batch);
+
+        public override void Complete() => Done.TrySetResult(_result!);
+
+        public override void Fail(StoreUnavailableException cause) => Done.TrySetException(cause);
+    }
+
+    private sealed class RunWork(RecordRun run) : Work
+    {
+        private RunResult? _result;
+
+        public TaskCompletionSource<RunResult> Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public override void Apply(StoreEngine engine) => _result = engine.ApplyRun(run);
+
+        public override void Complete() => Done.TrySetResult(_result!);
+
+        public override void Fail(StoreUnavailableException cause) => Done.TrySetException(cause);
+    }
+
+    private sealed class MaintenanceWork : Work
+    {
+        public TaskCompletionSource Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public override bool AddsData => false;
+
+        public override void Apply(StoreEngine engine) => engine.Maintain();
+
+        public override void Complete() => Done.TrySetResult();
+
+        public override void Fail(StoreUnavailableException cause) => Done.TrySetException(cause);
+    }
+}
