@@ -99,4 +99,45 @@ public static class MetricNames
 
     /// <summary>Bytes of the write-ahead log.</summary>
     public const string StoreWalBytes = "bellwether_store_wal_bytes";
+    /// <summary>Steps of rule groups evaluated.</summary>
+    public const string EvaluateSteps = "bellwether_evaluate_steps_total";
+
+    /// <summary>Steps of rule groups given up because they were too old to catch up.</summary>
+    public const string EvaluateStepsMissed = "bellwether_evaluate_steps_missed_total";
+
+    /// <summary>Rule evaluations.</summary>
+    public const string EvaluateRules = "bellwether_evaluate_rules_total";
+
+    /// <summary>Rule evaluations that failed.</summary>
+    public const string EvaluateRuleFailures = "bellwether_evaluate_rule_failures_total";
+
+    /// <summary>Samples that rules wrote, by outcome.</summary>
+    public const string EvaluateSamples = "bellwether_evaluate_samples_total";
+
+    /// <summary>Seconds spent evaluating rule groups.</summary>
+    public const string EvaluateSeconds = "bellwether_evaluate_seconds_total";
+
+    /// <summary>Requests of the query API, by endpoint and status.</summary>
+    public const string ServeRequests = "bellwether_serve_requests_total";
+
+    /// <summary>Remote write requests received, by outcome.</summary>
+    public const string ReceiveRequests = "bellwether_receive_requests_total";
+
+    /// <summary>Samples received by remote write, by outcome.</summary>
+    public const string ReceiveSamples = "bellwether_receive_samples_total";
+
+    /// <summary>Samples queued for an upstream.</summary>
+    public const string ForwardSamplesQueued = "bellwether_forward_samples_queued_total";
+
+    /// <summary>Samples that an upstream took.</summary>
+    public const string ForwardSamplesSent = "bellwether_forward_samples_sent_total";
+
+    /// <summary>Samples that will not be sent, by reason.</summary>
+    public const string ForwardSamplesDropped = "bellwether_forward_samples_dropped_total";
+
+    /// <summary>Requests to an upstream, by outcome.</summary>
+    public const string ForwardRequests = "bellwether_forward_requests_total";
+
+    /// <summary>Bytes of samples that wait for an upstream.</summary>
+    public const string ForwardQueueBytes = "bellwether_forward_queue_bytes";
 }

@@ -1,6 +1,7 @@
 using Bellwether.Core.Model;
 using Bellwether.Evaluate.PromQl;
 using Bellwether.Evaluate.Rules.Templates;
+using MatchType = Bellwether.Core.Model.MatchType;
 
 namespace Bellwether.Evaluate.Rules;
 

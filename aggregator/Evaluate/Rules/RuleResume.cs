@@ -1,4 +1,5 @@
 using Bellwether.Core.Model;
+using MatchType = Bellwether.Core.Model.MatchType;
 
 namespace Bellwether.Evaluate.Rules;
 

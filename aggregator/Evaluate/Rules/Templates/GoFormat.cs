@@ -103,7 +103,7 @@ internal static class GoFormat
             case 'v' when value is string s && spec.Sharp:
                 return Pad(spec, Quote(s), numeric: false);
             case 'v':
-                return Pad(spec, value is long n ? Integer(spec with { Verb = 'd' }, n) : TemplateValues.Print(value), value is long);
+                return Pad(spec, value is long whole ? Integer(spec with { Verb = 'd' }, whole) : TemplateValues.Print(value), value is long);
             case 'T':
                 return Pad(spec, TemplateValues.TypeName(value), numeric: false);
             case 'e' or 'E' or 'f' or 'F' or 'g' or 'G' when value is double d:

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Net;
 using System.Text;
 using System.Text.RegularExpressions;
+using Bellwether.Core.Configuration;
 using Bellwether.Core.Exposition;
 using Bellwether.Core.Model;
 
@@ -172,7 +173,7 @@ internal sealed class TemplateFunctions(Func<string, IReadOnlyList<(Labels Label
     }
 
     private static double ParseDuration(string text) =>
-        PromDuration.TryParse(text, out TimeSpan span) ? span.TotalSeconds : throw Error("parseDuration", $"not a valid duration string: {GoFormat.Quote(text)}");
+        PrometheusDuration.TryParse(text, out TimeSpan span) ? span.TotalSeconds : throw Error("parseDuration", $"not a valid duration string: {GoFormat.Quote(text)}");
 
     private static object? At(string name, List<object?> a, int index, int count) =>
         a.Count == count ? a[index] : throw new TemplateException($"wrong number of args for {name}: want {count} got {a.Count}");

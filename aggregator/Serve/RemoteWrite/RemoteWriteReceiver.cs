@@ -1,0 +1,231 @@
+using System.Buffers;
+using System.Collections.Concurrent;
+using System.Diagnostics.Metrics;
+using System.Globalization;
+using Bellwether.Core.Codec;
+using Bellwether.Core.Model;
+using Bellwether.Core.Telemetry;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+
+namespace Bellwether.Serve.RemoteWrite;
+
+/// <summary>Limits of the receiver. Immutable.</summary>
+public sealed record RemoteWriteReceiveOptions
+{
+    /// <summary>Bytes of a body as sent. Default 16 MiB.</summary>
+    public int BodyBytesMax { get; init; } = 16 << 20;
+
+    /// <summary>Bytes of a body after inflation; checked from the block's header before anything is reserved. Default 32 MiB.</summary>
+    public int InflatedBytesMax { get; init; } = 32 << 20;
+
+    /// <summary>Requests at once; more are answered 503 with Retry-After. Default 8.</summary>
+    public int ConcurrentMax { get; init; } = 8;
+
+    /// <summary>Samples in one request. Default 500,000.</summary>
+    public int SamplesMax { get; init; } = 500_000;
+
+    /// <summary>Labels of a series. Default 128.</summary>
+    public int LabelsMax { get; init; } = 128;
+
+    /// <summary>Characters of a label name. Default 1,024.</summary>
+    public int LabelNameMax { get; init; } = 1024;
+
+    /// <summary>Characters of a label value. Default 8,192.</summary>
+    public int LabelValueMax { get; init; } = 8192;
+
+    /// <summary>Characters of a help text. Default 8,192.</summary>
+    public int HelpMax { get; init; } = 8192;
+
+    /// <summary>What a sender is told to wait when the store cannot take data. Default 5 s.</summary>
+    public TimeSpan RetryAfter { get; init; } = TimeSpan.FromSeconds(5);
+}
+
+/// <summary>
+/// <c>POST /api/v1/write</c>: remote write 1.0. Answers 2xx only after what was sent is durable; 400 with the reason when something is not valid (the rest is
+/// stored); 503 with Retry-After when the store can take nothing. Thread-safe. Source: prometheus.io/docs/specs/prw/remote_write_spec/.
+/// </summary>
+public sealed class RemoteWriteReceiver : IDisposable
+{
+    private const string V2Message = "io.prometheus.write.v2.Request";
+    private const string V1Message = "prometheus.WriteRequest";
+
+    private readonly ISampleAppender _appender;
+    private readonly RemoteWriteReceiveOptions _options;
+    private readonly SemaphoreSlim _slots;
+    private readonly ConcurrentBag<WriteRequestReader> _readers = [];
+    private readonly Counter<long> _requests;
+    private readonly Counter<long> _samples;
+
+    /// <summary>A receiver that appends to a store.</summary>
+    public RemoteWriteReceiver(ISampleAppender appender, RemoteWriteReceiveOptions options, Meter meter)
+    {
+        _appender = appender;
+        _options = options;
+        _slots = new SemaphoreSlim(options.ConcurrentMax);
+        _requests = meter.CreateCounter<long>(MetricNames.ReceiveRequests, description: "Remote write requests received.");
+        _samples = meter.CreateCounter<long>(MetricNames.ReceiveSamples, description: "Samples received by remote write.");
+    }
+
+    /// <summary>Maps the endpoint.</summary>
+    public void Map(IEndpointRouteBuilder routes) => routes.MapPost("/api/v1/write", HandleAsync);
+
+    /// <inheritdoc/>
+    public void Dispose() => _slots.Dispose();
+
+    private async Task HandleAsync(HttpContext context)
+    {
+        string? refused = Unsupported(context.Request);
+        if (refused is not null)
+        {
+            await AnswerAsync(context, StatusCodes.Status415UnsupportedMediaType, refused);
+            return;
+        }
+        if (context.Request.ContentLength > _options.BodyBytesMax)
+        {
+            await AnswerAsync(context, StatusCodes.Status413PayloadTooLarge, $"the body is larger than {_options.BodyBytesMax} bytes: send smaller batches");
+            return;
+        }
+        if (!await _slots.WaitAsync(TimeSpan.Zero, context.RequestAborted))
+        {
+            await RetryAsync(context, $"{_options.ConcurrentMax} requests are under way already");
+            return;
+        }
+        try
+        {
+            await ReceiveAsync(context);
+        }
+        finally
+        {
+            _slots.Release();
+        }
+    }
+
+    private async Task ReceiveAsync(HttpContext context)
+    {
+        byte[] body = ArrayPool<byte>.Shared.Rent((int)Math.Min(context.Request.ContentLength + 1 ?? 64 << 10, _options.BodyBytesMax + 1));
+        byte[]? plain = null;
+        try
+        {
+            int length = 0;
+            while (true)
+            {
+                int read = await context.Request.Body.ReadAsync(body.AsMemory(length), context.RequestAborted);
+                if (read == 0)
+                    break;
+                length += read;
+                if (length > _options.BodyBytesMax)
+                {
+                    await AnswerAsync(context, StatusCodes.Status413PayloadTooLarge, $"the body is larger than {_options.BodyBytesMax} bytes: send smaller batches");
+                    return;
+                }
+                if (length == body.Length)
+                    body = Grow(body, length);
+            }
+            SnappyOutcome outcome = Snappy.TryGetLength(body.AsSpan(0, length), _options.InflatedBytesMax, out int plainLength);
+            if (outcome == SnappyOutcome.Ok)
+            {
+                plain = ArrayPool<byte>.Shared.Rent(plainLength);
+                outcome = Snappy.TryInflate(body.AsSpan(0, length), plain.AsSpan(0, plainLength));
+            }
+            if (outcome != SnappyOutcome.Ok)
+            {
+                await AnswerAsync(context, StatusCodes.Status400BadRequest, outcome == SnappyOutcome.TooLarge
+                    ? $"the body declares more than it can hold or more than {_options.InflatedBytesMax} bytes after inflation"
+                    : "the body is no snappy block (the framed format is not accepted)");
+                return;
+            }
+            await StoreAsync(context, plain.AsMemory(0, plainLength));
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(body);
+            if (plain is not null)
+                ArrayPool<byte>.Shared.Return(plain);
+        }
+    }
+
+    private async Task StoreAsync(HttpContext context, ReadOnlyMemory<byte> message)
+    {
+        var batch = new SampleBatch();
+        if (!_readers.TryTake(out WriteRequestReader? reader))
+            reader = new WriteRequestReader(_options);
+        WriteRequestReport report = reader.Read(message.Span, batch);
+        _readers.Add(reader);
+        if (report.Malformed is not null)
+        {
+            await AnswerAsync(context, StatusCodes.Status400BadRequest, report.Malformed);
+            return;
+        }
+        AppendResult result;
+        try
+        {
+            result = await _appender.AppendAsync(batch, context.RequestAborted);
+        }
+        catch (StoreUnavailableException e)
+        {
+            await RetryAsync(context, e.Message);
+            return;
+        }
+        Count(result, report.InvalidSamples);
+        int refused = report.InvalidSamples + result[AppendOutcome.TooOld] + result[AppendOutcome.TooNew] + result[AppendOutcome.OverLimit] + result[AppendOutcome.Invalid];
+        if (refused == 0)
+        {
+            _requests.Add(1, new KeyValuePair<string, object?>("outcome", "ok"));
+            context.Response.StatusCode = StatusCodes.Status204NoContent;
+            return;
+        }
+        string reason = report.FirstInvalid ?? result.FirstError ?? "refused";
+        await AnswerAsync(context, StatusCodes.Status400BadRequest, $"{refused} of {batch.Samples.Count + report.InvalidSamples} samples were refused, the others are stored; the first: {reason}");
+    }
+
+    private void Count(AppendResult result, int invalid)
+    {
+        foreach (AppendOutcome outcome in Enum.GetValues<AppendOutcome>())
+        {
+            int count = result[outcome] + (outcome == AppendOutcome.Invalid ? invalid : 0);
+            if (count > 0)
+                _samples.Add(count, new KeyValuePair<string, object?>("outcome", outcome.ToString()));
+        }
+    }
+
+    private static string? Unsupported(HttpRequest request)
+    {
+        string encoding = request.Headers.ContentEncoding.ToString();
+        if (encoding.Length > 0 && !encoding.Equals("snappy", StringComparison.OrdinalIgnoreCase))
+            return $"content encoding '{encoding}' is not supported: send snappy (block format)";
+        string[] parts = (request.ContentType ?? "application/x-protobuf").Split(';', StringSplitOptions.TrimEntries);
+        if (!parts[0].Equals("application/x-protobuf", StringComparison.OrdinalIgnoreCase))
+            return $"content type '{request.ContentType}' is not supported: send application/x-protobuf";
+        string? message = parts.Skip(1).Where(p => p.StartsWith("proto=", StringComparison.OrdinalIgnoreCase)).Select(p => p[6..].Trim('"')).FirstOrDefault();
+        return message switch
+        {
+            null or V1Message => null,
+            V2Message => "remote write 2.0 is not supported here: send prometheus.WriteRequest (1.0)",
+            _ => $"message '{message}' is not known: send {V1Message}",
+        };
+    }
+
+    private Task RetryAsync(HttpContext context, string reason)
+    {
+        context.Response.Headers.RetryAfter = ((int)Math.Ceiling(_options.RetryAfter.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
+        return AnswerAsync(context, StatusCodes.Status503ServiceUnavailable, reason);
+    }
+
+    private Task AnswerAsync(HttpContext context, int status, string reason)
+    {
+        _requests.Add(1, new KeyValuePair<string, object?>("outcome", status.ToString(CultureInfo.InvariantCulture)));
+        context.Response.StatusCode = status;
+        context.Response.ContentType = "text/plain; charset=utf-8";
+        return context.Response.WriteAsync(reason + "\n", context.RequestAborted);
+    }
+
+    private static byte[] Grow(byte[] body, int length)
+    {
+        byte[] larger = ArrayPool<byte>.Shared.Rent(body.Length * 2);
+        body.AsSpan(0, length).CopyTo(larger);
+        ArrayPool<byte>.Shared.Return(body);
+        return larger;
+    }
+}
