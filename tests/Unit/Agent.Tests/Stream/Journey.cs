@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Diagnostics.Metrics;
 using Bellwether.Agent.Stream;
 using Bellwether.Ingest;
+using Bellwether.Kit;
 using Bellwether.Store;
 using Bellwether.V1;
 using Google.Protobuf;
@@ -20,7 +21,7 @@ internal sealed class Journey : IDisposable
     private readonly StreamEffects _agentEffects = new();
     private readonly IngestEffects _serverEffects = new();
     private readonly List<(SegmentRef Segment, int Index, long AtMs)> _appended = [];
-    private readonly ManualTime _time = new();
+    private readonly VirtualTime _time = new();
     private AgentFleet _fleet;
     private Link? _link;
     private int _process;
@@ -54,7 +55,7 @@ internal sealed class Journey : IDisposable
     /// <summary>Something that can happen at any time.</summary>
     public void RandomStep()
     {
-        _time.NowMs += _random.Next(1, 50);
+        _time.Advance(TimeSpan.FromMilliseconds(_random.Next(1, 50)));
         switch (_random.Next(100))
         {
             case < 25:
@@ -104,7 +105,7 @@ internal sealed class Journey : IDisposable
         Store.Full = false;
         for (int i = 0; i < 5_000 && !Settled(); i++)
         {
-            _time.NowMs += 20;
+            _time.Advance(TimeSpan.FromMilliseconds(20));
             Connect();
             AgentStep(new StreamEvent(StreamEventKind.Writable));
             DeliverUp();
@@ -223,12 +224,4 @@ internal sealed class Journey : IDisposable
                 Assert.True(Store.AppliedOf(Key(segment)).Count > index, $"the watermark {_passedSeen} passed a record of {atMs} that is not applied");
         }
     }
-}
-
-/// <summary>A clock that the test moves.</summary>
-internal sealed class ManualTime : TimeProvider
-{
-    public long NowMs { get; set; } = 1_700_000_000_000;
-
-    public override DateTimeOffset GetUtcNow() => DateTimeOffset.FromUnixTimeMilliseconds(NowMs);
 }

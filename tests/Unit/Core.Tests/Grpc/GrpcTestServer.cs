@@ -1,81 +1,49 @@
-using System.Net;
 using System.Security.Cryptography.X509Certificates;
 using Bellwether.Core.Grpc;
 using Bellwether.Core.Grpc.Server;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Hosting.Server.Features;
-using Microsoft.AspNetCore.Http;
+using Bellwether.Kit;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.AspNetCore.Server.Kestrel.Https;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Bellwether.Core.Tests.Grpc;
 
-/// <summary>A real Kestrel on a free loopback port with the echo service (or others).</summary>
+/// <summary>The echo service (or others) on a real Kestrel.</summary>
 internal sealed class GrpcTestServer : IAsyncDisposable
 {
-    private readonly WebApplication _app;
+    private readonly GrpcTestHost _host;
 
-    private GrpcTestServer(WebApplication app, Uri address, GrpcRouter router, CancellationSeen seen)
+    private GrpcTestServer(GrpcTestHost host, GrpcRouter router, CancellationSeen seen)
     {
-        _app = app;
-        Address = address;
+        _host = host;
         Router = router;
         Seen = seen;
     }
 
-    public Uri Address { get; }
+    public Uri Address => _host.Address;
 
     public GrpcRouter Router { get; }
 
     public CancellationSeen Seen { get; }
 
     public static async Task<GrpcTestServer> StartAsync(
-        GrpcServerOptions? options = null, IGrpcAuthenticator? authenticator = null, X509Certificate2? tls = null, TimeProvider? time = null, GrpcMethods? methods = null, bool clientCertificates = false)
+        GrpcServerOptions? options = null, IGrpcAuthenticator? authenticator = null, X509Certificate2? tls = null, TimeProvider? time = null, GrpcMethods? methods = null, bool clientCertificates = false,
+        Action<KestrelServerOptions>? kestrel = null)
     {
-        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
-        builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = TimeSpan.FromSeconds(20));
-        builder.WebHost.UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel =>
-        {
-            GrpcKestrel.SetLimits(kestrel);
-            kestrel.Listen(IPAddress.Loopback, 0, listen =>
-            {
-                listen.Protocols = tls is null ? HttpProtocols.Http2 : HttpProtocols.Http1AndHttp2;
-                if (tls is not null)
-                {
-                    listen.UseHttps(new HttpsConnectionAdapterOptions
-                    {
-                        ServerCertificate = tls,
-                        ClientCertificateMode = clientCertificates ? ClientCertificateMode.AllowCertificate : ClientCertificateMode.NoCertificate,
-                        ClientCertificateValidation = (_, _, _) => true,
-                    });
-                }
-            });
-        });
-        WebApplication app = builder.Build();
         var seen = new CancellationSeen();
-        var router = new GrpcRouter(
-            methods ?? EchoService.Methods(seen), options ?? new GrpcServerOptions(), authenticator, time ?? TimeProvider.System, NullLogger.Instance, app.Lifetime.ApplicationStopping);
-        router.UseIn(app);
-        app.Run(http => http.Response.WriteAsync("not gRPC"));
-        await app.StartAsync();
-        string address = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
-        return new GrpcTestServer(app, new Uri(address), router, seen);
+        GrpcRouter? router = null;
+        GrpcTestHost host = await GrpcTestHost.StartAsync(
+            stopping => router = new GrpcRouter(methods ?? EchoService.Methods(seen), options ?? new GrpcServerOptions(), authenticator, time ?? TimeProvider.System, NullLogger.Instance, stopping),
+            tls, clientCertificates, kestrel);
+        return new GrpcTestServer(host, router!, seen);
     }
 
-    public GrpcChannel Channel(X509Certificate2Collection? roots = null, Func<GrpcChannelOptions, GrpcChannelOptions>? with = null)
+    public GrpcChannel Channel(X509Certificate2Collection? roots = null, Func<GrpcChannelOptions, GrpcChannelOptions>? with = null, TimeProvider? time = null)
     {
         var options = new GrpcChannelOptions { Address = Address, TrustedRoots = roots };
-        return new GrpcChannel(with is null ? options : with(options), TimeProvider.System);
+        return new GrpcChannel(with is null ? options : with(options), time ?? TimeProvider.System);
     }
 
-    public Task StopAsync() => _app.StopAsync();
+    public Task StopAsync() => _host.StopAsync();
 
-    public ValueTask DisposeAsync() => _app.DisposeAsync();
+    public ValueTask DisposeAsync() => _host.DisposeAsync();
 }
