@@ -51,7 +51,7 @@ internal static class BodyReader
     private static BodyOutcome TooLarge(long sizeMax) => new(0, $"body size limit exceeded: more than {sizeMax} bytes (body_size_limit)", true);
 
     /// <summary>Counts what is read from a stream.</summary>
-    private sealed class CountingStream(Stream inner) : Stream
+    private sealed class CountingStream(System.IO.Stream inner) : System.IO.Stream
     {
         public long BytesRead { get; private set; }
 

@@ -143,7 +143,7 @@ public sealed class ScrapeHttp : IDisposable
         return handler;
     }
 
-    private static async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, TlsConfig tls, CancellationToken cancellation)
+    private static async ValueTask<System.IO.Stream> ConnectAsync(SocketsHttpConnectionContext context, TlsConfig tls, CancellationToken cancellation)
     {
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         Stream? stream = null;
