@@ -140,4 +140,19 @@ public static class MetricNames
 
     /// <summary>Bytes of samples that wait for an upstream.</summary>
     public const string ForwardQueueBytes = "bellwether_forward_queue_bytes";
+
+    /// <summary>Agent: records put into the spool.</summary>
+    public const string SpoolRecordsAppended = "bellwether_spool_records_appended_total";
+
+    /// <summary>Agent: samples that the spool dropped, by source and reason.</summary>
+    public const string SpoolSamplesDropped = "bellwether_spool_samples_dropped_total";
+
+    /// <summary>Agent: unacknowledged bytes in the spool.</summary>
+    public const string SpoolBytes = "bellwether_spool_bytes";
+
+    /// <summary>Agent: unacknowledged records in the spool.</summary>
+    public const string SpoolRecords = "bellwether_spool_records";
+
+    /// <summary>Agent: disk errors that the spool met.</summary>
+    public const string SpoolErrors = "bellwether_spool_errors_total";
 }
