@@ -149,8 +149,7 @@ internal sealed class LogSpool : ISpool
             MakeRoom(_encoder.Record.Length);
             if (!TryAppend(SpoolFrames.Record, _encoder.Record))
                 return DropTick(tick, SpoolDropReasons.Disk, SpoolAppend.DiskFailed);
-            _live!.Waiting++;
-            _live.Saw(tick.TimestampMs, _encoder.Record.Length);
+            _live!.Saw(tick.TimestampMs, _encoder.Record.Length);
             _waiting.Add((tick.Table.Name, _encoder.Samples));
             _appendedCounter.Add(1);
             return SpoolAppend.Appended;
@@ -328,8 +327,6 @@ internal sealed class LogSpool : ISpool
         _log.Rotate();
         if (live.Records + live.Waiting == 0)
             _segments.Remove(live);
-        else if (live.Waiting == 0 && live.Acknowledged == live.Records && live.Records == 0)
-            Remove(live);
     }
 
     private bool TryAppend(ushort kind, ReadOnlySpan<byte> payload)
@@ -353,10 +350,7 @@ internal sealed class LogSpool : ISpool
             return outcome;
         _waiting.Clear();
         foreach (SpoolSegment segment in _segments)
-        {
-            segment.Records += segment.Waiting;
-            segment.Waiting = 0;
-        }
+            segment.Settle();
         return outcome;
     }
 
@@ -370,7 +364,7 @@ internal sealed class LogSpool : ISpool
         foreach (SpoolSegment segment in _segments)
         {
             segment.Closed |= segment.Waiting > 0 || ReferenceEquals(segment, _live);
-            segment.Waiting = 0;
+            segment.Discard();
         }
         _live = null;
         _segments.RemoveAll(s => s.Records == 0);

@@ -41,8 +41,8 @@ internal sealed class SpoolReplay
             _sources[header.Source] = name;
         if (_current is not null && sequence == _current.EndSequence)
         {
-            _current.Records++;
             _current.Saw(readable ? header.TimestampMs : _current.CreatedMs, payload.Length);
+            _current.Settle();
         }
         else if (readable)
         {

@@ -16,10 +16,13 @@ internal sealed class SpoolSegment(SegmentRef id, ulong firstSequence, long crea
     public ulong Records { get; set; }
 
     /// <summary>Records that wait for a sync.</summary>
-    public ulong Waiting { get; set; }
+    public ulong Waiting { get; private set; }
 
-    /// <summary>Bytes of all its records.</summary>
-    public long Bytes { get; set; }
+    /// <summary>Bytes of its durable records.</summary>
+    public long Bytes { get; private set; }
+
+    /// <summary>Bytes of the records that wait.</summary>
+    public long WaitingBytes { get; private set; }
 
     /// <summary>Records that the aggregator holds.</summary>
     public ulong Acknowledged { get; set; }
@@ -49,6 +52,23 @@ internal sealed class SpoolSegment(SegmentRef id, ulong firstSequence, long crea
     {
         OldestMs = Math.Min(OldestMs, timestampMs);
         NewestMs = Math.Max(NewestMs, timestampMs);
-        Bytes += bytes;
+        Waiting++;
+        WaitingBytes += bytes;
+    }
+
+    /// <summary>What waited is durable.</summary>
+    public void Settle()
+    {
+        Records += Waiting;
+        Bytes += WaitingBytes;
+        Waiting = 0;
+        WaitingBytes = 0;
+    }
+
+    /// <summary>What waited is given up.</summary>
+    public void Discard()
+    {
+        Waiting = 0;
+        WaitingBytes = 0;
     }
 }
