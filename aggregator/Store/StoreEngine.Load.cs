@@ -11,14 +11,15 @@ public sealed partial class StoreEngine
     private long _replayedFrames;
     private long _unreadableFrames;
 
-    private void Load()
+    private WriteAheadLog Load(Random random)
     {
         var batches = new BatchFrameReader();
         _head.NowMs = NowMs();
+        WriteAheadLog wal;
         _index.Gate.EnterWriteLock();
         try
         {
-            _wal.Replay((file, position, frame) => ReplayFrame(batches, file, frame));
+            wal = new WriteAheadLog(_disk, Path.Combine(_options.Folder, "wal"), _options, _time, random, (kind, sequence, file, frame) => ReplayFrame(batches, (FrameKind)kind, sequence, frame));
         }
         finally
         {
@@ -30,51 +31,41 @@ public sealed partial class StoreEngine
             ReplayedFrames = _replayedFrames,
             ReplayedSamples = _head.Outcomes[(int)AppendOutcome.Stored],
             UnreadableFrames = _unreadableFrames,
-            DamagedLogPlaces = _wal.DamagedPlaces,
+            DamagedLogPlaces = wal.Report.Lost.Count,
+            TornLogBytes = wal.Report.TornBytes,
         };
         LogOpened(_log, _options.Folder, StoreId, _replayedFrames, Opened.ReplayedSamples, Opened.DamagedLogPlaces, _unreadableFrames);
+        return wal;
     }
 
-    private void ReplayFrame(BatchFrameReader batches, long file, ReadOnlySpan<byte> frame)
+    private void ReplayFrame(BatchFrameReader batches, FrameKind kind, ulong sequence, ReadOnlySpan<byte> frame)
     {
         _replayedFrames++;
         try
         {
             var reader = new ByteReader(frame);
-            switch ((FrameKind)reader.Byte())
+            bool isWhole = kind switch
             {
-                case FrameKind.Record:
-                    _records.Replay(ref reader, file);
-                    break;
-                case FrameKind.Batch:
-                    ReplayBatch(batches, ref reader, file);
-                    break;
-                default:
-                    _unreadableFrames++;
-                    break;
-            }
+                FrameKind.Record => _records.Replay(ref reader, sequence),
+                FrameKind.Batch => ReplayBatch(batches, ref reader, sequence),
+                _ => false,
+            };
+            if (!isWhole)
+                _unreadableFrames++;
         }
-        catch (InvalidDataException)
+        catch (Exception e) when (e is InvalidDataException or ArgumentException)
         {
-            _unreadableFrames++;
-            batches.Break();
-        }
-        catch (ArgumentException)
-        {
-            // Labels that are not sorted: only a frame of another making can have them.
+            // ArgumentException: labels that are not sorted, which only a frame of another making can have.
             _unreadableFrames++;
             batches.Break();
         }
     }
 
-    private void ReplayBatch(BatchFrameReader batches, ref ByteReader reader, long file)
+    private bool ReplayBatch(BatchFrameReader batches, ref ByteReader reader, ulong sequence)
     {
         var batch = new SampleBatch();
-        if (!batches.TryRead(ref reader, file, batch))
-        {
-            _unreadableFrames++;
-            return;
-        }
+        if (!batches.TryRead(ref reader, sequence, batch))
+            return false;
         foreach (SeriesSample sample in batch.Samples)
         {
             if (sample.TimestampMs < _head.SkipBeforeMs || _head.Judge(sample.TimestampMs) == AppendOutcome.TooOld)
@@ -94,7 +85,8 @@ public sealed partial class StoreEngine
         }
         foreach ((string family, MetricMetadata metadata) in batch.Metadata)
             _head.Describe(family, metadata);
-        _ledger.Note(file, _head.TakeNewest(), batches.ContextFile);
+        _ledger.Note(sequence, _head.TakeNewest(), batches.Context);
+        return true;
     }
 
     [LoggerMessage(EventId = 3001, Level = LogLevel.Information, Message = "store {Folder} opened: id {StoreId}, {Frames} frames of the log with {Samples} samples replayed, {Damaged} damaged places, {Unreadable} unreadable frames")]

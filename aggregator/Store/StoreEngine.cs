@@ -21,27 +21,26 @@ public sealed partial class StoreEngine : IDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _log;
     private readonly IDisposable _lock;
-    private readonly WalFiles _wal;
     private readonly HeadIndex _index = new();
     private readonly HeadWriter _head;
     private readonly BatchFrameWriter _batches = new();
     private readonly RecordApplier _records;
     private readonly WalLedger _ledger = new();
     private readonly StoreReader _reader;
+    private readonly WriteAheadLog _wal;
 
-    private StoreEngine(StoreOptions options, IDisk disk, TimeProvider time, Random random, Meter meter, ILogger log)
+    private StoreEngine(StoreOptions options, IDisk disk, TimeProvider time, Random random, Meter meter, ILogger log, IDisposable folderLock)
     {
         _options = options;
         _disk = disk;
         _time = time;
         _log = log;
-        disk.CreateFolder(options.Folder);
-        _lock = disk.Lock(options.Folder);
+        _lock = folderLock;
         StoreId = StoreIdentity.ReadOrMake(disk, options.Folder, random);
         _head = new HeadWriter(options, _index);
         _records = new RecordApplier(options, _head, _ledger);
-        _wal = new WalFiles(disk, Path.Combine(options.Folder, "wal"), options.WalFileBytes);
         _reader = new StoreReader(_index, _head);
+        _wal = Load(random);
         Telemetry = new StoreTelemetry(meter, this);
     }
 
@@ -60,25 +59,22 @@ public sealed partial class StoreEngine : IDisposable
     /// <summary>Bytes framed since the last <see cref="Commit"/>.</summary>
     public long PendingBytes => _wal.Pending;
 
-    /// <summary>Whether this process can never write to the store again (a sync failed): queries go on, a restart may help.</summary>
-    public bool IsFailed => _wal.IsFailed;
-
     internal StoreTelemetry Telemetry { get; }
 
     /// <summary>Opens a store and replays its log. Succeeds on any content of the folder; what is damaged is counted, logged and left aside. Throws <see cref="IOException"/> when the folder is in use or cannot be read.</summary>
     public static StoreEngine Open(StoreOptions options, IDisk disk, TimeProvider time, Random random, Meter meter, ILogger log)
     {
-        var engine = new StoreEngine(options, disk, time, random, meter, log);
+        disk.CreateFolder(options.Folder);
+        IDisposable folderLock = disk.Lock(options.Folder);
         try
         {
-            engine.Load();
+            return new StoreEngine(options, disk, time, random, meter, log, folderLock);
         }
         catch
         {
-            engine.Dispose();
+            folderLock.Dispose();
             throw;
         }
-        return engine;
     }
 
     /// <summary>Applies a batch; durable after the next <see cref="Commit"/>.</summary>
@@ -92,7 +88,13 @@ public sealed partial class StoreEngine : IDisposable
         try
         {
             foreach (SeriesSample sample in batch.Samples)
+            {
                 AppendOne(sample, result);
+                if (!_batches.IsLarge)
+                    continue;
+                LogBatch();
+                _batches.Begin();
+            }
             AppendRest(batch);
         }
         finally
@@ -175,9 +177,9 @@ public sealed partial class StoreEngine : IDisposable
                 _batches.Forget();
             return;
         }
-        long file = _wal.Append(_batches.Finish());
-        _batches.Logged(file);
-        _ledger.Note(file, _head.TakeNewest(), _batches.ContextFile);
+        ulong sequence = _wal.Append(FrameKind.Batch, _batches.Finish());
+        _batches.Logged(sequence);
+        _ledger.Note(sequence, _head.TakeNewest(), _batches.Context);
     }
 
     private void AppendOne(in SeriesSample sample, AppendResult result)

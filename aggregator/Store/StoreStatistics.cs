@@ -55,8 +55,11 @@ public sealed record OpenReport
     /// <summary>Frames that checked but could not be read.</summary>
     public long UnreadableFrames { get; init; }
 
-    /// <summary>Damaged places in the log (a torn tail counts as one).</summary>
+    /// <summary>Damaged places in the log: frames that were durable and are gone.</summary>
     public int DamagedLogPlaces { get; init; }
+
+    /// <summary>Bytes of an unfinished write at the log's end: nothing that was ever acknowledged.</summary>
+    public long TornLogBytes { get; init; }
 
     /// <summary>Chunk files moved to quarantine.</summary>
     public int QuarantinedFiles { get; init; }

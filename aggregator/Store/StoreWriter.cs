@@ -23,6 +23,7 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
     private readonly ITimer _maintenance;
     private long _refusedGroups;
     private bool _isFull;
+    private bool _isRefusing;
 
     private StoreWriter(StoreEngine engine, StoreOptions options, TimeProvider time, ILogger log)
     {
@@ -46,7 +47,7 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
     public string StoreId => _engine.StoreId;
 
     /// <summary>Whether new data are refused now (full or failed disk).</summary>
-    public bool IsUnavailable => Volatile.Read(ref _isFull) || _engine.IsFailed;
+    public bool IsUnavailable => Volatile.Read(ref _isRefusing);
 
     /// <summary>Groups that were refused because the disk was full or failed.</summary>
     public long RefusedGroups => Volatile.Read(ref _refusedGroups);
@@ -147,6 +148,7 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
         }
         if (refusal is null)
             refusal = TryCommit();
+        Volatile.Write(ref _isRefusing, refusal is not null);
         if (refusal is not null)
             Volatile.Write(ref _refusedGroups, _refusedGroups + 1);
         foreach (Work work in group)
@@ -162,14 +164,12 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
     // What could not be written before must be written before anything new is taken.
     private StoreUnavailableException? Refusal()
     {
-        if (_engine.IsFailed)
-            return new StoreUnavailableException("the store's disk failed; it must be started again");
         if (_engine.PendingBytes > 0 && TryCommit() is { } failed)
             return failed;
         bool full = !_engine.HasRoom();
         if (full != _isFull)
         {
-            Volatile.Write(ref _isFull, full);
+            _isFull = full;
             LogFull(_log, full, _options.MinFreeBytes);
         }
         return full ? new StoreUnavailableException($"the disk has less than {_options.MinFreeBytes} bytes free") : null;

@@ -85,6 +85,7 @@ public static class MetricNames
 
     /// <summary>Aggregator: ticks received over ticks due in the last minutes, by agent.</summary>
     public const string IngestCoverageRatio = "bellwether_ingest_agent_coverage_ratio";
+
     /// <summary>Samples handed to the store by what became of them (label outcome).</summary>
     public const string StoreSamples = "bellwether_store_samples_total";
 

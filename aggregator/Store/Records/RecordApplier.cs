@@ -54,7 +54,7 @@ internal sealed class RecordApplier
     }
 
     /// <summary>Applies a run and logs it; the result holds after the next commit.</summary>
-    public RunResult Apply(RecordRun run, WalFiles wal)
+    public RunResult Apply(RecordRun run, WriteAheadLog wal)
     {
         lock (_gate)
             return ApplyLocked(run, wal);
@@ -75,9 +75,9 @@ internal sealed class RecordApplier
         }
     }
 
-    /// <summary>A record's frame during replay.</summary>
-    /// <param name="file">Number of the log file.</param>
-    public void Replay(ref ByteReader frame, long file)
+    /// <summary>A record's frame during replay. False: its samples are lost, since frames before it are.</summary>
+    /// <param name="sequence">Which frame.</param>
+    public bool Replay(ref ByteReader frame, ulong sequence)
     {
         SegmentKey key = RecordFrame.Read(ref frame, out RecordFlags flags, out ulong record);
         if (!_open.TryGetValue(key, out OpenSegment? open))
@@ -86,14 +86,14 @@ internal sealed class RecordApplier
             _open.Add(key, open);
         }
         open.LastUse = ++_uses;
-        if ((flags & RecordFlags.Empty) == 0)
-            ReplayRecord(open, frame.Rest, record, flags, file);
-        _ledger.Note(file, _head.TakeNewest(), open.ContextFile);
+        bool isWhole = (flags & RecordFlags.Empty) != 0 || ReplayRecord(open, frame.Rest, record, flags, sequence);
+        _ledger.Note(sequence, _head.TakeNewest(), open.Context);
         if ((flags & RecordFlags.Context) == 0)
             open.Applied = Math.Max(open.Applied, record + ((flags & RecordFlags.Empty) != 0 ? 0UL : 1));
         open.Durable = open.Applied;
         if ((flags & RecordFlags.Last) != 0 && (flags & RecordFlags.Context) == 0)
             Complete(open);
+        return isWhole;
     }
 
     /// <summary>The end of replay: segments that were completed before the checkpoint and whose last frame is gone are not open.</summary>
@@ -144,7 +144,7 @@ internal sealed class RecordApplier
         }
     }
 
-    private RunResult ApplyLocked(RecordRun run, WalFiles wal)
+    private RunResult ApplyLocked(RecordRun run, WriteAheadLog wal)
     {
         SegmentKey key = run.Segment;
         if (IsCompleted(key))
@@ -184,7 +184,7 @@ internal sealed class RecordApplier
         return new RunResult(RunOutcome.Applied, new SegmentProgress(key, open.Applied, open.Complete, open.IsResumable), refused, ticks);
     }
 
-    private void ApplyRecord(OpenSegment open, ulong record, ReadOnlySpan<byte> payload, bool last, WalFiles wal, List<RefusedRecord> refused, List<AppliedTick> ticks)
+    private void ApplyRecord(OpenSegment open, ulong record, ReadOnlySpan<byte> payload, bool last, WriteAheadLog wal, List<RefusedRecord> refused, List<AppliedTick> ticks)
     {
         bool isNew = record >= open.Applied;
         RecordFlags flags = (isNew ? RecordFlags.None : RecordFlags.Context) | (last ? RecordFlags.Last : RecordFlags.None);
@@ -216,21 +216,21 @@ internal sealed class RecordApplier
         open.ClosedByFrame |= last;
     }
 
-    private void LogFrame(OpenSegment open, ulong record, RecordFlags flags, ReadOnlySpan<byte> payload, WalFiles wal)
+    private void LogFrame(OpenSegment open, ulong record, RecordFlags flags, ReadOnlySpan<byte> payload, WriteAheadLog wal)
     {
         _frame.Clear();
         RecordFrame.Write(open.Key, record, flags, payload, _frame);
-        long file = wal.Append(_frame.Written);
+        ulong sequence = wal.Append(FrameKind.Record, _frame.Written);
         if (record == 0 && (flags & RecordFlags.Empty) == 0)
-            open.ContextFile = file;
-        _ledger.Note(file, _head.TakeNewest(), open.ContextFile);
+            open.Context = sequence;
+        _ledger.Note(sequence, _head.TakeNewest(), open.Context);
     }
 
-    private void ReplayRecord(OpenSegment open, ReadOnlySpan<byte> payload, ulong record, RecordFlags flags, long file)
+    private bool ReplayRecord(OpenSegment open, ReadOnlySpan<byte> payload, ulong record, RecordFlags flags, ulong sequence)
     {
         if (record == 0)
         {
-            open.ContextFile = file;
+            open.Context = sequence;
             if ((flags & RecordFlags.Refused) == 0)
             {
                 open.IsBroken = false;
@@ -240,18 +240,21 @@ internal sealed class RecordApplier
         if ((flags & RecordFlags.Refused) != 0)
         {
             Break(open);
-            return;
+            return true;
         }
-        // Without its beginning a segment cannot be decoded; what it held stands in chunk files, else its beginning were kept.
         if (open.Decoder is null || (ulong)open.Decoder.Records != record)
         {
             Drop(open);
-            return;
+            return (flags & RecordFlags.Context) != 0;
         }
         if (open.Decoder.Apply(payload) != DecodeOutcome.Applied)
+        {
             Break(open);
-        else if ((flags & RecordFlags.Context) == 0)
+            return false;
+        }
+        if ((flags & RecordFlags.Context) == 0)
             _ticks.Apply(open.Decoder.Tick);
+        return true;
     }
 
     private void Start(OpenSegment open)
@@ -328,8 +331,8 @@ internal sealed class OpenSegment(SegmentKey key)
     /// <summary>The frame of its last record says that it is closed.</summary>
     public bool ClosedByFrame { get; set; }
 
-    /// <summary>Number of the log file in which its decoder's records begin.</summary>
-    public long ContextFile { get; set; } = long.MaxValue;
+    /// <summary>The frame with which its decoder's records begin.</summary>
+    public ulong Context { get; set; } = ulong.MaxValue;
 
     /// <summary>Counts up with each use of any segment.</summary>
     public long LastUse { get; set; }

@@ -14,6 +14,7 @@ internal sealed class BatchFrameWriter
     public const byte NewDictionary = 1;
 
     private const int DictionaryBytes = 8 << 20;
+    private const int FrameBytes = 1 << 20;
     private const int MaxNumbers = 1 << 20;
     private readonly ByteWriter _frame = new(4096);
     private readonly ByteWriter _samples = new(4096);
@@ -28,8 +29,11 @@ internal sealed class BatchFrameWriter
     /// <summary>Whether there is anything to log.</summary>
     public bool IsEmpty => _count == 0 && _exemplars.Count == 0 && _metadata.Count == 0;
 
-    /// <summary>Number of the log file in which the dictionary began.</summary>
-    public long ContextFile { get; private set; }
+    /// <summary>The frame with which the dictionary begins.</summary>
+    public ulong Context { get; private set; }
+
+    /// <summary>Whether the frame is large enough to be logged before more is added.</summary>
+    public bool IsLarge => _samples.Length >= FrameBytes;
 
     public void Begin()
     {
@@ -85,7 +89,6 @@ internal sealed class BatchFrameWriter
     public ReadOnlySpan<byte> Finish()
     {
         _frame.Clear();
-        _frame.Byte((byte)FrameKind.Batch);
         _frame.Byte(IsNew ? NewDictionary : (byte)0);
         _frame.Varint((ulong)_count);
         _frame.Bytes(_samples.Written);
@@ -105,11 +108,11 @@ internal sealed class BatchFrameWriter
         return _frame.Written;
     }
 
-    /// <summary>Says in which file the frame was logged.</summary>
-    public void Logged(long file)
+    /// <summary>Says which frame it became.</summary>
+    public void Logged(ulong sequence)
     {
         if (IsNew)
-            ContextFile = file;
+            Context = sequence;
     }
 
     public static void WriteMetadata(string family, MetricMetadata metadata, ByteWriter into)
@@ -143,18 +146,18 @@ internal sealed class BatchFrameReader
     private readonly List<double> _last = [];
     private bool _isWhole;
 
-    /// <summary>Number of the log file in which the dictionary began.</summary>
-    public long ContextFile { get; private set; }
+    /// <summary>The frame with which the dictionary begins.</summary>
+    public ulong Context { get; private set; }
 
     /// <summary>Reads a frame into a batch. False: its dictionary began in a frame that is lost.</summary>
-    public bool TryRead(ref ByteReader from, long file, SampleBatch into)
+    public bool TryRead(ref ByteReader from, ulong sequence, SampleBatch into)
     {
         if ((from.Byte() & BatchFrameWriter.NewDictionary) != 0)
         {
             _labels.Clear();
             _last.Clear();
             _isWhole = true;
-            ContextFile = file;
+            Context = sequence;
         }
         if (!_isWhole)
             return false;

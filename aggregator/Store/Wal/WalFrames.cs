@@ -3,8 +3,8 @@ using Bellwether.Store.Chunks;
 
 namespace Bellwether.Store.Wal;
 
-/// <summary>The first byte of a frame of the write-ahead log (docs/formats/wal.md). The numbers stand in files.</summary>
-internal enum FrameKind : byte
+/// <summary>The kind of a frame of the write-ahead log (docs/formats/wal.md). The numbers stand in files.</summary>
+internal enum FrameKind : ushort
 {
     /// <summary>A record of an agent's segment, as it came.</summary>
     Record = 1,
@@ -35,7 +35,6 @@ internal static class RecordFrame
 
     public static void Write(SegmentKey key, ulong record, RecordFlags flags, ReadOnlySpan<byte> payload, ByteWriter into)
     {
-        into.Byte((byte)FrameKind.Record);
         into.Byte((byte)flags);
         into.Text(key.Agent);
         into.Varint(key.Epoch);

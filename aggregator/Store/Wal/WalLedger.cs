@@ -1,41 +1,42 @@
 namespace Bellwether.Store.Wal;
 
-/// <summary>Knows of each log file what keeps it alive: its newest sample, and the oldest file that its frames need to be understood.</summary>
+/// <summary>Knows of the log's frames, some at a time, what keeps them: their newest sample, and the oldest frame that they need to be understood.</summary>
 internal sealed class WalLedger
 {
-    private readonly SortedDictionary<long, (long NewestMs, long NeedsFile)> _files = [];
+    private const int BitsPerGroup = 6;
+    private readonly SortedDictionary<ulong, (long NewestMs, ulong Needs)> _groups = [];
 
     /// <summary>A frame was logged (or replayed).</summary>
-    /// <param name="file">Where it lies.</param>
+    /// <param name="sequence">Which.</param>
     /// <param name="newestMs">Its newest sample; <see cref="long.MinValue"/>: none.</param>
-    /// <param name="contextFile">Where the dictionary or segment that it depends on begins.</param>
-    public void Note(long file, long newestMs, long contextFile)
+    /// <param name="context">The frame with which the dictionary or segment that it depends on begins.</param>
+    public void Note(ulong sequence, long newestMs, ulong context)
     {
-        contextFile = Math.Min(contextFile, file);
-        _files[file] = _files.TryGetValue(file, out (long NewestMs, long NeedsFile) known)
-            ? (Math.Max(known.NewestMs, newestMs), Math.Min(known.NeedsFile, contextFile))
-            : (newestMs, contextFile);
+        context = Math.Min(context, sequence);
+        ulong group = sequence >> BitsPerGroup;
+        _groups[group] = _groups.TryGetValue(group, out (long NewestMs, ulong Needs) known)
+            ? (Math.Max(known.NewestMs, newestMs), Math.Min(known.Needs, context))
+            : (newestMs, context);
     }
 
-    /// <summary>The first file that must stay when all samples before a time stand in chunk files and nothing at or after <paramref name="checkpointFile"/> may go.</summary>
-    public long FirstNeeded(long boundaryMs, long checkpointFile)
+    /// <summary>The first frame that must stay when all samples before a time stand in chunk files and nothing from <paramref name="limit"/> on may go.</summary>
+    public ulong FirstNeeded(long boundaryMs, ulong limit)
     {
-        long first = checkpointFile;
-        foreach ((long file, (long newest, _)) in _files)
+        ulong first = limit;
+        foreach ((ulong group, (long newest, _)) in _groups)
         {
-            if (file >= first || newest >= boundaryMs)
-            {
-                first = Math.Min(first, file);
-                break;
-            }
+            if (newest < boundaryMs)
+                continue;
+            first = Math.Min(first, group << BitsPerGroup);
+            break;
         }
-        // What stays may depend on files before it, and those on others again.
+        // What stays may depend on frames before it, and those on others again.
         while (true)
         {
-            long needed = first;
-            foreach ((long file, (_, long needs)) in _files)
+            ulong needed = first;
+            foreach ((ulong group, (_, ulong needs)) in _groups)
             {
-                if (file >= first)
+                if (((group + 1) << BitsPerGroup) > first)
                     needed = Math.Min(needed, needs);
             }
             if (needed == first)
@@ -44,9 +45,10 @@ internal sealed class WalLedger
         }
     }
 
-    public void Forget(long beforeFile)
+    /// <summary>Forgets frames that are gone.</summary>
+    public void Forget(ulong before)
     {
-        foreach (long file in _files.Keys.TakeWhile(f => f < beforeFile).ToList())
-            _files.Remove(file);
+        foreach (ulong group in _groups.Keys.TakeWhile(g => (g + 1) << BitsPerGroup <= before).ToList())
+            _groups.Remove(group);
     }
 }
