@@ -31,7 +31,7 @@ internal static class BodyReader
         if (!gzip && response.Content.Headers.ContentLength > sizeMax)
             return TooLarge(sizeMax);
         await using var counted = new CountingStream(await response.Content.ReadAsStreamAsync(cancellation));
-        await using Stream body = gzip ? new GZipStream(counted, CompressionMode.Decompress) : counted;
+        await using System.IO.Stream body = gzip ? new GZipStream(counted, CompressionMode.Decompress) : counted;
         int length = 0;
         while (true)
         {

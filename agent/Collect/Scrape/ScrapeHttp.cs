@@ -146,7 +146,7 @@ public sealed class ScrapeHttp : IDisposable
     private static async ValueTask<System.IO.Stream> ConnectAsync(SocketsHttpConnectionContext context, TlsConfig tls, CancellationToken cancellation)
     {
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-        Stream? stream = null;
+        System.IO.Stream? stream = null;
         try
         {
             await socket.ConnectAsync(context.DnsEndPoint, cancellation);
