@@ -30,6 +30,9 @@ public sealed class AlertTemplate
     /// <summary>The template as written.</summary>
     public string Text => _text;
 
+    /// <summary>A text that is taken as it is, whatever it holds.</summary>
+    public static AlertTemplate Plain(string text) => new(text, null, []);
+
     /// <summary>Parses a template; null and the reason (with its line) when it is not valid.</summary>
     public static AlertTemplate? TryParse(string text, out string? error)
     {

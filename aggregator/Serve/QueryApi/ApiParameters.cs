@@ -1,0 +1,66 @@
+using System.Globalization;
+using Bellwether.Core.Configuration;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Primitives;
+
+namespace Bellwether.Serve.QueryApi;
+
+/// <summary>The parameters of a request, from its address and (POST) its form; and the forms that they have.</summary>
+internal sealed class ApiParameters(IQueryCollection query, IFormCollection? form)
+{
+    private const double MsMax = 9_223_372_036_854_774.0;
+
+    /// <summary>The first value, or empty.</summary>
+    public string One(string name) => Many(name) is { Count: > 0 } values ? values[0]! : "";
+
+    /// <summary>All values; those of the form first, as Go's net/http orders them.</summary>
+    public IReadOnlyList<string> Many(string name)
+    {
+        StringValues fromForm = form is not null && form.TryGetValue(name, out StringValues f) ? f : StringValues.Empty;
+        StringValues fromQuery = query.TryGetValue(name, out StringValues q) ? q : StringValues.Empty;
+        return [.. fromForm.Select(v => v ?? ""), .. fromQuery.Select(v => v ?? "")];
+    }
+
+    /// <summary>Seconds (with a fraction) or RFC 3339, as Unix ms.</summary>
+    public static bool TryTime(string text, out long ms)
+    {
+        ms = 0;
+        if (double.TryParse(text, NumberStyles.Float & ~NumberStyles.AllowLeadingWhite & ~NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture, out double seconds))
+        {
+            double exact = Math.Round(seconds * 1000);
+            ms = double.IsNaN(exact) ? 0 : exact <= -MsMax ? (long)-MsMax : exact >= MsMax ? (long)MsMax : (long)exact;
+            return double.IsFinite(seconds);
+        }
+        if (text.Length < 20 || text[10] is not 'T' and not 't')
+            return false;
+        if (!DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset time))
+            return false;
+        ms = time.ToUnixTimeMilliseconds();
+        return true;
+    }
+
+    /// <summary>Seconds or a Prometheus duration, as ms (rounded down).</summary>
+    public static bool TryDuration(string text, out long ms)
+    {
+        ms = 0;
+        if (double.TryParse(text, NumberStyles.Float & ~NumberStyles.AllowLeadingWhite & ~NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture, out double seconds))
+        {
+            if (!double.IsFinite(seconds) || Math.Abs(seconds) * 1000 > MsMax)
+                return false;
+            ms = (long)Math.Round(seconds * 1000);
+            return true;
+        }
+        if (!PrometheusDuration.TryParse(text, out TimeSpan span))
+            return false;
+        ms = (long)span.TotalMilliseconds;
+        return true;
+    }
+
+    /// <summary>A whole number from 0 on; an absent one is 0 (no limit).</summary>
+    public bool TryLimit(string name, out int limit)
+    {
+        string text = One(name);
+        limit = 0;
+        return text.Length == 0 || (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out limit) && limit >= 0);
+    }
+}

@@ -1,0 +1,76 @@
+using Bellwether.Core.Model;
+using Bellwether.Evaluate.PromQl;
+using Bellwether.Evaluate.Rules;
+
+namespace Bellwether.Serve.QueryApi;
+
+/// <summary>Limits and facts of the query API. Immutable.</summary>
+public sealed record QueryApiOptions
+{
+    /// <summary>Points per series of a range query. 11,000, as Prometheus.</summary>
+    public int PointsMax { get; init; } = 11_000;
+
+    /// <summary>Queries evaluated at once; others wait. Default 20, as Prometheus.</summary>
+    public int ConcurrentMax { get; init; } = 20;
+
+    /// <summary>Queries that may wait; more are answered 503. Default 200.</summary>
+    public int WaitingMax { get; init; } = 200;
+
+    /// <summary>How long a query may wait and run. Default 2 min.</summary>
+    public TimeSpan Timeout { get; init; } = TimeSpan.FromMinutes(2);
+
+    /// <summary>Bytes of a POST form. Default 1 MiB.</summary>
+    public int FormBytesMax { get; init; } = 1 << 20;
+
+    /// <summary>Series, names or values in one answer of the label endpoints; more are cut with a warning. Default 1,000,000.</summary>
+    public int EntriesMax { get; init; } = 1_000_000;
+
+    /// <summary>Whether <c>POST /-/reload</c> is open. Default on.</summary>
+    public bool EnableReload { get; init; } = true;
+
+    /// <summary>What <c>status/flags</c> shows.</summary>
+    public IReadOnlyDictionary<string, string> Flags { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>The version that <c>status/buildinfo</c> shows.</summary>
+    public string Version { get; init; } = "0.1.0";
+
+    /// <summary>Where the data lies, for <c>status/runtimeinfo</c>.</summary>
+    public string WorkingFolder { get; init; } = "";
+
+    /// <summary>How long data is kept, as <c>status/runtimeinfo</c> shows it, e.g. <c>37d</c>.</summary>
+    public string Retention { get; init; } = "";
+}
+
+/// <summary>What the query API shows; the host hands it over. Everything in it is thread-safe.</summary>
+public sealed record QueryApiSources
+{
+    /// <summary>Evaluates queries.</summary>
+    public required PromQlEngine Engine { get; init; }
+
+    /// <summary>The data.</summary>
+    public required ISeriesReader Reader { get; init; }
+
+    /// <summary>Rule groups as they stand.</summary>
+    public Func<IReadOnlyList<RuleGroupStatus>> Rules { get; init; } = () => [];
+
+    /// <summary>Scrape targets.</summary>
+    public ITargetSource? Targets { get; init; }
+
+    /// <summary>Whether the process can answer; null: always.</summary>
+    public Func<bool>? Ready { get; init; }
+
+    /// <summary>Reads the configuration again; gives its errors (none: it is in force).</summary>
+    public Func<CancellationToken, Task<IReadOnlyList<string>>>? Reload { get; init; }
+
+    /// <summary>The running configuration as YAML, without secrets.</summary>
+    public Func<string>? Configuration { get; init; }
+
+    /// <summary>Series in the head of the store, for <c>status/tsdb</c>.</summary>
+    public Func<StoreFacts>? Store { get; init; }
+
+    /// <summary>Writes <c>/metrics</c>: takes the Accept header and the response's stream, gives the content type before it writes.</summary>
+    public Func<string, (string ContentType, Func<Stream, CancellationToken, Task> Write)>? Metrics { get; init; }
+}
+
+/// <summary>Figures of the store. Times are Unix ms.</summary>
+public sealed record StoreFacts(long Series, long Chunks, long LabelPairs, long MinTimeMs, long MaxTimeMs);

@@ -1,0 +1,177 @@
+using System.Text.Json;
+using Bellwether.Evaluate.PromQl;
+using Bellwether.Evaluate.PromQl.Syntax;
+
+namespace Bellwether.Serve.QueryApi;
+
+/// <summary>query, query_range, format_query, query_exemplars.</summary>
+internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions options, QuerySlots slots, TimeProvider time)
+{
+    public async Task<ApiAnswer> InstantAsync(ApiParameters parameters, CancellationToken cancellation)
+    {
+        long timeMs = NowMs();
+        if (parameters.One("time") is { Length: > 0 } at && !ApiParameters.TryTime(at, out timeMs))
+            return ApiAnswer.BadParameter("time", $"cannot parse \"{at}\" to a valid timestamp");
+        if (!TryTimeout(parameters, out TimeSpan timeout, out ApiAnswer? wrong))
+            return wrong!;
+        string query = parameters.One("query");
+        return await RunAsync(parameters, timeout, token => sources.Engine.Instant(sources.Reader, query, timeMs, token), cancellation);
+    }
+
+    public async Task<ApiAnswer> RangeAsync(ApiParameters parameters, CancellationToken cancellation)
+    {
+        string start = parameters.One("start"), end = parameters.One("end"), step = parameters.One("step");
+        if (!ApiParameters.TryTime(start, out long startMs))
+            return ApiAnswer.BadParameter("start", $"cannot parse \"{start}\" to a valid timestamp");
+        if (!ApiParameters.TryTime(end, out long endMs))
+            return ApiAnswer.BadParameter("end", $"cannot parse \"{end}\" to a valid timestamp");
+        if (endMs < startMs)
+            return ApiAnswer.BadParameter("end", "end timestamp must not be before start time");
+        if (!ApiParameters.TryDuration(step, out long stepMs))
+            return ApiAnswer.BadParameter("step", $"cannot parse \"{step}\" to a valid duration");
+        if (stepMs <= 0)
+            return ApiAnswer.BadParameter("step", "zero or negative query resolution step widths are not accepted. Try a positive integer");
+        if ((endMs - startMs) / stepMs > options.PointsMax)
+            return ApiAnswer.BadData("exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)");
+        if (!TryTimeout(parameters, out TimeSpan timeout, out ApiAnswer? wrong))
+            return wrong!;
+        string query = parameters.One("query");
+        return await RunAsync(parameters, timeout, token => sources.Engine.Range(sources.Reader, query, startMs, endMs, stepMs, token), cancellation);
+    }
+
+    public static ApiAnswer Format(ApiParameters parameters)
+    {
+        ParseResult parsed = PromQlParser.Parse(parameters.One("query"));
+        return parsed.Expr is null ? ApiAnswer.BadParameter("query", parsed.Errors[0].ToString()) : ApiAnswer.Ok(api => api.Json.WriteStringValue(parsed.Expr.ToString()));
+    }
+
+    public static ApiAnswer Exemplars(ApiParameters parameters)
+    {
+        ParseResult parsed = PromQlParser.Parse(parameters.One("query"));
+        if (parsed.Expr is null)
+            return ApiAnswer.BadData(parsed.Errors[0].ToString());
+        if (!TryBounds(parameters, out _, out _, out ApiAnswer? wrong))
+            return wrong!;
+        return ApiAnswer.Ok(api =>
+        {
+            api.Json.WriteStartArray();
+            api.Json.WriteEndArray();
+        });
+    }
+
+    /// <summary>start and end, by default all time.</summary>
+    public static bool TryBounds(ApiParameters parameters, out long startMs, out long endMs, out ApiAnswer? wrong)
+    {
+        wrong = null;
+        startMs = long.MinValue / 2;
+        endMs = long.MaxValue / 2;
+        if (parameters.One("start") is { Length: > 0 } start && !ApiParameters.TryTime(start, out startMs))
+            wrong = ApiAnswer.BadParameter("start", $"cannot parse \"{start}\" to a valid timestamp");
+        else if (parameters.One("end") is { Length: > 0 } end && !ApiParameters.TryTime(end, out endMs))
+            wrong = ApiAnswer.BadParameter("end", $"cannot parse \"{end}\" to a valid timestamp");
+        else if (endMs < startMs)
+            wrong = ApiAnswer.BadParameter("end", "end timestamp must not be before start time");
+        return wrong is null;
+    }
+
+    private async Task<ApiAnswer> RunAsync(ApiParameters parameters, TimeSpan timeout, Func<CancellationToken, QueryResult> run, CancellationToken cancellation)
+    {
+        long started = time.GetTimestamp();
+        using var limit = new CancellationTokenSource(timeout, time);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellation);
+        QueryResult result;
+        try
+        {
+            if (!await slots.EnterAsync(both.Token))
+                return ApiAnswer.Unavailable($"{options.ConcurrentMax} queries run and {options.WaitingMax} wait already");
+        }
+        catch (OperationCanceledException)
+        {
+            return cancellation.IsCancellationRequested ? ApiAnswer.Canceled("query was canceled in the queue") : ApiAnswer.Timeout("query timed out in the queue");
+        }
+        TimeSpan waited = time.GetElapsedTime(started);
+        try
+        {
+            // Off the request's thread: a long query must not hold the server's loop.
+            result = await Task.Run(() => run(both.Token), CancellationToken.None);
+        }
+        finally
+        {
+            slots.Leave();
+        }
+        if (result.Error is { } error)
+            return Failed(error, timedOut: limit.IsCancellationRequested && !cancellation.IsCancellationRequested);
+        string stats = parameters.One("stats");
+        TimeSpan total = time.GetElapsedTime(started);
+        return ApiAnswer.Ok(api => api.Result(result, stats.Length == 0 ? null : () => Stats(api.Json, waited, total)), result.Warnings, result.Infos);
+    }
+
+    private static ApiAnswer Failed(QueryError error, bool timedOut) => error.Kind switch
+    {
+        QueryErrorKind.BadData => ApiAnswer.BadParameter("query", error.Message),
+        QueryErrorKind.Execution => ApiAnswer.Execution(error.Message),
+        QueryErrorKind.Timeout => ApiAnswer.Timeout(error.Message),
+        QueryErrorKind.Canceled => timedOut ? ApiAnswer.Timeout("query timed out in expression evaluation") : ApiAnswer.Canceled(error.Message),
+        _ => ApiAnswer.Internal(error.Message),
+    };
+
+    private static void Stats(Utf8JsonWriter json, TimeSpan waited, TimeSpan total)
+    {
+        json.WriteStartObject("stats");
+        json.WriteStartObject("timings");
+        json.WriteNumber("evalTotalTime", (total - waited).TotalSeconds);
+        json.WriteNumber("execQueueTime", waited.TotalSeconds);
+        json.WriteNumber("execTotalTime", total.TotalSeconds);
+        json.WriteEndObject();
+        json.WriteEndObject();
+    }
+
+    private bool TryTimeout(ApiParameters parameters, out TimeSpan timeout, out ApiAnswer? wrong)
+    {
+        timeout = options.Timeout;
+        wrong = null;
+        if (parameters.One("timeout") is not { Length: > 0 } text)
+            return true;
+        if (!ApiParameters.TryDuration(text, out long ms))
+        {
+            wrong = ApiAnswer.BadParameter("timeout", $"cannot parse \"{text}\" to a valid duration");
+            return false;
+        }
+        timeout = TimeSpan.FromMilliseconds(Math.Clamp(ms, 1, options.Timeout.TotalMilliseconds));
+        return true;
+    }
+
+    private long NowMs() => time.GetUtcNow().ToUnixTimeMilliseconds();
+}
+
+/// <summary>How many queries run and wait. Thread-safe.</summary>
+internal sealed class QuerySlots(int runningMax, int waitingMax) : IDisposable
+{
+    private readonly SemaphoreSlim _running = new(runningMax);
+    private int _waiting;
+
+    /// <summary>Waits for a place; false when too many wait already.</summary>
+    public async ValueTask<bool> EnterAsync(CancellationToken cancellation)
+    {
+        if (await _running.WaitAsync(TimeSpan.Zero, cancellation))
+            return true;
+        if (Interlocked.Increment(ref _waiting) > waitingMax)
+        {
+            Interlocked.Decrement(ref _waiting);
+            return false;
+        }
+        try
+        {
+            await _running.WaitAsync(cancellation);
+            return true;
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _waiting);
+        }
+    }
+
+    public void Leave() => _running.Release();
+
+    public void Dispose() => _running.Dispose();
+}

@@ -1,0 +1,161 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using Bellwether.Core.Model;
+
+namespace Bellwether.Serve.QueryApi;
+
+/// <summary>targets and status/*.</summary>
+internal sealed class StatusEndpoints(QueryApiSources sources, QueryApiOptions options, TimeProvider time)
+{
+    private const int TopMax = 10_000;
+    private const int TopDefault = 10;
+    private readonly DateTimeOffset _started = time.GetUtcNow();
+
+    public ApiAnswer Targets(ApiParameters parameters)
+    {
+        string state = parameters.One("state").ToLowerInvariant();
+        string pool = parameters.One("scrapePool");
+        bool active = state is not "dropped", dropped = state is not "active";
+        IReadOnlyList<TargetStatus> targets = active && sources.Targets is not null ? sources.Targets.Targets() : [];
+        return ApiAnswer.Ok(api =>
+        {
+            api.Json.WriteStartObject();
+            api.Json.WriteStartArray("activeTargets");
+            foreach (TargetStatus target in targets.Where(t => pool.Length == 0 || t.Job == pool).OrderBy(t => t.Job, StringComparer.Ordinal).ThenBy(t => t.Labels))
+                Target(api, target);
+            api.Json.WriteEndArray();
+            api.Json.WriteStartArray("droppedTargets");
+            api.Json.WriteEndArray();
+            if (dropped && state.Length > 0)
+                api.Json.WriteNull("droppedTargetCounts");
+            api.Json.WriteEndObject();
+        });
+    }
+
+    public static ApiAnswer Alertmanagers() => ApiAnswer.Ok(api =>
+    {
+        api.Json.WriteStartObject();
+        api.Json.WriteStartArray("activeAlertmanagers");
+        api.Json.WriteEndArray();
+        api.Json.WriteStartArray("droppedAlertmanagers");
+        api.Json.WriteEndArray();
+        api.Json.WriteEndObject();
+    });
+
+    public ApiAnswer Build() => Texts(
+        ("version", options.Version), ("revision", ""), ("branch", ""), ("buildUser", ""), ("buildDate", ""), ("goVersion", RuntimeInformation.FrameworkDescription));
+
+    public ApiAnswer Config() => Texts(("yaml", sources.Configuration?.Invoke() ?? ""));
+
+    public ApiAnswer Flags() => Texts([.. options.Flags.OrderBy(f => f.Key, StringComparer.Ordinal).Select(f => (f.Key, f.Value))]);
+
+    public ApiAnswer Runtime() => ApiAnswer.Ok(api =>
+    {
+        Utf8JsonWriter json = api.Json;
+        json.WriteStartObject();
+        json.WriteString("startTime", RuleEndpoints.Time(_started.ToUnixTimeMilliseconds()));
+        json.WriteString("CWD", options.WorkingFolder);
+        json.WriteString("hostname", Environment.MachineName);
+        json.WriteString("serverTime", RuleEndpoints.Time(time.GetUtcNow().ToUnixTimeMilliseconds()));
+        json.WriteBoolean("reloadConfigSuccess", true);
+        json.WriteString("lastConfigTime", RuleEndpoints.Time(_started.ToUnixTimeMilliseconds()));
+        json.WriteNumber("corruptionCount", 0);
+        json.WriteNumber("goroutineCount", Process.GetCurrentProcess().Threads.Count);
+        json.WriteNumber("GOMAXPROCS", Environment.ProcessorCount);
+        json.WriteNumber("GOMEMLIMIT", GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
+        json.WriteString("GOGC", "");
+        json.WriteString("GODEBUG", "");
+        json.WriteString("storageRetention", options.Retention);
+        json.WriteEndObject();
+    });
+
+    /// <summary>Cardinality figures, counted over the last hour of series.</summary>
+    public ApiAnswer Store(ApiParameters parameters, CancellationToken cancellation)
+    {
+        if (!parameters.TryLimit("limit", out int limit) || limit > TopMax)
+            return ApiAnswer.BadData($"limit must be a positive number, at most {TopMax}");
+        if (limit == 0)
+            limit = TopDefault;
+        var byMetric = new Dictionary<string, long>();
+        var values = new Dictionary<string, HashSet<string>>();
+        var bytes = new Dictionary<string, long>();
+        var byPair = new Dictionary<Label, long>();
+        long nowMs = time.GetUtcNow().ToUnixTimeMilliseconds();
+        using ISeriesSet set = sources.Reader.Select(nowMs - 3_600_000, nowMs, [], cancellation);
+        for (int i = 0; i < set.Count; i++)
+        {
+            foreach (Label label in set.LabelsAt(i).AsSpan())
+            {
+                if (label.Name == LabelNames.MetricName)
+                    byMetric[label.Value] = byMetric.GetValueOrDefault(label.Value) + 1;
+                byPair[label] = byPair.GetValueOrDefault(label) + 1;
+                if (!values.TryGetValue(label.Name, out HashSet<string>? known))
+                    values[label.Name] = known = [];
+                if (known.Add(label.Value))
+                    bytes[label.Name] = bytes.GetValueOrDefault(label.Name) + label.Value.Length;
+            }
+        }
+        StoreFacts facts = sources.Store?.Invoke() ?? new StoreFacts(set.Count, 0, byPair.Count, 0, 0);
+        return ApiAnswer.Ok(api =>
+        {
+            Utf8JsonWriter json = api.Json;
+            json.WriteStartObject();
+            json.WriteStartObject("headStats");
+            json.WriteNumber("numSeries", facts.Series);
+            json.WriteNumber("numLabelPairs", facts.LabelPairs);
+            json.WriteNumber("chunkCount", facts.Chunks);
+            json.WriteNumber("minTime", facts.MinTimeMs);
+            json.WriteNumber("maxTime", facts.MaxTimeMs);
+            json.WriteEndObject();
+            Top(json, "seriesCountByMetricName", byMetric, limit);
+            Top(json, "labelValueCountByLabelName", values.Select(v => KeyValuePair.Create(v.Key, (long)v.Value.Count)), limit);
+            Top(json, "memoryInBytesByLabelName", bytes, limit);
+            Top(json, "seriesCountByLabelValuePair", byPair.Select(p => KeyValuePair.Create($"{p.Key.Name}={p.Key.Value}", p.Value)), limit);
+            json.WriteEndObject();
+        });
+    }
+
+    private static void Top(Utf8JsonWriter json, string name, IEnumerable<KeyValuePair<string, long>> counts, int limit)
+    {
+        json.WriteStartArray(name);
+        foreach ((string key, long count) in counts.OrderByDescending(c => c.Value).ThenBy(c => c.Key, StringComparer.Ordinal).Take(limit))
+        {
+            json.WriteStartObject();
+            json.WriteString("name", key);
+            json.WriteNumber("value", count);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
+    private static void Target(ApiJson api, TargetStatus target)
+    {
+        Utf8JsonWriter json = api.Json;
+        json.WriteStartObject();
+        json.WriteStartObject("discoveredLabels");
+        json.WriteEndObject();
+        json.WritePropertyName("labels");
+        api.Labels(target.Labels);
+        json.WriteString("scrapePool", target.Job);
+        json.WriteString("scrapeUrl", target.ScrapeUrl);
+        json.WriteString("globalUrl", target.ScrapeUrl);
+        json.WriteString("lastError", target.LastError);
+        json.WriteString("lastScrape", RuleEndpoints.Time(target.LastScrapeMs));
+        json.WriteNumber("lastScrapeDuration", target.LastScrapeDuration.TotalSeconds);
+        json.WriteString("health", target.Up switch { true => "up", false => "down", _ => "unknown" });
+        json.WriteString("scrapeInterval", Seconds(target.Interval));
+        json.WriteString("scrapeTimeout", Seconds(target.Timeout));
+        json.WriteEndObject();
+    }
+
+    private static string Seconds(TimeSpan span) => Core.Configuration.PrometheusDuration.Format(span);
+
+    private static ApiAnswer Texts(params (string Name, string Value)[] texts) => ApiAnswer.Ok(api =>
+    {
+        api.Json.WriteStartObject();
+        foreach ((string name, string value) in texts)
+            api.Json.WriteString(name, value);
+        api.Json.WriteEndObject();
+    });
+}

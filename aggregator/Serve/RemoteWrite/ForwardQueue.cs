@@ -1,0 +1,188 @@
+using System.Buffers.Binary;
+using Bellwether.Core.Durable;
+using Bellwether.Core.Model;
+using Bellwether.Core.Platform;
+
+namespace Bellwether.Serve.RemoteWrite;
+
+/// <summary>Limits of the queue. Immutable.</summary>
+public sealed record ForwardQueueOptions
+{
+    /// <summary>Where the queue lies.</summary>
+    public required string Folder { get; init; }
+
+    /// <summary>Bytes kept for upstreams that cannot be reached; the oldest samples are dropped beyond it. Default 1 GiB.</summary>
+    public long BytesMax { get; init; } = 1L << 30;
+
+    /// <summary>Samples queued longer than this are dropped. Default 24 h.</summary>
+    public TimeSpan AgeMax { get; init; } = TimeSpan.FromHours(24);
+
+    /// <summary>Bytes of one file of the queue. Default 16 MiB.</summary>
+    public long FileBytes { get; init; } = 16 << 20;
+}
+
+/// <summary>
+/// The samples that wait for upstreams, on disk: frames of [commit position u64][samples u32][WriteRequest], little-endian, in the one durable log. Each upstream
+/// has a cursor (the next frame to send) in a small file beside it. Thread-safe.
+/// </summary>
+internal sealed class ForwardQueue : IDisposable
+{
+    public const int HeaderBytes = 12;
+    private const ushort SamplesKind = 1;
+    private const int SamplesPerFrame = 10_000;
+    private const int CursorBytesMax = 64;
+
+    private readonly IDisk _disk;
+    private readonly ForwardQueueOptions _options;
+    private readonly TimeProvider _time;
+    private readonly SegmentLog _log;
+    private readonly Lock _gate = new();
+    private readonly WriteRequestWriter _writer = new();
+    private byte[] _frame = new byte[64 * 1024];
+    private ulong _position;
+
+    public ForwardQueue(ForwardQueueOptions options, IDisk disk, TimeProvider time, Random random)
+    {
+        _options = options;
+        _disk = disk;
+        _time = time;
+        var log = new SegmentLogOptions { BytesMax = options.BytesMax, FileBytes = options.FileBytes, PayloadBytesMax = 32 << 20, PendingBytesMax = 64 << 20 };
+        _log = SegmentLog.Open(disk, options.Folder, log, time, random, (_, _, _, payload) =>
+        {
+            if (payload.Length >= HeaderBytes)
+                _position = Math.Max(_position, BinaryPrimitives.ReadUInt64LittleEndian(payload));
+        });
+        HeldTo = _position;
+    }
+
+    /// <summary>The commit position up to which the queue was durable when it was opened.</summary>
+    public ulong HeldTo { get; }
+
+    /// <summary>The first frame that is not durable yet.</summary>
+    public ulong DurableSequence
+    {
+        get
+        {
+            lock (_gate)
+                return _log.DurableSequence;
+        }
+    }
+
+    /// <summary>Bytes on disk.</summary>
+    public long Bytes
+    {
+        get
+        {
+            lock (_gate)
+                return _log.Bytes;
+        }
+    }
+
+    /// <summary>Takes samples of one commit. Gives how many samples could not be taken (the disk is full).</summary>
+    public int Append(ulong position, ReadOnlySpan<SeriesSample> samples)
+    {
+        int dropped = 0;
+        lock (_gate)
+        {
+            if (position != 0 && position <= _position)
+                return 0;
+            _position = position;
+            while (samples.Length > 0)
+            {
+                ReadOnlySpan<SeriesSample> part = samples[..Math.Min(samples.Length, SamplesPerFrame)];
+                samples = samples[part.Length..];
+                if (!TryAppend(position, part))
+                    dropped += part.Length;
+            }
+        }
+        return dropped;
+    }
+
+    /// <summary>Makes what was appended durable; false while the disk does not take it.</summary>
+    public bool Sync()
+    {
+        lock (_gate)
+            return _log.PendingBytes == 0 || _log.Sync() == LogSync.Durable;
+    }
+
+    /// <summary>Reads durable frames from a sequence on.</summary>
+    public LogReader Read(ulong from) => _log.Read(from);
+
+    /// <summary>Where an upstream stopped; a new one begins with what comes now.</summary>
+    public ulong Cursor(string upstream)
+    {
+        if (AtomicFile.TryRead(_disk, CursorPath(upstream), CursorBytesMax, out byte[] content) == AtomicFileOutcome.Read && content.Length == sizeof(ulong))
+            return BinaryPrimitives.ReadUInt64LittleEndian(content);
+        lock (_gate)
+            return _log.NextSequence;
+    }
+
+    /// <summary>Remembers durably where an upstream is.</summary>
+    public void SaveCursor(string upstream, ulong next)
+    {
+        byte[] content = new byte[sizeof(ulong)];
+        BinaryPrimitives.WriteUInt64LittleEndian(content, next);
+        AtomicFile.Write(_disk, CursorPath(upstream), content);
+    }
+
+    /// <summary>Frees what every upstream has, and what is too old or too much for those that lag. Returns the first sequence that is still there.</summary>
+    public ulong Free(ulong lowestCursor)
+    {
+        lock (_gate)
+        {
+            ulong below = lowestCursor;
+            long oldestMs = _time.GetUtcNow().ToUnixTimeMilliseconds() - (long)_options.AgeMax.TotalMilliseconds;
+            IReadOnlyList<LogFileInfo> files = _log.Files;
+            for (int i = 0; i + 1 < files.Count; i++)
+            {
+                // The next file was begun when this one ended.
+                if (files[i + 1].CreatedMs < oldestMs || _log.Bytes > _options.BytesMax - (2 * _options.FileBytes) && i == 0)
+                    below = Math.Max(below, files[i].NextSequence);
+            }
+            _log.FreeBelow(below);
+            return _log.Files.Count > 0 ? _log.Files[0].FirstSequence : _log.NextSequence;
+        }
+    }
+
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            _log.Sync();
+            _log.Dispose();
+        }
+    }
+
+    private bool TryAppend(ulong position, ReadOnlySpan<SeriesSample> samples)
+    {
+        _writer.Clear();
+        _writer.Add(samples);
+        int length = HeaderBytes + _writer.Bytes.Length;
+        if (_frame.Length < length)
+            _frame = new byte[length * 2];
+        BinaryPrimitives.WriteUInt64LittleEndian(_frame, position);
+        BinaryPrimitives.WriteUInt32LittleEndian(_frame.AsSpan(8), (uint)samples.Length);
+        _writer.Bytes.CopyTo(_frame.AsSpan(HeaderBytes));
+        for (int attempt = 0; attempt < 2; attempt++)
+        {
+            switch (_log.Append(SamplesKind, _frame.AsSpan(0, length), out _))
+            {
+                case LogAppend.Appended:
+                    return true;
+                case LogAppend.PendingFull:
+                    if (_log.Sync() != LogSync.Durable)
+                        return false;
+                    break;
+                case LogAppend.LogFull:
+                    if (_log.Files.Count < 2 || _log.FreeBelow(_log.Files[0].NextSequence) == 0)
+                        return false;
+                    break;
+                default:
+                    return false;
+            }
+        }
+        return false;
+    }
+
+    private string CursorPath(string upstream) => Path.Combine(_options.Folder, $"{upstream}.cursor");
+}

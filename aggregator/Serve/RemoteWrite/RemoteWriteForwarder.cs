@@ -1,0 +1,122 @@
+using System.Collections.Concurrent;
+using System.Diagnostics.Metrics;
+using System.Security.Cryptography;
+using System.Text;
+using Bellwether.Core.Configuration.Prometheus;
+using Bellwether.Core.Model;
+using Bellwether.Core.Platform;
+using Bellwether.Core.Telemetry;
+using Microsoft.Extensions.Logging;
+
+namespace Bellwether.Serve.RemoteWrite;
+
+/// <summary>What forwarding works on.</summary>
+/// <param name="ExternalLabels">Labels added to every series that does not have them.</param>
+/// <param name="Metadata">The metadata known now.</param>
+/// <param name="Meter">Where it counts.</param>
+/// <param name="Handler">Makes the connection pool of an upstream.</param>
+public sealed record ForwardSurroundings(Labels ExternalLabels, Func<IReadOnlyDictionary<string, MetricMetadata>> Metadata, Meter Meter, Func<RemoteWriteConfig, HttpMessageHandler> Handler);
+
+/// <summary>
+/// Forwards every sample that the store commits, filtered and relabelled, to any number of upstreams by remote write 1.0, from a queue on disk: it survives a
+/// restart and goes on where it stopped; what it must drop it counts. Thread-safe.
+/// </summary>
+public sealed partial class RemoteWriteForwarder : ISampleTap, IDisposable
+{
+    private static readonly TimeSpan s_sync = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan s_free = TimeSpan.FromSeconds(10);
+
+    private readonly ForwardQueue _queue;
+    private readonly Upstream[] _upstreams;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly Counter<long> _queued;
+    private readonly Counter<long> _dropped;
+    private readonly ConcurrentDictionary<string, MetricMetadata> _metadata = new();
+
+    /// <summary>Opens the queue and prepares the upstreams. Throws <see cref="IOException"/> when the folder cannot be used.</summary>
+    public RemoteWriteForwarder(ForwardQueueOptions options, IReadOnlyList<RemoteWriteConfig> upstreams, ForwardSurroundings around, IDisk disk, TimeProvider time, ILogger logger)
+    {
+        _time = time;
+        _logger = logger;
+        _queue = new ForwardQueue(options, disk, time, ProcessRandom.Create());
+        _upstreams = [.. upstreams.Select(c => new Upstream(NameOf(c), c, _queue, around, time, ProcessRandom.Create(), logger))];
+        _queued = around.Meter.CreateCounter<long>(MetricNames.ForwardSamplesQueued, description: "Samples queued for upstreams.");
+        _dropped = around.Meter.CreateCounter<long>(MetricNames.ForwardSamplesDropped, description: "Samples that will not be sent.");
+        around.Meter.CreateObservableGauge(MetricNames.ForwardQueueBytes, () => _queue.Bytes, description: "Bytes of samples that wait for upstreams.");
+    }
+
+    /// <inheritdoc/>
+    public ulong HeldTo => _queue.HeldTo;
+
+    /// <summary>The connection pool that a configuration asks for.</summary>
+    public static HttpMessageHandler DefaultHandler(RemoteWriteConfig config) => UpstreamHttp.Handler(config);
+
+    /// <inheritdoc/>
+    public void OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples)
+    {
+        if (samples.Length == 0)
+            return;
+        int dropped = _queue.Append(position, samples);
+        _queued.Add(samples.Length - dropped);
+        if (dropped > 0)
+            _dropped.Add(dropped, new KeyValuePair<string, object?>("reason", "queue_full"));
+    }
+
+    /// <inheritdoc/>
+    public void OnMetadata(string family, MetricMetadata metadata) => _metadata[family] = metadata;
+
+    /// <summary>Sends until cancelled.</summary>
+    public async Task RunAsync(CancellationToken cancellation)
+    {
+        Task[] loops = [KeepAsync(cancellation), .. _upstreams.Select(u => u.RunAsync(cancellation))];
+        await Task.WhenAll(loops);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (Upstream upstream in _upstreams)
+            upstream.Dispose();
+        _queue.Dispose();
+    }
+
+    /// <summary>Syncs what was appended, and frees what nobody needs.</summary>
+    private async Task KeepAsync(CancellationToken cancellation)
+    {
+        long freed = _time.GetTimestamp();
+        while (!cancellation.IsCancellationRequested)
+        {
+            try
+            {
+                if (!_queue.Sync())
+                    LogQueueStuck();
+                if (_time.GetElapsedTime(freed) > s_free)
+                {
+                    freed = _time.GetTimestamp();
+                    _queue.Free(_upstreams.Length == 0 ? ulong.MaxValue : _upstreams.Min(u => u.Cursor));
+                }
+                await Task.Delay(s_sync, _time, cancellation);
+            }
+            catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (IOException e)
+            {
+                LogQueueFailed(e);
+                await Task.Delay(s_free, _time, CancellationToken.None);
+            }
+        }
+    }
+
+    /// <summary>The name in the configuration, or one made from the address: it names the cursor, so it must stay the same over restarts.</summary>
+    private static string NameOf(RemoteWriteConfig config) =>
+        "u-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(config.Name.Length > 0 ? config.Name : config.Url)))[..12];
+
+    [LoggerMessage(EventId = 4211, Level = LogLevel.Warning, Message = "the remote write queue cannot be written now; samples wait in memory")]
+    private partial void LogQueueStuck();
+
+    [LoggerMessage(EventId = 4212, Level = LogLevel.Error, Message = "the remote write queue failed; trying again")]
+    private partial void LogQueueFailed(Exception error);
+}

@@ -1,0 +1,330 @@
+using System.Buffers.Binary;
+using System.Diagnostics.Metrics;
+using System.Globalization;
+using System.Net;
+using System.Net.Http.Headers;
+using Bellwether.Core.Codec;
+using Bellwether.Core.Configuration.Prometheus;
+using Bellwether.Core.Durable;
+using Bellwether.Core.Model;
+using Bellwether.Core.Relabel;
+using Bellwether.Core.Telemetry;
+using Microsoft.Extensions.Logging;
+using Polly;
+using Polly.Retry;
+
+namespace Bellwether.Serve.RemoteWrite;
+
+/// <summary>
+/// Sends the queue to one upstream, in order: batches, retries of what may work later (network, 5xx, 429), and gives up what never will (other 4xx), splitting a
+/// refused batch so that one bad sample does not take the others with it. One loop. Source: prometheus.io/docs/specs/prw/remote_write_spec/.
+/// </summary>
+internal sealed partial class Upstream : IDisposable
+{
+    private const int SplitRequestsMax = 64;
+    private const int ErrorBodyMax = 512;
+    private const int RelabelCacheMax = 200_000;
+    private static readonly TimeSpan s_retryAfterMax = TimeSpan.FromMinutes(5);
+
+    private readonly string _name;
+    private readonly RemoteWriteConfig _config;
+    private readonly ForwardQueue _queue;
+    private readonly HttpClient _client;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly Labels _externalLabels;
+    private readonly ResiliencePipeline<HttpStatusCode> _retry;
+    private readonly WriteRequestReader _reader = new(new RemoteWriteReceiveOptions { SamplesMax = int.MaxValue });
+    private readonly WriteRequestWriter _writer = new();
+    private readonly Dictionary<Labels, Labels?> _relabelled = [];
+    private readonly Counter<long> _sent;
+    private readonly Counter<long> _dropped;
+    private readonly Counter<long> _requests;
+    private readonly KeyValuePair<string, object?> _tag;
+    private readonly Func<IReadOnlyDictionary<string, MetricMetadata>> _metadata;
+    private TimeSpan? _retryAfter;
+    private long _metadataSentMs;
+    private long _cursor;
+
+    public Upstream(string name, RemoteWriteConfig config, ForwardQueue queue, ForwardSurroundings around, TimeProvider time, Random random, ILogger logger)
+    {
+        _name = name;
+        _config = config;
+        _queue = queue;
+        _time = time;
+        _logger = logger;
+        _externalLabels = around.ExternalLabels;
+        _metadata = around.Metadata;
+        _client = new HttpClient(around.Handler(config), disposeHandler: true) { Timeout = Timeout.InfiniteTimeSpan };
+        _cursor = (long)queue.Cursor(name);
+        _tag = new("upstream", name);
+        _sent = around.Meter.CreateCounter<long>(MetricNames.ForwardSamplesSent, description: "Samples that an upstream took.");
+        _dropped = around.Meter.CreateCounter<long>(MetricNames.ForwardSamplesDropped, description: "Samples that will not be sent.");
+        _requests = around.Meter.CreateCounter<long>(MetricNames.ForwardRequests, description: "Requests to an upstream.");
+        _retry = Pipeline(config, time, random);
+    }
+
+    /// <summary>The next frame to send.</summary>
+    public ulong Cursor => (ulong)Volatile.Read(ref _cursor);
+
+    /// <summary>Sends until cancelled.</summary>
+    public async Task RunAsync(CancellationToken cancellation)
+    {
+        while (!cancellation.IsCancellationRequested)
+        {
+            try
+            {
+                if (!await SendNextAsync(cancellation))
+                    await Task.Delay(TimeSpan.FromMilliseconds(100), _time, cancellation);
+            }
+            catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception e)
+            {
+                LogFailed(_name, e);
+                await Task.Delay(_config.Queue.MaxBackoff, _time, CancellationToken.None);
+            }
+        }
+    }
+
+    public void Dispose() => _client.Dispose();
+
+    /// <summary>Sends one batch; false when there is nothing to send yet.</summary>
+    private async Task<bool> SendNextAsync(CancellationToken cancellation)
+    {
+        var batch = new SampleBatch();
+        (ulong next, bool more) = Fill(batch);
+        if (next == Cursor)
+            return false;
+        // A batch that is not full waits for company, but no longer than the deadline.
+        if (!more && batch.Samples.Count < _config.Queue.MaxSamplesPerSend)
+        {
+            long until = _time.GetUtcNow().ToUnixTimeMilliseconds() + (long)Math.Min(_config.Queue.BatchSendDeadline.TotalMilliseconds, 1000);
+            while (_time.GetUtcNow().ToUnixTimeMilliseconds() < until && batch.Samples.Count < _config.Queue.MaxSamplesPerSend)
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(100), _time, cancellation);
+                batch = new SampleBatch();
+                (next, more) = Fill(batch);
+                if (more)
+                    break;
+            }
+        }
+        await SendMetadataAsync(cancellation);
+        List<SeriesSample> samples = Prepare(batch.Samples);
+        for (int at = 0; at < samples.Count; at += _config.Queue.MaxSamplesPerSend)
+            await SendSplittingAsync(samples.GetRange(at, Math.Min(_config.Queue.MaxSamplesPerSend, samples.Count - at)), cancellation);
+        _queue.SaveCursor(_name, next);
+        Volatile.Write(ref _cursor, (long)next);
+        return true;
+    }
+
+    private (ulong Next, bool More) Fill(SampleBatch batch)
+    {
+        ulong next = Cursor;
+        using LogReader reader = _queue.Read(next);
+        while (true)
+        {
+            switch (reader.MoveNext())
+            {
+                case LogRead.End:
+                    return (next, false);
+                case LogRead.Lost:
+                    LogLost(_name, reader.Lost.FirstSequence, reader.Lost.NextSequence, reader.Lost.Reason);
+                    next = Math.Max(next, reader.Lost.NextSequence);
+                    continue;
+            }
+            ReadOnlySpan<byte> payload = reader.Payload;
+            if (payload.Length < ForwardQueue.HeaderBytes)
+                continue;
+            int samples = (int)BinaryPrimitives.ReadUInt32LittleEndian(payload[8..]);
+            if (batch.Samples.Count > 0 && batch.Samples.Count + samples > _config.Queue.MaxSamplesPerSend)
+                return (next, true);
+            if (reader.Sequence > next && next != Cursor)
+                LogSkipped(_name, reader.Sequence - next);
+            WriteRequestReport report = _reader.Read(payload[ForwardQueue.HeaderBytes..], batch);
+            if (report.Malformed is not null)
+                Drop(samples, "unreadable");
+            next = reader.Sequence + 1;
+        }
+    }
+
+    /// <summary>External labels, relabelling, age; samples of one series together and in time order.</summary>
+    private List<SeriesSample> Prepare(List<SeriesSample> samples)
+    {
+        if (_relabelled.Count > RelabelCacheMax)
+            _relabelled.Clear();
+        long oldestMs = _config.Queue.SampleAgeLimit > TimeSpan.Zero ? _time.GetUtcNow().ToUnixTimeMilliseconds() - (long)_config.Queue.SampleAgeLimit.TotalMilliseconds : long.MinValue;
+        var bySeries = new Dictionary<Labels, List<SeriesSample>>();
+        int old = 0;
+        foreach (SeriesSample sample in samples)
+        {
+            if (sample.TimestampMs < oldestMs)
+            {
+                old++;
+                continue;
+            }
+            if (sample.Histogram is not null && !_config.SendNativeHistograms)
+                continue;
+            if (!_relabelled.TryGetValue(sample.Labels, out Labels? labels))
+                _relabelled[sample.Labels] = labels = Relabel(sample.Labels);
+            if (labels is null)
+                continue;
+            if (!bySeries.TryGetValue(labels, out List<SeriesSample>? list))
+                bySeries[labels] = list = [];
+            list.Add(sample with { Labels = list.Count > 0 ? list[0].Labels : labels });
+        }
+        if (old > 0)
+            Drop(old, "too_old");
+        var prepared = new List<SeriesSample>(samples.Count);
+        foreach (List<SeriesSample> list in bySeries.Values)
+            prepared.AddRange(list.OrderBy(s => s.TimestampMs));
+        return prepared;
+    }
+
+    private Labels? Relabel(Labels labels)
+    {
+        if (_externalLabels.Count > 0)
+        {
+            var builder = new LabelsBuilder(labels);
+            foreach (ref readonly Label label in _externalLabels.AsSpan())
+            {
+                if (builder.Get(label.Name).Length == 0)
+                    builder.Set(label.Name, label.Value);
+            }
+            labels = builder.Build();
+        }
+        Labels? kept = RelabelRules.Apply(_config.WriteRelabelConfigs, labels);
+        return kept is { Count: > 0 } ? kept : null;
+    }
+
+    private async Task SendMetadataAsync(CancellationToken cancellation)
+    {
+        long nowMs = _time.GetUtcNow().ToUnixTimeMilliseconds();
+        if (!_config.Metadata.Send || nowMs - _metadataSentMs < _config.Metadata.SendInterval.TotalMilliseconds)
+            return;
+        _metadataSentMs = nowMs;
+        foreach (KeyValuePair<string, MetricMetadata>[] part in _metadata().Chunk(_config.Metadata.MaxSamplesPerSend))
+        {
+            _writer.Clear();
+            foreach ((string family, MetricMetadata metadata) in part)
+                _writer.Add(family, metadata);
+            await PostAsync(Compressed(), cancellation);
+        }
+    }
+
+    private async Task SendSplittingAsync(List<SeriesSample> samples, CancellationToken cancellation)
+    {
+        var parts = new Stack<List<SeriesSample>>();
+        parts.Push(samples);
+        int requests = 0;
+        while (parts.TryPop(out List<SeriesSample>? part))
+        {
+            _writer.Clear();
+            _writer.Add(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(part));
+            HttpStatusCode status = await PostAsync(Compressed(), cancellation);
+            requests++;
+            if ((int)status is >= 200 and < 300)
+            {
+                _sent.Add(part.Count, _tag);
+                continue;
+            }
+            // 400 is about single samples: halve until they stand alone. Any other refusal is about all of them.
+            if (status != HttpStatusCode.BadRequest || part.Count == 1 || requests + parts.Count >= SplitRequestsMax)
+            {
+                Drop(part.Count, ((int)status).ToString(CultureInfo.InvariantCulture));
+                continue;
+            }
+            int half = part.Count / 2;
+            parts.Push(part.GetRange(half, part.Count - half));
+            parts.Push(part.GetRange(0, half));
+        }
+    }
+
+    private byte[] Compressed()
+    {
+        byte[] block = new byte[Snappy.MaxCompressedLength(_writer.Bytes.Length)];
+        int length = Snappy.Compress(_writer.Bytes, block);
+        return block[..length];
+    }
+
+    /// <summary>Posts until there is an answer that is not to be retried.</summary>
+    private async Task<HttpStatusCode> PostAsync(byte[] body, CancellationToken cancellation) =>
+        await _retry.ExecuteAsync(async token => await PostOnceAsync(body, token), cancellation);
+
+    private async ValueTask<HttpStatusCode> PostOnceAsync(byte[] body, CancellationToken cancellation)
+    {
+        using var limit = new CancellationTokenSource(_config.RemoteTimeout, _time);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellation);
+        using var request = new HttpRequestMessage(HttpMethod.Post, _config.Url) { Content = new ByteArrayContent(body) };
+        UpstreamHttp.AddHeaders(request, _config);
+        request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/x-protobuf");
+        request.Content.Headers.ContentEncoding.Add("snappy");
+        try
+        {
+            using HttpResponseMessage response = await _client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, both.Token);
+            _requests.Add(1, _tag, new("outcome", ((int)response.StatusCode).ToString(CultureInfo.InvariantCulture)));
+            _retryAfter = RetryAfter(response);
+            if (!response.IsSuccessStatusCode)
+                LogRefused(_name, (int)response.StatusCode, await ReasonAsync(response, both.Token));
+            return response.StatusCode;
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException || (e is OperationCanceledException && !cancellation.IsCancellationRequested))
+        {
+            _requests.Add(1, _tag, new("outcome", "network"));
+            _retryAfter = null;
+            LogUnreachable(_name, e.Message);
+            return HttpStatusCode.ServiceUnavailable;
+        }
+    }
+
+    private TimeSpan? RetryAfter(HttpResponseMessage response)
+    {
+        TimeSpan? wait = response.Headers.RetryAfter switch
+        {
+            { Delta: { } delta } => delta,
+            { Date: { } date } => date - _time.GetUtcNow(),
+            _ => null,
+        };
+        return wait is { } w && w > TimeSpan.Zero ? (w < s_retryAfterMax ? w : s_retryAfterMax) : null;
+    }
+
+    private static async Task<string> ReasonAsync(HttpResponseMessage response, CancellationToken cancellation)
+    {
+        byte[] start = new byte[ErrorBodyMax];
+        await using Stream stream = await response.Content.ReadAsStreamAsync(cancellation);
+        int length = await stream.ReadAtLeastAsync(start, start.Length, throwOnEndOfStream: false, cancellation);
+        return System.Text.Encoding.UTF8.GetString(start, 0, length).ReplaceLineEndings(" ").Trim();
+    }
+
+    private ResiliencePipeline<HttpStatusCode> Pipeline(RemoteWriteConfig config, TimeProvider time, Random random) =>
+        new ResiliencePipelineBuilder<HttpStatusCode> { TimeProvider = time }.AddRetry(new RetryStrategyOptions<HttpStatusCode>
+        {
+            MaxRetryAttempts = int.MaxValue,
+            BackoffType = DelayBackoffType.Exponential,
+            UseJitter = true,
+            Delay = config.Queue.MinBackoff,
+            MaxDelay = config.Queue.MaxBackoff,
+            Randomizer = random.NextDouble,
+            DelayGenerator = _ => ValueTask.FromResult(_retryAfter),
+            ShouldHandle = attempt => ValueTask.FromResult((int)attempt.Outcome.Result >= 500 || (attempt.Outcome.Result == HttpStatusCode.TooManyRequests && config.Queue.RetryOnHttp429)),
+        }).Build();
+
+    private void Drop(int samples, string reason) => _dropped.Add(samples, _tag, new("reason", reason));
+
+    [LoggerMessage(EventId = 4201, Level = LogLevel.Warning, Message = "remote write to {Upstream} was answered {Status}: {Reason}")]
+    private partial void LogRefused(string upstream, int status, string reason);
+
+    [LoggerMessage(EventId = 4202, Level = LogLevel.Warning, Message = "remote write upstream {Upstream} cannot be reached, trying again: {Reason}")]
+    private partial void LogUnreachable(string upstream, string reason);
+
+    [LoggerMessage(EventId = 4203, Level = LogLevel.Error, Message = "remote write to {Upstream} failed, trying again")]
+    private partial void LogFailed(string upstream, Exception error);
+
+    [LoggerMessage(EventId = 4204, Level = LogLevel.Error, Message = "the queue of {Upstream} lost frames {First} to {Next}: {Reason}")]
+    private partial void LogLost(string upstream, ulong first, ulong next, string reason);
+
+    [LoggerMessage(EventId = 4205, Level = LogLevel.Error, Message = "{Frames} frames for {Upstream} were dropped from the queue: it was full or they were too old")]
+    private partial void LogSkipped(string upstream, ulong frames);
+}
