@@ -6,6 +6,8 @@ using Bellwether.Conformance.Relabel;
 // Every topic that can be run, one line each.
 ITopic[] topics =
 [
+    new ExpositionTopic(),
+    new OpenMetricsTopic(),
     new NodeExporterTopic(),
     new PostgresExporterTopic(),
     new PrometheusConfigTopic(),

@@ -1,0 +1,71 @@
+using System.Text;
+using System.Text.Json;
+using Bellwether.Core.Exposition;
+
+namespace Bellwether.Conformance;
+
+/// <summary>exposition: real expositions in text and OpenMetrics read to the families expected, and merged textfiles.</summary>
+internal sealed class ExpositionTopic : ITopic
+{
+    /// <inheritdoc/>
+    public string Name => "exposition";
+
+    /// <inheritdoc/>
+    public void Run(string folder, TopicReport report)
+    {
+        using JsonDocument index = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "index.json")));
+        foreach (JsonElement entry in index.RootElement.EnumerateArray())
+        {
+            string file = entry.GetProperty("file").GetString()!;
+            report.Case(file, 0, file, () => RunText(folder, file, entry, report));
+        }
+    }
+
+    private static void RunText(string folder, string file, JsonElement entry, TopicReport report)
+    {
+        byte[] body = File.ReadAllBytes(Path.Combine(folder, file));
+        if (body.AsSpan().StartsWith(Encoding.UTF8.Preamble))
+            body = body[Encoding.UTF8.Preamble.Length..];
+        ExpositionFormat format = entry.GetProperty("format").GetString() == "openmetrics" ? ExpositionFormat.OpenMetricsText : ExpositionFormat.PrometheusText;
+        ExpositionError? error = FamilyReader.Read(body, format, out List<ExposedFamily> families);
+        if (error is not null)
+        {
+            report.Fail(file, error.Line, "read", "no error", error.ToString());
+            return;
+        }
+        int samples = families.Sum(f => f.Samples.Count);
+        if (samples != entry.GetProperty("samples").GetInt32())
+        {
+            report.Fail(file, 0, "samples", entry.GetProperty("samples").ToString(), samples.ToString(System.Globalization.CultureInfo.InvariantCulture));
+            return;
+        }
+        string? difference = entry.TryGetProperty("expected", out JsonElement expected)
+            ? FamilyCompare.Difference(Path.Combine(folder, expected.GetString()!), families, format == ExpositionFormat.PrometheusText)
+            : null;
+        if (difference is not null)
+            report.Fail(file, 0, "content", expected.GetString()!, difference);
+        else if (ScrapeDifference(body, format, samples) is { } scrape)
+            report.Fail(file, 0, "scrape parser", $"{samples} samples", scrape);
+        else
+            report.Pass();
+    }
+
+    /// <summary>The scrape parser takes the same samples, at first sight and when it predicts them.</summary>
+    private static string? ScrapeDifference(byte[] body, ExpositionFormat format, int samples)
+    {
+        var parser = new ScrapeParser("conformance", 1000, new IdentityMapper(), new ScrapeParserOptions());
+        var tick = new Core.Codec.SourceTick();
+        for (int round = 0; round < 2; round++)
+        {
+            parser.Grow(body.Length + 1);
+            body.CopyTo(parser.Buffer, 0);
+            tick.Begin(parser.Table, round);
+            ScrapeResult result = parser.Parse(body.Length, format, tick);
+            tick.Complete();
+            int taken = tick.PresentCount + tick.Timed.Count + result.Duplicates;
+            if (result.Error is not null || result.Scraped != samples || taken != samples)
+                return $"round {round}: {result.Error ?? $"{result.Scraped} scraped, {taken} taken"}";
+        }
+        return null;
+    }
+}
