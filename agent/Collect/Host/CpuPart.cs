@@ -18,6 +18,8 @@ internal sealed class CpuPart : HostPart
     private readonly MetricFamily _guest;
     private readonly ByteMap<Cpu> _cpus;
     private readonly Func<string, Cpu> _makeCpu;
+    private readonly CpuTopology _topology;
+    private readonly CpuInfo? _info;
 
     public CpuPart(HostContext context)
     {
@@ -27,6 +29,8 @@ internal sealed class CpuPart : HostPart
         _guest = context.Counter("node_cpu_guest_seconds_total", "Seconds the CPUs spent in guests (VMs) for each mode.");
         _cpus = new ByteMap<Cpu>(context);
         _makeCpu = MakeCpu;
+        _topology = new CpuTopology(context);
+        _info = context.Options.CpuInfo ? new CpuInfo(context) : null;
     }
 
     /// <inheritdoc/>
@@ -45,6 +49,8 @@ internal sealed class CpuPart : HostPart
             if (ByteText.TryField(ref line, out ReadOnlySpan<byte> number))
                 any |= Set(_cpus.Get(number, _makeCpu), line);
         }
+        _topology.Set();
+        _info?.Set();
         return any;
     }
 

@@ -17,13 +17,17 @@ public sealed class HostCollector : ICollector
 
     private static readonly (string Name, bool IsDefault, Func<HostContext, MountProbe, HostPart> Make)[] Known =
     [
+        ("arp", true, (context, _) => new ArpPart(context)),
         ("conntrack", true, (context, _) => new ConntrackPart(context)),
         ("cpu", true, (context, _) => new CpuPart(context)),
+        ("cpu_vulnerabilities", false, (context, _) => new CpuVulnerabilitiesPart(context)),
+        ("cpufreq", true, (context, _) => new CpuFrequencyPart(context)),
         ("diskstats", true, (context, _) => new DiskPart(context)),
         ("dmi", true, (context, _) => new DmiPart(context)),
         ("entropy", true, (context, _) => new EntropyPart(context)),
         ("filefd", true, (context, _) => new FileDescriptorPart(context)),
         ("filesystem", true, (context, probe) => new FileSystemPart(context, probe)),
+        ("hwmon", true, (context, _) => new HwmonPart(context)),
         ("loadavg", true, (context, _) => new LoadPart(context)),
         ("meminfo", true, (context, _) => new MemoryPart(context)),
         ("netclass", true, (context, _) => new NetClassPart(context)),
@@ -31,9 +35,13 @@ public sealed class HostCollector : ICollector
         ("netstat", true, (context, _) => new NetStatPart(context)),
         ("os", true, (context, _) => new OsPart(context)),
         ("pressure", true, (context, _) => new PressurePart(context)),
+        ("schedstat", true, (context, _) => new SchedStatPart(context)),
         ("sockstat", true, (context, _) => new SockStatPart(context)),
+        ("softnet", true, (context, _) => new SoftNetPart(context)),
         ("stat", true, (context, _) => new StatPart(context)),
+        ("thermal_zone", true, (context, _) => new ThermalZonePart(context)),
         ("time", true, (context, _) => new TimePart(context)),
+        ("udp_queues", true, (context, _) => new UdpQueuesPart(context)),
         ("uname", true, (context, _) => new UnamePart(context)),
         ("vmstat", true, (context, _) => new VmStatPart(context)),
     ];

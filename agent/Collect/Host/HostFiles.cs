@@ -104,6 +104,16 @@ internal sealed class HostFiles
     /// <summary>Reads a file as text without surrounding white space; null when it cannot be read. Allocates: for what is read once.</summary>
     public string? ReadText(FilePath path) => TryReadTrimmed(path, out ReadOnlySpan<byte> text) ? Encoding.UTF8.GetString(text) : null;
 
+    /// <summary>The path with every link on the way resolved as the kernel does; null when there is nothing. (.NET resolves a link's <c>..</c> by text, which is wrong below another link.)</summary>
+    public static unsafe string? RealPath(FilePath path)
+    {
+        byte* resolved = stackalloc byte[Libc.PathBytesMax];
+        fixed (byte* name = path.Utf8Z)
+        {
+            return Libc.RealPath(name, resolved) == null ? null : Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(resolved));
+        }
+    }
+
     /// <summary>Opens a folder for listing; check <see cref="FolderEntries.IsOpen"/>.</summary>
     public static FolderEntries List(FilePath folder) => new(folder);
 

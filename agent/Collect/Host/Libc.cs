@@ -12,6 +12,9 @@ internal static unsafe partial class Libc
     /// <summary>Where d_name starts in a struct dirent of 64-bit Linux.</summary>
     public const int DirectoryEntryNameOffset = 19;
 
+    /// <summary>PATH_MAX: what realpath writes at most.</summary>
+    public const int PathBytesMax = 4096;
+
     /// <summary>Length of a field of struct utsname.</summary>
     public const int UtsFieldLength = 65;
 
@@ -38,6 +41,9 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "closedir", SetLastError = true)]
     public static partial int CloseDirectory(nint directory);
+
+    [LibraryImport("libc", EntryPoint = "realpath", SetLastError = true)]
+    public static partial byte* RealPath(byte* path, byte* resolved);
 
     [LibraryImport("libc", EntryPoint = "localtime_r", SetLastError = true)]
     public static partial nint LocalTime(long* time, BrokenDownTime* result);
