@@ -1,0 +1,170 @@
+using Bellwether.Core.Configuration;
+using Bellwether.Core.Configuration.Prometheus;
+using Bellwether.Core.Model;
+
+namespace Bellwether.Agent.Configuration;
+
+/// <summary>All of <c>agent.yaml</c>. Immutable; paths are absolute. Compares by content.</summary>
+public sealed record AgentConfig
+{
+    /// <summary>Who this agent is.</summary>
+    public AgentSection Agent { get; init; } = new();
+
+    /// <summary>Where it streams to, in order of preference; all must be one store.</summary>
+    public ValueList<AggregatorSection> Aggregators { get; init; } = [];
+
+    /// <summary>What is not yet acknowledged, on disk.</summary>
+    public SpoolSection Spool { get; init; } = new();
+
+    /// <summary>The local status socket.</summary>
+    public StatusSection Status { get; init; } = new();
+
+    /// <summary>What it says and when it gives up.</summary>
+    public LogSection Log { get; init; } = new();
+
+    /// <summary>The systemd watchdog and own limits.</summary>
+    public WatchdogSection Watchdog { get; init; } = new();
+
+    /// <summary>Collectors besides scraping.</summary>
+    public CollectorsSection Collectors { get; init; } = new();
+
+    /// <summary>Prometheus' <c>global</c>.</summary>
+    public GlobalConfig Global { get; init; } = new();
+
+    /// <summary>Prometheus' <c>scrape_configs</c>.</summary>
+    public ValueList<ScrapeConfig> ScrapeConfigs { get; init; } = [];
+}
+
+/// <summary>Section <c>agent</c>.</summary>
+public sealed record AgentSection
+{
+    /// <summary>The agent's name.</summary>
+    [Restart("The agent's name: unique among the agents of an aggregator, and the one its credential is bound to.", Default = "the host name")]
+    public string Id { get; init; } = "";
+
+    /// <summary>Labels of the agent.</summary>
+    [Reload("Labels of this agent in the aggregator's fleet, e.g. site or region.")]
+    public Labels Labels { get; init; } = Labels.Empty;
+}
+
+/// <summary>One element of <c>aggregators</c>.</summary>
+public sealed record AggregatorSection
+{
+    /// <summary>Host and port, or URL.</summary>
+    [Restart("host:port, or a URL. Without a scheme: TLS, but plain text on loopback when no tls section is there.")]
+    public string Address { get; init; } = "";
+
+    /// <summary>The token itself.</summary>
+    [Restart("The bearer token. Better in a file.")]
+    public Secret? Token { get; init; }
+
+    /// <summary>A file with the token.</summary>
+    [Restart("A file that holds the bearer token.")]
+    public string TokenFile { get; init; } = "";
+
+    /// <summary>Certificates, or null when there is no tls section.</summary>
+    [Restart("ca_file, cert_file, key_file, server_name: the authorities to trust instead of the system's, and the agent's own certificate.")]
+    public ClientTlsSection? Tls { get; init; }
+
+    /// <summary>Whether plain text may leave the machine.</summary>
+    [Restart("Whether plain text (http://) may go beyond loopback. Tokens then travel readable.")]
+    public bool AllowPlaintext { get; init; }
+
+    /// <summary>The address as a URL, by the rule of <see cref="Address"/>.</summary>
+    public Uri Uri
+    {
+        get
+        {
+            if (Address.Contains("://", StringComparison.Ordinal))
+                return new Uri(Address);
+            var uri = new Uri("https://" + Address);
+            return Tls is null && (uri.IsLoopback || AllowPlaintext) ? new Uri("http://" + Address) : uri;
+        }
+    }
+}
+
+/// <summary>Section <c>tls</c> of an aggregator's address.</summary>
+public sealed record ClientTlsSection
+{
+    /// <summary>PEM file of the authorities to trust.</summary>
+    [Restart("PEM file of the certificate authorities to trust.", Default = "the system's")]
+    public string CaFile { get; init; } = "";
+
+    /// <summary>PEM file of the agent's certificate.</summary>
+    [Restart("PEM file of the agent's own certificate.")]
+    public string CertFile { get; init; } = "";
+
+    /// <summary>PEM file of its key.</summary>
+    [Restart("PEM file of the certificate's key.")]
+    public string KeyFile { get; init; } = "";
+
+    /// <summary>The name to expect.</summary>
+    [Restart("The name to expect in the aggregator's certificate.", Default = "the address's host")]
+    public string ServerName { get; init; } = "";
+}
+
+/// <summary>Section <c>spool</c>.</summary>
+public sealed record SpoolSection
+{
+    /// <summary>The folder.</summary>
+    [Restart("The folder of the spool; it belongs to this agent alone.")]
+    public string Path { get; init; } = "spool";
+
+    /// <summary>The most bytes on disk.</summary>
+    [Restart("The most bytes on disk; when it is full the oldest segments are dropped, and counted. At least 16MB.")]
+    public ByteSize MaxSize { get; init; } = ByteSize.FromGibibytes(1);
+
+    /// <summary>The longest age.</summary>
+    [Restart("What is older is dropped, and counted.")]
+    public TimeSpan MaxAge { get; init; } = TimeSpan.FromDays(7);
+}
+
+/// <summary>Section <c>status</c>.</summary>
+public sealed record StatusSection
+{
+    /// <summary>The socket's path; empty = no socket.</summary>
+    [Restart("Path of the Unix socket that `bellwether-agent status` asks; empty: none.")]
+    public string Socket { get; init; } = "agent.sock";
+}
+
+/// <summary>How much is logged.</summary>
+public enum LogDetail
+{
+    /// <summary>Everything, for the search of a fault.</summary>
+    Debug,
+
+    /// <summary>What an operator may want to know.</summary>
+    Information,
+
+    /// <summary>What recovered by itself, and worse.</summary>
+    Warning,
+
+    /// <summary>Data lost, or a human is needed.</summary>
+    Error,
+}
+
+/// <summary>Section <c>log</c>.</summary>
+public sealed record LogSection
+{
+    /// <summary>The lowest level that is written.</summary>
+    [Reload("The lowest level that is written: debug, information, warning or error.")]
+    public LogDetail Level { get; init; } = LogDetail.Information;
+}
+
+/// <summary>Section <c>watchdog</c>.</summary>
+public sealed record WatchdogSection
+{
+    /// <summary>How long the data path may stand still.</summary>
+    [Restart("How long the data path may stand still before the agent ends itself, so that its service manager starts it anew; 0: never.")]
+    public TimeSpan StallLimit { get; init; } = TimeSpan.FromMinutes(5);
+}
+
+/// <summary>Section <c>collectors</c>.</summary>
+public sealed record CollectorsSection
+{
+    /// <summary>The host, or null when the section is not there.</summary>
+    public HostSection? Host { get; init; }
+
+    /// <summary>PostgreSQL servers.</summary>
+    public ValueList<PostgresSection> Postgres { get; init; } = [];
+}

@@ -1,0 +1,280 @@
+using Bellwether.Agent.Collect.Host;
+using Bellwether.Agent.Collect.Postgres;
+using Bellwether.Core.Configuration;
+using Bellwether.Core.Configuration.Prometheus;
+using Bellwether.Core.Model;
+using Bellwether.Core.Text;
+
+namespace Bellwether.Agent.Configuration;
+
+/// <summary>Reads and checks <c>agent.yaml</c>. All errors are found in one run; nothing is started.</summary>
+public static class AgentConfigFile
+{
+    /// <summary>The most addresses in <c>aggregators</c>.</summary>
+    public const int MaxAggregators = 16;
+
+    /// <summary>The shortest collection interval.</summary>
+    public static TimeSpan MinInterval { get; } = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>Reads a file.</summary>
+    /// <param name="path">The file; errors name it as given.</param>
+    /// <param name="checkFiles">Whether token, certificate and target files must be there now (the check command).</param>
+    public static ConfigResult<AgentConfig> Load(string path, bool checkFiles = false) =>
+        ConfigReading.TryReadFile(path, out string text, out ConfigError? error) ? Parse(text, path, checkFiles) : new ConfigResult<AgentConfig>([error!]);
+
+    /// <summary>Reads a text as if it stood in a file.</summary>
+    public static ConfigResult<AgentConfig> Parse(string text, string path, bool checkFiles = false, Func<string, string?>? environment = null)
+    {
+        var reading = new ConfigReading(path, environment) { CheckFiles = checkFiles };
+        ConfigSection root = reading.Root(text);
+        GlobalConfig global = ScrapeReading.ReadGlobal(root);
+        var config = new AgentConfig
+        {
+            Agent = ReadAgent(root.Section("agent")),
+            Aggregators = ReadAggregators(root),
+            Spool = ReadSpool(root.Section("spool")),
+            Status = ReadStatus(root.Section("status")),
+            Log = ReadLog(root.Section("log")),
+            Watchdog = ReadWatchdog(root.Section("watchdog")),
+            Collectors = ReadCollectors(root.Section("collectors")),
+            Global = global,
+            ScrapeConfigs = PrometheusConfigFile.ReadScrapes(root, global, ForeignDiscovery.Refuse, supportedOnly: true),
+        };
+        root.Close();
+        if (checkFiles)
+            PrometheusConfigFile.CheckTargets(root, new PrometheusConfig { ScrapeConfigs = config.ScrapeConfigs });
+        return reading.Result(config);
+    }
+
+    private static AgentSection ReadAgent(ConfigSection section)
+    {
+        string id = section.Text("id");
+        if (id.Length == 0)
+            id = Environment.MachineName;
+        if (id.Length > 256)
+            section.Error("id", $"has {id.Length} characters; at most 256");
+        var agent = new AgentSection { Id = id, Labels = section.Labels("labels") };
+        section.Close();
+        return agent;
+    }
+
+    private static ValueList<AggregatorSection> ReadAggregators(ConfigSection root)
+    {
+        var all = new List<AggregatorSection>();
+        foreach (ConfigSection section in root.Sections("aggregators"))
+        {
+            ConfigSection tls = section.Section("tls");
+            var aggregator = new AggregatorSection
+            {
+                Address = section.RequiredText("address"),
+                Token = section.Secret("token"),
+                TokenFile = section.InputFile("token_file"),
+                Tls = tls.IsPresent || section.Has("tls") ? ReadTls(tls) : null,
+                AllowPlaintext = section.Flag("allow_plaintext", false),
+            };
+            CheckAddress(section, aggregator);
+            if (aggregator.Token is not null && aggregator.TokenFile.Length > 0)
+                section.Error("token", "stands beside token_file; keep one");
+            section.Close();
+            all.Add(aggregator);
+        }
+        if (all.Count == 0 && root.IsPresent && root.Find("aggregators") is null or { Kind: ConfigNodeKind.Sequence, Items.Count: 0 } or { IsNull: true })
+            root.Error("aggregators", "is missing; name at least one address, e.g. aggregators: [{address: localhost:9095, token_file: agent.token}]");
+        if (all.Count > MaxAggregators)
+            root.Error("aggregators", $"has {all.Count} addresses; at most {MaxAggregators}");
+        return [.. all];
+    }
+
+    private static void CheckAddress(ConfigSection section, AggregatorSection aggregator)
+    {
+        string address = aggregator.Address;
+        if (address.Length == 0)
+            return;
+        string url = address.Contains("://", StringComparison.Ordinal) ? address : "https://" + address;
+        if (!Uri.TryCreate(url, UriKind.Absolute, out Uri? uri) || uri.Scheme is not ("http" or "https") || uri.Host.Length == 0 || uri.PathAndQuery != "/")
+            section.Error("address", $"'{address}' is not host:port or https://host:port");
+        else if (!address.Contains("://", StringComparison.Ordinal) && !address.AsSpan(address.LastIndexOf(']') + 1).Contains(':'))
+            section.Error("address", $"'{address}' has no port; write host:port");
+        else if (uri.Scheme == "http" && !uri.IsLoopback && !aggregator.AllowPlaintext)
+            section.Error("address", $"'{address}' would send the token readable; use https://, or allow_plaintext: true");
+    }
+
+    private static ClientTlsSection ReadTls(ConfigSection section)
+    {
+        var tls = new ClientTlsSection
+        {
+            CaFile = section.InputFile("ca_file"),
+            CertFile = section.InputFile("cert_file"),
+            KeyFile = section.InputFile("key_file"),
+            ServerName = section.Text("server_name"),
+        };
+        if (tls.CertFile.Length > 0 != tls.KeyFile.Length > 0)
+            section.Error(tls.CertFile.Length > 0 ? "cert_file" : "key_file", "cert_file and key_file go together");
+        section.Close();
+        return tls;
+    }
+
+    private static SpoolSection ReadSpool(ConfigSection section)
+    {
+        var defaults = new SpoolSection();
+        var spool = new SpoolSection
+        {
+            Path = section.FilePath("path", defaults.Path),
+            MaxSize = section.Size("max_size", defaults.MaxSize, ByteSize.FromMebibytes(16)),
+            MaxAge = section.Duration("max_age", defaults.MaxAge, TimeSpan.FromMinutes(1)),
+        };
+        section.Close();
+        return spool;
+    }
+
+    private static StatusSection ReadStatus(ConfigSection section)
+    {
+        var status = new StatusSection { Socket = section.FilePath("socket", new StatusSection().Socket) };
+        // The kernel's limit for a socket's name is 108 bytes with the closing zero.
+        if (System.Text.Encoding.UTF8.GetByteCount(status.Socket) > 107)
+            section.Error("socket", $"{status.Socket} is longer than the 107 bytes that a socket's path may have");
+        section.Close();
+        return status;
+    }
+
+    private static LogSection ReadLog(ConfigSection section)
+    {
+        var log = new LogSection
+        {
+            Level = section.Word("level", new LogSection().Level,
+                [("debug", LogDetail.Debug), ("information", LogDetail.Information), ("info", LogDetail.Information), ("warning", LogDetail.Warning), ("warn", LogDetail.Warning), ("error", LogDetail.Error)]),
+        };
+        section.Close();
+        return log;
+    }
+
+    private static WatchdogSection ReadWatchdog(ConfigSection section)
+    {
+        var watchdog = new WatchdogSection { StallLimit = section.Duration("stall_limit", new WatchdogSection().StallLimit) };
+        section.Close();
+        return watchdog;
+    }
+
+    private static CollectorsSection ReadCollectors(ConfigSection section)
+    {
+        bool host = section.Has("host");
+        var collectors = new CollectorsSection
+        {
+            Host = host ? ReadHost(section.Section("host")) : null,
+            Postgres = [.. section.Sections("postgres").Select(ReadPostgres)],
+        };
+        section.Close();
+        return collectors;
+    }
+
+    private static HostSection ReadHost(ConfigSection section)
+    {
+        var defaults = new HostSection();
+        var host = new HostSection
+        {
+            Enabled = section.Flag("enabled", defaults.Enabled),
+            Interval = section.Duration("interval", defaults.Interval, MinInterval),
+            Job = section.Text("job", defaults.Job),
+            Labels = section.Labels("labels"),
+            Enable = ReadNames(section, "enable", HostCollector.CollectorNames),
+            Disable = ReadNames(section, "disable", HostCollector.CollectorNames),
+            Procfs = section.FilePath("procfs", defaults.Procfs),
+            Sysfs = section.FilePath("sysfs", defaults.Sysfs),
+            Rootfs = section.FilePath("rootfs", defaults.Rootfs),
+            MountPointExclude = ReadPattern(section, "mount_point_exclude", defaults.MountPointExclude),
+            FsTypeExclude = ReadPattern(section, "fs_type_exclude", defaults.FsTypeExclude),
+            DiskDeviceExclude = ReadPattern(section, "disk_device_exclude", defaults.DiskDeviceExclude),
+            NetDeviceExclude = ReadPattern(section, "net_device_exclude", defaults.NetDeviceExclude),
+            CpuInfo = section.Flag("cpu_info", defaults.CpuInfo),
+        };
+        section.Close();
+        return host;
+    }
+
+    private static ValueList<string> ReadNames(ConfigSection section, string key, IEnumerable<string> known)
+    {
+        (string, string)[] words = [.. known.Select(n => (n, n))];
+        foreach ((ConfigNode node, string path) in section.List(key))
+            section.WordOf(node, path, words, "");
+        return section.Texts(key);
+    }
+
+    private static string ReadPattern(ConfigSection section, string key, string @default)
+    {
+        string pattern = section.Text(key, @default);
+        try
+        {
+            Re2Pattern.CompileAnchored(pattern);
+        }
+        catch (FormatException e)
+        {
+            section.Error(key, e.Message);
+        }
+        return pattern;
+    }
+
+    private static PostgresSection ReadPostgres(ConfigSection section)
+    {
+        var defaults = new PostgresSection();
+        var postgres = new PostgresSection
+        {
+            Dsn = section.Secret("dsn"),
+            Host = section.Text("host"),
+            Port = section.Count("port", defaults.Port, 1, 65535),
+            User = section.Text("user"),
+            Password = section.Secret("password"),
+            PasswordFile = section.InputFile("password_file"),
+            Database = section.Text("database"),
+            SslMode = section.Word("ssl_mode", "", [("disable", "disable"), ("prefer", "prefer"), ("require", "require"), ("verify-ca", "verify-ca"), ("verify-full", "verify-full")]),
+            Interval = section.Duration("interval", defaults.Interval, MinInterval),
+            Job = section.Text("job", defaults.Job),
+            Instance = section.Text("instance"),
+            Labels = section.Labels("labels"),
+            Enable = ReadNames(section, "enable", PostgresCollector.CollectorNames),
+            Disable = ReadNames(section, "disable", PostgresCollector.CollectorNames),
+            ConnectTimeout = section.Duration("connect_timeout", defaults.ConnectTimeout, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(60)),
+            QueryTimeout = section.Duration("query_timeout", defaults.QueryTimeout, TimeSpan.FromMilliseconds(100)),
+            StatementText = section.Flag("statement_text", false),
+            Queries = [.. section.Sections("queries").Select(ReadQuery)],
+        };
+        if (postgres.Dsn is not null && (postgres.Host.Length > 0 || postgres.User.Length > 0 || postgres.Database.Length > 0 || section.Has("port")))
+            section.Error("dsn", "stands beside host, port, user or database; keep one way");
+        if (postgres.Password is not null && postgres.PasswordFile.Length > 0)
+            section.Error("password", "stands beside password_file; keep one");
+        foreach (IGrouping<string, PostgresQuerySection> group in postgres.Queries.GroupBy(q => q.Name).Where(g => g.Count() > 1))
+            section.Error("queries", $"name '{group.Key}' is there twice");
+        section.Close();
+        return postgres;
+    }
+
+    private static PostgresQuerySection ReadQuery(ConfigSection section)
+    {
+        string name = section.RequiredText("name");
+        var query = new PostgresQuerySection
+        {
+            Name = name,
+            Sql = section.RequiredText("sql"),
+            Interval = section.Duration("interval", TimeSpan.Zero),
+            Timeout = section.Duration("timeout", TimeSpan.Zero),
+            RowsMax = section.Count("rows_max", 1000, 1, 100_000),
+            Labels = section.Texts("labels"),
+            Metrics = [.. section.Sections("metrics").Select(m => ReadMetric(m, name))],
+        };
+        if (query.Metrics.Count == 0)
+            section.Error("metrics", "is missing; name at least one column that becomes a sample");
+        section.Close();
+        return query;
+    }
+
+    private static PostgresQueryMetric ReadMetric(ConfigSection section, string query)
+    {
+        string column = section.RequiredText("column");
+        string name = section.Text("name", $"{query}_{column}");
+        if (name.Length > 0 && !Labels.IsLegacyMetricName(name))
+            section.Error("name", $"'{name}' is not a metric name; letters, digits, '_' and ':'");
+        MetricType type = section.Word("type", MetricType.Gauge, [("gauge", MetricType.Gauge), ("counter", MetricType.Counter), ("untyped", MetricType.Unknown)]);
+        var metric = new PostgresQueryMetric(column, name, type, section.Text("help"), section.Number("scale", 1));
+        section.Close();
+        return metric;
+    }
+}
