@@ -1,0 +1,185 @@
+using Bellwether.Core.Configuration;
+using Bellwether.Core.Configuration.Prometheus;
+using Bellwether.Core.Model;
+
+namespace Bellwether.Aggregator.Configuration;
+
+/// <summary>All of <c>aggregator.yaml</c>. Immutable; paths are absolute. Compares by content.</summary>
+public sealed record AggregatorConfig
+{
+    /// <summary>Where it listens.</summary>
+    public ListenSection Listen { get; init; } = new();
+
+    /// <summary>The store's folder.</summary>
+    [Restart("The folder of the store; it belongs to this aggregator alone.")]
+    public string DataDir { get; init; } = "data";
+
+    /// <summary>How long data is kept.</summary>
+    public RetentionSection Retention { get; init; } = new();
+
+    /// <summary>Who may stream in.</summary>
+    public ValueList<AgentEntry> Agents { get; init; } = [];
+
+    /// <summary>Globs of rule files.</summary>
+    [Reload("Prometheus rule files; '*' may stand in the last part of a path.")]
+    public ValueList<string> RuleFiles { get; init; } = [];
+
+    /// <summary>Prometheus' <c>global</c>: evaluation_interval and external_labels count here.</summary>
+    public GlobalConfig Global { get; init; } = new();
+
+    /// <summary>When rules are evaluated.</summary>
+    public EvaluationSection Evaluation { get; init; } = new();
+
+    /// <summary>Prometheus' <c>remote_write</c>.</summary>
+    public ValueList<RemoteWriteConfig> RemoteWrite { get; init; } = [];
+
+    /// <summary>Bounds.</summary>
+    public LimitsSection Limits { get; init; } = new();
+
+    /// <summary>What is logged.</summary>
+    public LogSection Log { get; init; } = new();
+}
+
+/// <summary>Section <c>listen</c>.</summary>
+public sealed record ListenSection
+{
+    /// <summary>The agents' door.</summary>
+    public ListenerSection Grpc { get; init; } = new() { Address = "127.0.0.1:9095" };
+
+    /// <summary>The API, the console and remote write.</summary>
+    public ListenerSection Http { get; init; } = new() { Address = "127.0.0.1:9090" };
+}
+
+/// <summary>One listener.</summary>
+public sealed record ListenerSection
+{
+    /// <summary>Address and port.</summary>
+    [Restart("Address and port, e.g. 0.0.0.0:9095; port 0 takes a free one.")]
+    public string Address { get; init; } = "";
+
+    /// <summary>Certificates, or null for plain text.</summary>
+    [Restart("cert_file, key_file and, for agents' certificates, client_ca_file.")]
+    public ServerTlsSection? Tls { get; init; }
+
+    /// <summary>Whether plain text may be served beyond loopback.</summary>
+    [Restart("Whether plain text may be served beyond loopback. Tokens and data then travel readable.")]
+    public bool AllowPlaintext { get; init; }
+
+    /// <summary>Host of <see cref="Address"/>; empty or <c>*</c> reads as all addresses.</summary>
+    public string Host => Address[..Address.LastIndexOf(':')].Trim('[', ']') is { Length: > 0 } host and not "*" ? host : "0.0.0.0";
+
+    /// <summary>Port of <see cref="Address"/>.</summary>
+    public int Port => int.Parse(Address.AsSpan(Address.LastIndexOf(':') + 1), System.Globalization.CultureInfo.InvariantCulture);
+}
+
+/// <summary>TLS of a listener.</summary>
+public sealed record ServerTlsSection
+{
+    /// <summary>PEM file of the certificate.</summary>
+    [Restart("PEM file of the certificate and its chain.")]
+    public string CertFile { get; init; } = "";
+
+    /// <summary>PEM file of the key.</summary>
+    [Restart("PEM file of the certificate's key.")]
+    public string KeyFile { get; init; } = "";
+
+    /// <summary>PEM file of the authorities that sign clients; empty = no client certificates.</summary>
+    [Restart("PEM file of the authorities that sign agents' certificates.", Default = "client certificates are not asked for")]
+    public string ClientCaFile { get; init; } = "";
+}
+
+/// <summary>Section <c>retention</c>.</summary>
+public sealed record RetentionSection
+{
+    /// <summary>How long raw samples are kept.</summary>
+    [Restart("How long raw samples are kept. At least 1h.")]
+    public TimeSpan Raw { get; init; } = TimeSpan.FromDays(37);
+}
+
+/// <summary>One element of <c>agents</c>: an agent and how it proves who it is.</summary>
+public sealed record AgentEntry
+{
+    /// <summary>The agent's id.</summary>
+    [Reload("The agent's id, or '*' for a token that any agent may use.")]
+    public string Id { get; init; } = "";
+
+    /// <summary>SHA-256 of the token in hexadecimal.</summary>
+    [Reload("SHA-256 of the bearer token, 64 hexadecimal digits: the file then holds no secret.")]
+    public string TokenSha256 { get; init; } = "";
+
+    /// <summary>A file with the token.</summary>
+    [Reload("A file that holds the bearer token, instead of its hash.")]
+    public string TokenFile { get; init; } = "";
+
+    /// <summary>SHA-256 of the client certificate.</summary>
+    [Reload("SHA-256 of the agent's certificate (DER), 64 hexadecimal digits.")]
+    public string CertificateSha256 { get; init; } = "";
+
+    /// <summary>Common name of the client certificate.</summary>
+    [Reload("The common name that the agent's certificate must have; it must be signed by listen.grpc.tls.client_ca_file.")]
+    public string CertificateName { get; init; } = "";
+
+    /// <summary>Labels of the agent; they win over its own.</summary>
+    [Reload("Labels of this agent in the fleet; they win over the agent's own.")]
+    public Labels Labels { get; init; } = Labels.Empty;
+}
+
+/// <summary>Section <c>evaluation</c>.</summary>
+public sealed record EvaluationSection
+{
+    /// <summary>The longest wait for sources.</summary>
+    [Reload("How long a step of the rules waits for sources that are late.")]
+    public TimeSpan DelayMax { get; init; } = TimeSpan.FromSeconds(2);
+}
+
+/// <summary>Section <c>limits</c>.</summary>
+public sealed record LimitsSection
+{
+    /// <summary>How far ahead a sample may be.</summary>
+    [Restart("How far ahead of this machine's clock a sample may be.")]
+    public TimeSpan FutureBound { get; init; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>The most series in memory.</summary>
+    [Restart("The most series in memory; new ones beyond are refused and counted.")]
+    public int MaxSeries { get; init; } = 2_000_000;
+
+    /// <summary>The most agents at a time.</summary>
+    [Restart("The most agents at a time.")]
+    public int MaxAgents { get; init; } = 10_000;
+
+    /// <summary>The most samples that one query may load.</summary>
+    [Reload("The most samples that one query may hold at a time.")]
+    public int MaxSamplesPerQuery { get; init; } = 50_000_000;
+
+    /// <summary>The longest a query may run.</summary>
+    [Reload("The longest that a query may run.")]
+    public TimeSpan QueryTimeout { get; init; } = TimeSpan.FromMinutes(2);
+
+    /// <summary>The least free disk.</summary>
+    [Restart("Below this much free disk new data is refused; queries go on.")]
+    public ByteSize MinFreeDisk { get; init; } = ByteSize.FromMebibytes(256);
+}
+
+/// <summary>How much is logged.</summary>
+public enum LogDetail
+{
+    /// <summary>Everything, for the search of a fault.</summary>
+    Debug,
+
+    /// <summary>What an operator may want to know.</summary>
+    Information,
+
+    /// <summary>What recovered by itself, and worse.</summary>
+    Warning,
+
+    /// <summary>Data lost, or a human is needed.</summary>
+    Error,
+}
+
+/// <summary>Section <c>log</c>.</summary>
+public sealed record LogSection
+{
+    /// <summary>The lowest level that is written.</summary>
+    [Reload("The lowest level that is written: debug, information, warning or error.")]
+    public LogDetail Level { get; init; } = LogDetail.Information;
+}

@@ -1,0 +1,174 @@
+using System.Net;
+using Bellwether.Core.Configuration;
+using Bellwether.Core.Configuration.Prometheus;
+using Bellwether.Core.Model;
+
+namespace Bellwether.Aggregator.Configuration;
+
+/// <summary>Reads and checks <c>aggregator.yaml</c>. All errors are found in one run; nothing is started.</summary>
+public static class AggregatorConfigFile
+{
+    /// <summary>Reads a file.</summary>
+    /// <param name="path">The file; errors name it as given.</param>
+    /// <param name="checkFiles">Whether token, certificate and rule files must be there now (the check command).</param>
+    public static ConfigResult<AggregatorConfig> Load(string path, bool checkFiles = false) =>
+        ConfigReading.TryReadFile(path, out string text, out ConfigError? error) ? Parse(text, path, checkFiles) : new ConfigResult<AggregatorConfig>([error!]);
+
+    /// <summary>Reads a text as if it stood in a file.</summary>
+    public static ConfigResult<AggregatorConfig> Parse(string text, string path, bool checkFiles = false, Func<string, string?>? environment = null)
+    {
+        var reading = new ConfigReading(path, environment) { CheckFiles = checkFiles };
+        ConfigSection root = reading.Root(text);
+        var defaults = new AggregatorConfig();
+        GlobalConfig global = ScrapeReading.ReadGlobal(root);
+        var config = new AggregatorConfig
+        {
+            Listen = ReadListen(root.Section("listen")),
+            DataDir = root.FilePath("data_dir", defaults.DataDir),
+            Retention = ReadRetention(root.Section("retention")),
+            Agents = ReadAgents(root),
+            RuleFiles = PrometheusConfigFile.ReadGlobs(root, "rule_files"),
+            Global = global,
+            Evaluation = ReadEvaluation(root.Section("evaluation")),
+            RemoteWrite = RemoteReading.ReadWrite(root, global, supportedOnly: true),
+            Limits = ReadLimits(root.Section("limits")),
+            Log = ReadLog(root.Section("log")),
+        };
+        CheckClientCertificates(root, config);
+        root.Close();
+        return reading.Result(config);
+    }
+
+    private static ListenSection ReadListen(ConfigSection section)
+    {
+        var defaults = new ListenSection();
+        var listen = new ListenSection
+        {
+            Grpc = ReadListener(section.Section("grpc"), defaults.Grpc),
+            Http = ReadListener(section.Section("http"), defaults.Http),
+        };
+        section.Close();
+        return listen;
+    }
+
+    private static ListenerSection ReadListener(ConfigSection section, ListenerSection defaults)
+    {
+        ConfigSection tls = section.Section("tls");
+        var listener = new ListenerSection
+        {
+            Address = section.Text("address", defaults.Address),
+            Tls = tls.IsPresent ? ReadTls(tls) : null,
+            AllowPlaintext = section.Flag("allow_plaintext", false),
+        };
+        int colon = listener.Address.LastIndexOf(':');
+        bool port = colon >= 0 && ushort.TryParse(listener.Address.AsSpan(colon + 1), out _);
+        string host = colon < 0 ? "" : listener.Address[..colon].Trim('[', ']');
+        IPAddress? address = null;
+        if (!port || (host is not ("" or "*" or "localhost") && !IPAddress.TryParse(host, out address)))
+        {
+            section.Error("address", $"'{listener.Address}' is not an IP address and port; write for example 127.0.0.1:9095, 0.0.0.0:9095 or localhost:9095");
+            listener = listener with { Address = defaults.Address };
+        }
+        else if (listener.Tls is null && !listener.AllowPlaintext && host != "localhost" && !IPAddress.IsLoopback(address ?? IPAddress.Any))
+        {
+            section.Error("address", $"'{listener.Address}' would serve plain text beyond this machine; add a tls section, or allow_plaintext: true");
+        }
+        section.Close();
+        return listener;
+    }
+
+    private static ServerTlsSection ReadTls(ConfigSection section)
+    {
+        section.RequiredText("cert_file");
+        section.RequiredText("key_file");
+        var tls = new ServerTlsSection
+        {
+            CertFile = section.InputFile("cert_file"),
+            KeyFile = section.InputFile("key_file"),
+            ClientCaFile = section.InputFile("client_ca_file"),
+        };
+        section.Close();
+        return tls;
+    }
+
+    private static RetentionSection ReadRetention(ConfigSection section)
+    {
+        var retention = new RetentionSection { Raw = section.Duration("raw", new RetentionSection().Raw, TimeSpan.FromHours(1)) };
+        section.Close();
+        return retention;
+    }
+
+    private static ValueList<AgentEntry> ReadAgents(ConfigSection root)
+    {
+        var agents = new List<AgentEntry>();
+        foreach (ConfigSection section in root.Sections("agents"))
+        {
+            var agent = new AgentEntry
+            {
+                Id = section.RequiredText("id"),
+                TokenSha256 = ReadHash(section, "token_sha256"),
+                TokenFile = section.InputFile("token_file"),
+                CertificateSha256 = ReadHash(section, "certificate_sha256"),
+                CertificateName = section.Text("certificate_name"),
+                Labels = section.Labels("labels"),
+            };
+            if (agent.TokenSha256.Length > 0 && agent.TokenFile.Length > 0)
+                section.Error("token_sha256", "stands beside token_file; keep one");
+            if (agent.TokenSha256.Length + agent.TokenFile.Length + agent.CertificateSha256.Length + agent.CertificateName.Length == 0
+                && !section.Has("token_sha256") && !section.Has("certificate_sha256"))
+                section.Error("has no proof; add token_file, token_sha256, certificate_sha256 or certificate_name");
+            section.Close();
+            agents.Add(agent);
+        }
+        return [.. agents];
+    }
+
+    private static string ReadHash(ConfigSection section, string key)
+    {
+        string hash = section.Text(key);
+        if (hash.Length == 0 || (hash.Length == 64 && hash.All(char.IsAsciiHexDigit)))
+            return hash.ToLowerInvariant();
+        section.Error(key, $"has {hash.Length} characters; a SHA-256 is 64 hexadecimal digits");
+        return "";
+    }
+
+    private static void CheckClientCertificates(ConfigSection root, AggregatorConfig config)
+    {
+        if (config.Agents.Any(a => a.CertificateName.Length > 0) && config.Listen.Grpc.Tls is not { ClientCaFile.Length: > 0 })
+            root.Error("agents", "certificate_name needs listen.grpc.tls.client_ca_file, which says whose certificates count");
+    }
+
+    private static EvaluationSection ReadEvaluation(ConfigSection section)
+    {
+        var evaluation = new EvaluationSection { DelayMax = section.Duration("delay_max", new EvaluationSection().DelayMax, TimeSpan.Zero, TimeSpan.FromHours(1)) };
+        section.Close();
+        return evaluation;
+    }
+
+    private static LimitsSection ReadLimits(ConfigSection section)
+    {
+        var defaults = new LimitsSection();
+        var limits = new LimitsSection
+        {
+            FutureBound = section.Duration("future_bound", defaults.FutureBound),
+            MaxSeries = section.Count("max_series", defaults.MaxSeries, 1),
+            MaxAgents = section.Count("max_agents", defaults.MaxAgents, 1),
+            MaxSamplesPerQuery = section.Count("max_samples_per_query", defaults.MaxSamplesPerQuery, 1),
+            QueryTimeout = section.Duration("query_timeout", defaults.QueryTimeout, TimeSpan.FromMilliseconds(1)),
+            MinFreeDisk = section.Size("min_free_disk", defaults.MinFreeDisk),
+        };
+        section.Close();
+        return limits;
+    }
+
+    private static LogSection ReadLog(ConfigSection section)
+    {
+        var log = new LogSection
+        {
+            Level = section.Word("level", new LogSection().Level,
+                [("debug", LogDetail.Debug), ("information", LogDetail.Information), ("info", LogDetail.Information), ("warning", LogDetail.Warning), ("warn", LogDetail.Warning), ("error", LogDetail.Error)]),
+        };
+        section.Close();
+        return log;
+    }
+}
