@@ -122,6 +122,46 @@ public sealed class PostgresCollectorTests(PostgresFixture fixture, ITestOutputH
         Assert.True(Value(samples, "pg_stat_database_numbackends", "datname=\"shop\"") >= 1);
     }
 
+    [Fact]
+    public async Task A_query_with_an_interval_repeats_its_rows_until_it_is_due()
+    {
+        if (fixture.Server is not { } server)
+            return;
+        await using PostgresCollector collector = Make(new PostgresCollectorOptions
+        {
+            ConnectionString = server.ConnectionString("shop"),
+            Queries = [new PostgresQuery { Name = "clock", Sql = "SELECT clock_timestamp() AS now", Interval = TimeSpan.FromSeconds(60), Metrics = [new("now", "clock_now", MetricType.Gauge)] }],
+        });
+        var tick = new SourceTick();
+        var seen = new List<double>();
+        foreach (long second in new long[] { 0, 15, 45, 60 })
+        {
+            await collector.CollectAsync(tick, Start + second * 1000, CancellationToken.None);
+            int slot = Enumerable.Range(0, tick.Table.Count).First(s => tick.Table[s].MetricName == "clock_now");
+            Assert.True(SourceTick.IsSet(tick.Present, slot));
+            seen.Add(tick.Values[slot]);
+        }
+
+        Assert.Equal(seen[0], seen[1]);
+        Assert.Equal(seen[0], seen[2]);
+        Assert.True(seen[3] > seen[0]);
+    }
+
+    [Fact]
+    public async Task Tables_beyond_the_limit_are_left_out_the_least_used_first()
+    {
+        if (fixture.Server is not { } server)
+            return;
+        server.Sql("CREATE DATABASE many");
+        server.Sql(string.Concat(Enumerable.Range(0, 20).Select(i => $"CREATE TABLE t{i} (a int); INSERT INTO t{i} SELECT generate_series(1, {(i + 1) * 10});")), "many");
+        await using PostgresCollector collector = Make(new PostgresCollectorOptions { ConnectionString = server.ConnectionString("many"), TablesMax = 3 });
+        Dictionary<string, double> samples = await CollectAsync(collector);
+
+        string[] kept = [.. samples.Keys.Where(k => k.StartsWith("pg_stat_user_tables_n_tup_ins{", StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
+        Assert.Equal(3, kept.Length);
+        Assert.All(kept.Zip(["t17", "t18", "t19"]), pair => Assert.Contains($"relname=\"{pair.Second}\"", pair.First, StringComparison.Ordinal));
+    }
+
     private static PostgresCollector Make(PostgresCollectorOptions options) => new(options, TimeProvider.System, NullLogger.Instance);
 
     private static async Task<Dictionary<string, double>> CollectAsync(PostgresCollector collector)
