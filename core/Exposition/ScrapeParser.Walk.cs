@@ -278,6 +278,8 @@ public sealed partial class ScrapeParser
         MapOutcome outcome = _mapper.Map(exposed, out Labels kept, out string? reason);
         if (outcome == MapOutcome.Refuse)
         {
+            // It counts as scraped: Prometheus counts before it looks at labels.
+            _overflow++;
             _error = _reader.ErrorAt(_reader.SeriesStart, reason ?? "refused").ToString();
             return -1;
         }

@@ -123,7 +123,11 @@ public sealed partial class ScrapeParser
             _error = $"sample limit exceeded: {_kept} samples after relabelling, limit {_sampleLimit}";
         var result = new ScrapeResult(_error, scraped, _kept, _added, _duplicates);
         if (_error is not null)
+        {
+            // What a refused body had is no longer new to the next one, as in Prometheus.
+            MarkSeen(tick, also: true);
             Fail(tick);
+        }
         else
             Keep(tick);
         return result;
@@ -150,14 +154,7 @@ public sealed partial class ScrapeParser
         if (!_startsKnown)
             RepeatStarts(tick);
         EndVanished(tick, all: false);
-        int words = (Table.Count + 63) >> 6;
-        if (_seen.Length < words)
-            Array.Resize(ref _seen, words * 2);
-        _seen.AsSpan().Clear();
-        ReadOnlySpan<ulong> present = tick.Present;
-        present[..Math.Min(present.Length, _seen.Length)].CopyTo(_seen);
-        for (int w = 0; _anyTimed && w < Math.Min(_timed.Length, _seen.Length); w++)
-            _seen[w] |= _timed[w];
+        MarkSeen(tick, also: false);
         if (_anyTimed)
             (_timedBefore, _timed) = (_timed, _timedBefore);
         _valuesKnown = true;
@@ -175,6 +172,20 @@ public sealed partial class ScrapeParser
         bool dead = Table.Count > (2 * _kept) + DeadSlotsSlack || _cache.Count > (2 * _count) + DeadSlotsSlack;
         if (dead || Table.MetadataLog.Count > MetadataChangesMax)
             Renew(tick, carry: true);
+    }
+
+    /// <summary>Remembers which series this body had, instead of or beside those before.</summary>
+    private void MarkSeen(SourceTick tick, bool also)
+    {
+        int words = (Table.Count + 63) >> 6;
+        if (_seen.Length < words)
+            Array.Resize(ref _seen, words * 2);
+        ReadOnlySpan<ulong> present = tick.Present;
+        for (int w = 0; w < _seen.Length; w++)
+        {
+            ulong now = (w < present.Length ? present[w] : 0) | (_anyTimed && w < _timed.Length ? _timed[w] : 0);
+            _seen[w] = also ? _seen[w] | now : now;
+        }
     }
 
     /// <summary>One huge body must not hold its memory for ever.</summary>

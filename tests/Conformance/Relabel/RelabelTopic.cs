@@ -20,7 +20,7 @@ internal sealed class RelabelTopic : ITopic
         ForEach(folder, "target-relabel-cases.json", report, c => RunTarget(c, report));
         List<(Labels Labels, double Value)> samples = ReadExposition(Path.Combine(folder, "exposition.txt"));
         ForEach(folder, "metric-relabel-cases.json", report, c => RunMetric(c, samples, report));
-        report.Note("scrape-cases.json is about whole scrapes (limits, health): it is run with the scrape loop, not here");
+        ScrapeCases.Run(folder, Server, report);
     }
 
     private static void ForEach(string folder, string file, TopicReport report, Action<JsonElement> run)
