@@ -33,7 +33,9 @@ public sealed class GrpcTestHost : IAsyncDisposable
     /// <param name="tls">The server's certificate; null: HTTP/2 with prior knowledge.</param>
     /// <param name="clientCertificates">Whether clients may show certificates (any is let through: the authenticator decides).</param>
     /// <param name="kestrel">Further settings.</param>
-    public static async Task<GrpcTestHost> StartAsync(Func<CancellationToken, GrpcRouter> router, X509Certificate2? tls = null, bool clientCertificates = false, Action<KestrelServerOptions>? kestrel = null)
+    /// <param name="before">Sees every request first; true: it has answered.</param>
+    public static async Task<GrpcTestHost> StartAsync(Func<CancellationToken, GrpcRouter> router, X509Certificate2? tls = null, bool clientCertificates = false, Action<KestrelServerOptions>? kestrel = null,
+        Func<HttpContext, Task<bool>>? before = null)
     {
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
@@ -57,6 +59,14 @@ public sealed class GrpcTestHost : IAsyncDisposable
             });
         });
         WebApplication app = builder.Build();
+        if (before is not null)
+        {
+            app.Use(async (http, next) =>
+            {
+                if (!await before(http))
+                    await next(http);
+            });
+        }
         router(app.Lifetime.ApplicationStopping).UseIn(app);
         app.Run(http => http.Response.WriteAsync("not gRPC"));
         await app.StartAsync();

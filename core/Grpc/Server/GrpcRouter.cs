@@ -69,6 +69,7 @@ public sealed class GrpcMethods
     {
         // The headers go out before the first message: the client may wait for them before it speaks.
         await http.Response.StartAsync(lifetime.Token);
+        await http.Response.BodyWriter.FlushAsync(lifetime.Token);
         using var writing = new SemaphoreSlim(1, 1);
         return await handler(new GrpcServerStream<TRequest, TResponse>(http, lifetime, options, method.Requests, writing), context);
     }

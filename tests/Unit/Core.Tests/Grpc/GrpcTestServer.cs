@@ -2,6 +2,7 @@ using System.Security.Cryptography.X509Certificates;
 using Bellwether.Core.Grpc;
 using Bellwether.Core.Grpc.Server;
 using Bellwether.Kit;
+using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -27,13 +28,13 @@ internal sealed class GrpcTestServer : IAsyncDisposable
 
     public static async Task<GrpcTestServer> StartAsync(
         GrpcServerOptions? options = null, IGrpcAuthenticator? authenticator = null, X509Certificate2? tls = null, TimeProvider? time = null, GrpcMethods? methods = null, bool clientCertificates = false,
-        Action<KestrelServerOptions>? kestrel = null)
+        Action<KestrelServerOptions>? kestrel = null, Func<HttpContext, Task<bool>>? before = null)
     {
         var seen = new CancellationSeen();
         GrpcRouter? router = null;
         GrpcTestHost host = await GrpcTestHost.StartAsync(
             stopping => router = new GrpcRouter(methods ?? EchoService.Methods(seen), options ?? new GrpcServerOptions(), authenticator, time ?? TimeProvider.System, NullLogger.Instance, stopping),
-            tls, clientCertificates, kestrel);
+            tls, clientCertificates, kestrel, before);
         return new GrpcTestServer(host, router!, seen);
     }
 

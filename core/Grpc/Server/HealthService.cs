@@ -4,7 +4,7 @@ using Bellwether.GrpcHealth.V1;
 namespace Bellwether.Core.Grpc.Server;
 
 /// <summary>The standard health service (grpc.health.v1). The empty name stands for the whole server. Open to all, so that common probes work. Thread-safe.</summary>
-public sealed class GrpcHealth
+public sealed class HealthService
 {
     /// <summary>Watches at a time; more are refused.</summary>
     public const int MaxWatches = 100;
