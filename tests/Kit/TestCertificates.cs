@@ -43,7 +43,7 @@ public sealed class TestCertificates : IDisposable
         serial[0] &= 0x7f;
         using X509Certificate2 bare = request.Create(_authority, _from, _from.AddMonths(6), serial);
         using X509Certificate2 withKey = bare.CopyWithPrivateKey(key);
-        return X509CertificateLoader.LoadPkcs12(withKey.Export(X509ContentType.Pkcs12), password: null);
+        return X509CertificateLoader.LoadPkcs12(withKey.Export(X509ContentType.Pkcs12), password: null, X509KeyStorageFlags.Exportable);
     }
 
     /// <inheritdoc/>
