@@ -1,4 +1,6 @@
 using Bellwether.Core.Model;
+using Bellwether.Evaluate.PromQl.Evaluation;
+using Bellwether.Evaluate.PromQl.Syntax;
 
 namespace Bellwether.Evaluate.PromQl;
 
@@ -7,13 +9,17 @@ namespace Bellwether.Evaluate.PromQl;
 /// </summary>
 public sealed class PromQlEngine
 {
+    /// <summary>Most steps of a range query, as Prometheus' API has it.</summary>
+    public const int MaxSteps = 11_000;
+
     private readonly EngineOptions _options;
+    private readonly TimeProvider _time;
 
     /// <summary>An engine with its limits; time-outs are measured on <paramref name="time"/>.</summary>
     public PromQlEngine(EngineOptions options, TimeProvider time)
     {
         _options = options;
-        _ = time;
+        _time = time;
     }
 
     /// <summary>Evaluates at one time.</summary>
@@ -21,10 +27,91 @@ public sealed class PromQlEngine
     /// <param name="query">PromQL text.</param>
     /// <param name="timeMs">Unix ms.</param>
     /// <param name="cancellation">Ends it early with <see cref="QueryErrorKind.Canceled"/>.</param>
-    public QueryResult Instant(ISeriesReader reader, string query, long timeMs, CancellationToken cancellation = default) => NotYet();
+    public QueryResult Instant(ISeriesReader reader, string query, long timeMs, CancellationToken cancellation = default) =>
+        Run(reader, query, new Grid(timeMs, 0, 1), false, cancellation);
 
     /// <summary>Evaluates at start, start + step, ... up to end (inclusive). The result is a matrix (scalars become one series without labels).</summary>
-    public QueryResult Range(ISeriesReader reader, string query, long startMs, long endMs, long stepMs, CancellationToken cancellation = default) => NotYet();
+    public QueryResult Range(ISeriesReader reader, string query, long startMs, long endMs, long stepMs, CancellationToken cancellation = default)
+    {
+        if (stepMs <= 0)
+            return Failed(new QueryError(QueryErrorKind.BadData, "zero or negative query resolution step widths are not accepted. Try a positive integer"));
+        if (endMs < startMs)
+            return Failed(new QueryError(QueryErrorKind.BadData, "end timestamp must not be before start time"));
+        long steps = (endMs - startMs) / stepMs + 1;
+        if (steps > MaxSteps)
+            return Failed(new QueryError(QueryErrorKind.BadData, "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"));
+        return Run(reader, query, new Grid(startMs, stepMs, (int)steps), true, cancellation);
+    }
 
-    private QueryResult NotYet() => new() { Error = new QueryError(QueryErrorKind.Internal, $"engine under construction (lookback {_options.Lookback})") };
+    /// <summary>The parser options that the engine's options mean.</summary>
+    public ParserOptions ParserOptions => new() { Experimental = _options.Experimental, MaxLength = _options.MaxQueryLength, MaxDepth = _options.MaxDepth };
+
+    private QueryResult Run(ISeriesReader reader, string query, Grid grid, bool isRange, CancellationToken cancellation)
+    {
+        ParseResult parsed = PromQlParser.Parse(query, ParserOptions);
+        if (parsed.Expr is not { } expr)
+            return Failed(new QueryError(QueryErrorKind.BadData, parsed.Errors[0].ToString(), parsed.Errors[0].Span.Start));
+        if (isRange && expr.Type is ValueType.Matrix or ValueType.String)
+            return Failed(new QueryError(QueryErrorKind.BadData, $"invalid expression type \"{PromQlParser.TypeName(expr.Type)}\" for range query, must be Scalar or instant Vector"));
+        var notes = new Annotations(query);
+        var evaluator = new Evaluator(reader, _options, notes, grid, isRange, new QueryDeadline(_time, _options.Timeout, cancellation));
+        try
+        {
+            return Evaluate(evaluator, expr, grid, isRange, notes);
+        }
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        {
+            return Failed(new QueryError(QueryErrorKind.Canceled, "query was canceled in expression evaluation"));
+        }
+    }
+
+    private static QueryResult Evaluate(Evaluator evaluator, Expr expr, Grid grid, bool isRange, Annotations notes)
+    {
+        if (expr.Type == ValueType.Matrix)
+        {
+            List<(Labels Labels, List<Point> Points)>? vectors = evaluator.RangeVector(expr);
+            return vectors is null ? Failed(evaluator.Error!) : Result(ValueType.Matrix, [.. vectors.Select(v => new ResultSeries(v.Labels, v.Points))], notes);
+        }
+        EvalValue? value = evaluator.Run(expr);
+        if (value is null)
+            return Failed(evaluator.Error!);
+        switch (value.Type)
+        {
+            case ValueType.String:
+                return new QueryResult { Type = ValueType.String, Text = value.Text, Warnings = notes.Warnings, Infos = notes.Infos };
+            case ValueType.Scalar when !isRange:
+                return new QueryResult { Type = ValueType.Scalar, Scalar = new Point(grid.StartMs, value.Scalars[0]), Warnings = notes.Warnings, Infos = notes.Infos };
+            case ValueType.Scalar:
+                var points = new Point[grid.Count];
+                for (int i = 0; i < points.Length; i++)
+                    points[i] = new Point(grid.At(i), value.Scalars[i]);
+                return Result(ValueType.Matrix, [new ResultSeries(Labels.Empty, points)], notes);
+        }
+        List<ResultSeries> series = Points(value, grid);
+        if (isRange)
+            series.Sort((a, b) => a.Labels.CompareTo(b.Labels));
+        return Result(isRange ? ValueType.Matrix : ValueType.Vector, series, notes);
+    }
+
+    private static List<ResultSeries> Points(EvalValue value, Grid grid)
+    {
+        var result = new List<ResultSeries>(value.Series.Count);
+        foreach (EvalSeries series in value.Series)
+        {
+            var points = new List<Point>();
+            for (int i = 0; i < grid.Count; i++)
+            {
+                if (series.Has(i))
+                    points.Add(new Point(grid.At(i), series.Values[i], series.HistogramAt(i)));
+            }
+            if (points.Count > 0)
+                result.Add(new ResultSeries(series.Labels, points));
+        }
+        return result;
+    }
+
+    private static QueryResult Result(ValueType type, IReadOnlyList<ResultSeries> series, Annotations notes) =>
+        new() { Type = type, Series = series, Warnings = notes.Warnings, Infos = notes.Infos };
+
+    private static QueryResult Failed(QueryError error) => new() { Error = error };
 }

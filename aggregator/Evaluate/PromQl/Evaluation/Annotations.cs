@@ -1,0 +1,45 @@
+using Bellwether.Evaluate.PromQl.Syntax;
+
+namespace Bellwether.Evaluate.PromQl.Evaluation;
+
+/// <summary>Warnings and infos of one query, each text once, in the order they came up. At most <see cref="MaxCount"/> of each level.</summary>
+internal sealed class Annotations
+{
+    public const int MaxCount = 1000;
+
+    private readonly string _query;
+    private readonly HashSet<string> _seen = [];
+
+    public Annotations(string query) => _query = query;
+
+    public List<string> Warnings { get; } = [];
+
+    public List<string> Infos { get; } = [];
+
+    public void Warn(string text, TextSpan span) => Add(Warnings, "PromQL warning: " + text, span);
+
+    public void Info(string text, TextSpan span) => Add(Infos, "PromQL info: " + text, span);
+
+    public void MixedFloatsHistograms(string metric, TextSpan span) =>
+        Warn($"encountered a mix of histograms and floats for metric name {GoText.Quote(metric)}", span);
+
+    public void MixedSchemas(string metric, TextSpan span) =>
+        Warn($"vector contains a mix of histograms with exponential and custom buckets schemas for metric name {GoText.Quote(metric)}", span);
+
+    public void Reconciled(string operation, TextSpan span) => Info($"mismatched custom buckets were reconciled during {operation}", span);
+
+    public void HintsCollide(string operation, TextSpan span) => Warn($"conflicting counter resets during histogram {operation}", span);
+
+    public void QuantileOutOfRange(double q, TextSpan span) =>
+        Warn($"quantile value should be between 0 and 1, got {Printer.FormatNumber(q)}", span);
+
+    private void Add(List<string> list, string text, TextSpan span)
+    {
+        if (list.Count >= MaxCount)
+            return;
+        (int line, int column) = PromQlParser.Position(_query, span.Start);
+        string full = $"{text} ({line}:{column})";
+        if (_seen.Add(full))
+            list.Add(full);
+    }
+}

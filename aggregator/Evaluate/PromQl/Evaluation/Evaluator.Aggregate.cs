@@ -1,0 +1,222 @@
+using System.Globalization;
+using Bellwether.Core.Model;
+using Bellwether.Evaluate.PromQl.Syntax;
+
+namespace Bellwether.Evaluate.PromQl.Evaluation;
+
+/// <content>Aggregations. Group keys are made once per series; then every step is folded group by group.</content>
+internal sealed partial class Evaluator
+{
+    private sealed class AggregateGroup
+    {
+        public required Labels Labels { get; init; }
+
+        public List<EvalSeries> Members { get; } = [];
+    }
+
+    private EvalValue? Aggregate(AggregateExpr a, Grid grid)
+    {
+        EvalValue? parameter = a.Parameter is null ? null : Eval(a.Parameter, grid);
+        if (a.Parameter is not null && parameter is null)
+            return null;
+        EvalValue? inner = Eval(a.Inner, grid);
+        if (inner is null)
+            return null;
+        List<AggregateGroup> groups = Group(a, inner.Series);
+        return a.Op switch
+        {
+            "topk" or "bottomk" or "limitk" => Choose(a, groups, parameter!.Scalars, grid),
+            "limit_ratio" => LimitRatio(a, inner.Series, parameter!.Scalars, grid),
+            "count_values" => CountValues(a, groups, parameter!.Text, grid),
+            _ => Fold(a, groups, parameter?.Scalars, grid),
+        };
+    }
+
+    private static List<AggregateGroup> Group(AggregateExpr a, List<EvalSeries> series)
+    {
+        var byKey = new Dictionary<Labels, AggregateGroup>();
+        var groups = new List<AggregateGroup>();
+        var drop = new HashSet<string>(a.Grouping) { LabelNames.MetricName };
+        var builder = new LabelsBuilder();
+        foreach (EvalSeries one in series)
+        {
+            Labels key = a.Without ? WithoutAll(one.Labels, drop, builder) : KeepOnly(one.Labels, a.Grouping, builder);
+            if (!byKey.TryGetValue(key, out AggregateGroup? group))
+            {
+                group = new AggregateGroup { Labels = key };
+                byKey.Add(key, group);
+                groups.Add(group);
+            }
+            group.Members.Add(one);
+        }
+        return groups;
+    }
+
+    private static Labels WithoutAll(Labels labels, HashSet<string> names, LabelsBuilder builder)
+    {
+        builder.Reset(labels);
+        foreach (string name in names)
+            builder.Remove(name);
+        return builder.Build();
+    }
+
+    private static Labels KeepOnly(Labels labels, IReadOnlyList<string> names, LabelsBuilder builder)
+    {
+        if (names.Count == 0)
+            return Labels.Empty;
+        builder.Reset();
+        foreach (string name in names)
+            builder.Set(name, labels.Get(name));
+        return builder.Build();
+    }
+
+    private EvalValue? Fold(AggregateExpr a, List<AggregateGroup> groups, double[]? parameter, Grid grid)
+    {
+        var fold = new AggregateFold(a, _notes);
+        var result = new List<EvalSeries>(groups.Count);
+        if (parameter is not null)
+        {
+            foreach (double q in parameter)
+            {
+                if (groups.Count > 0 && (double.IsNaN(q) || q < 0 || q > 1))
+                    _notes.QuantileOutOfRange(q, a.Parameter!.Span);
+            }
+        }
+        foreach (AggregateGroup group in groups)
+        {
+            if (Stopped(a))
+                return null;
+            var series = new EvalSeries(group.Labels, grid.Count) { DropName = group.Members.Exists(m => m.DropName) };
+            for (int i = 0; i < grid.Count; i++)
+                fold.Step(group.Members, i, parameter is null ? 0 : parameter[i], series);
+            if (!series.IsEmpty)
+                result.Add(series);
+        }
+        return EvalValue.OfSeries(result);
+    }
+
+    private EvalValue? Choose(AggregateExpr a, List<AggregateGroup> groups, double[] parameter, Grid grid)
+    {
+        var chosen = new Dictionary<EvalSeries, EvalSeries>();
+        var order = new List<EvalSeries>();
+        var candidates = new List<(EvalSeries Series, double Value)>();
+        for (int i = 0; i < grid.Count; i++)
+        {
+            if (groups.Count == 0)
+                break;
+            if (double.IsNaN(parameter[i]))
+                return Fail<EvalValue>("Parameter value is NaN", a.Parameter!.Span);
+            if (!(Math.Abs(parameter[i]) < 9.2e18))
+                return Fail<EvalValue>($"Scalar value {Printer.FormatNumber(parameter[i])} overflows int64", a.Parameter!.Span);
+            long k = (long)parameter[i];
+            if (k < 1)
+                continue;
+            foreach (AggregateGroup group in groups)
+            {
+                Candidates(a, group, i, candidates);
+                foreach ((EvalSeries member, _) in candidates.Take((int)Math.Min(k, int.MaxValue)))
+                {
+                    if (!chosen.TryGetValue(member, out EvalSeries? copy))
+                    {
+                        copy = new EvalSeries(member.Labels, grid.Count) { DropName = member.DropName };
+                        chosen.Add(member, copy);
+                        order.Add(copy);
+                    }
+                    copy.Set(i, member.Values[i], member.HistogramAt(i));
+                }
+            }
+        }
+        return EvalValue.OfSeries(order);
+    }
+
+    /// <summary>The group's points at a step, the best first; NaN is the worst for both.</summary>
+    private void Candidates(AggregateExpr a, AggregateGroup group, int i, List<(EvalSeries Series, double Value)> into)
+    {
+        into.Clear();
+        foreach (EvalSeries member in group.Members)
+        {
+            if (!member.Has(i))
+                continue;
+            if (a.Op != "limitk" && member.HistogramAt(i) is not null)
+                _notes.Info($"ignored histogram in {a.Op} aggregation", a.Inner.Span);
+            else
+                into.Add((member, member.Values[i]));
+        }
+        if (a.Op == "limitk")
+            return;
+        double sign = a.Op == "topk" ? -1 : 1;
+        var sorted = into.OrderBy(c => double.IsNaN(c.Value) ? 1 : 0).ThenBy(c => double.IsNaN(c.Value) ? 0 : sign * c.Value).ToList();
+        into.Clear();
+        into.AddRange(sorted);
+    }
+
+    private EvalValue? LimitRatio(AggregateExpr a, List<EvalSeries> members, double[] parameter, Grid grid)
+    {
+        if (members.Count == 0)
+            return EvalValue.OfSeries([]);
+        var result = new List<EvalSeries>(members.Count);
+        var ratios = new double[grid.Count];
+        for (int i = 0; i < grid.Count; i++)
+        {
+            double ratio = parameter[i];
+            if (double.IsNaN(ratio))
+                return Fail<EvalValue>("Ratio value is NaN", a.Parameter!.Span);
+            ratios[i] = Math.Clamp(ratio, -1, 1);
+            if (ratios[i] != ratio)
+                _notes.Warn($"ratio value should be between -1 and 1, got {Printer.FormatNumber(ratio)}, capping to {Printer.FormatNumber(ratios[i])}", a.Parameter!.Span);
+        }
+        foreach (EvalSeries member in members)
+        {
+            double place = member.Labels.Hash / (double)ulong.MaxValue;
+            var copy = new EvalSeries(member.Labels, grid.Count) { DropName = member.DropName };
+            for (int i = 0; i < grid.Count; i++)
+            {
+                double ratio = ratios[i];
+                bool taken = ratio >= 0 ? place < ratio || ratio == 1 : place >= 1 + ratio;
+                if (taken && ratio != 0 && member.Has(i))
+                    copy.Set(i, member.Values[i], member.HistogramAt(i));
+            }
+            if (!copy.IsEmpty)
+                result.Add(copy);
+        }
+        return EvalValue.OfSeries(result);
+    }
+
+    private EvalValue? CountValues(AggregateExpr a, List<AggregateGroup> groups, string label, Grid grid)
+    {
+        if (label.Length == 0 || label.Contains('\uFFFD', StringComparison.Ordinal))
+            return Fail<EvalValue>($"invalid label name {GoText.Quote(label)}", a.Span);
+        var byKey = new Dictionary<Labels, EvalSeries>();
+        var order = new List<EvalSeries>();
+        foreach (AggregateGroup group in groups)
+        {
+            for (int i = 0; i < grid.Count; i++)
+            {
+                foreach (EvalSeries member in group.Members)
+                {
+                    if (!member.Has(i))
+                        continue;
+                    string text = member.HistogramAt(i) is { } h ? HistogramText.Format(h) : PlainNumber(member.Values[i]);
+                    Labels key = group.Labels.With(label, text);
+                    if (!byKey.TryGetValue(key, out EvalSeries? count))
+                    {
+                        count = new EvalSeries(key, grid.Count);
+                        byKey.Add(key, count);
+                        order.Add(count);
+                    }
+                    count.Set(i, count.Has(i) ? count.Values[i] + 1 : 1);
+                }
+            }
+        }
+        return EvalValue.OfSeries(order);
+    }
+
+    private static string PlainNumber(double value)
+    {
+        if (double.IsNaN(value) || double.IsInfinity(value))
+            return Printer.FormatNumber(value);
+        return value.ToString("0.###################################################", CultureInfo.InvariantCulture) is var text && double.Parse(text, CultureInfo.InvariantCulture) == value
+            ? text
+            : Math.Abs(value) < 1e28 && Math.Abs(value) > 1e-20 ? ((decimal)value).ToString(CultureInfo.InvariantCulture) : value.ToString("R", CultureInfo.InvariantCulture);
+    }
+}

@@ -1,0 +1,177 @@
+using Bellwether.Core.Model;
+using Bellwether.Evaluate.PromQl.Syntax;
+
+namespace Bellwether.Evaluate.PromQl.Evaluation;
+
+/// <content>histogram_quantile, histogram_quantiles and histogram_fraction over classic and native histograms.</content>
+internal sealed partial class Evaluator
+{
+    /// <summary>The series that make one histogram: classic buckets, a native one, or (wrongly) both.</summary>
+    private sealed class HistogramGroup
+    {
+        public required Labels Labels { get; init; }
+
+        public List<(double Upper, EvalSeries Series)> Buckets { get; } = [];
+
+        public List<EvalSeries> Native { get; } = [];
+
+        public bool DropName { get; set; }
+    }
+
+    private EvalValue? HistogramCall(CallExpr c, Grid grid)
+    {
+        string name = c.Function.Name;
+        int vectorAt = name switch { "histogram_quantile" => 1, "histogram_fraction" => 2, _ => 0 };
+        string label = "";
+        var parameters = new List<(double[] Values, Expr Expr)>();
+        for (int i = 0; i < c.Arguments.Count; i++)
+        {
+            if (i == vectorAt)
+                continue;
+            if (Eval(c.Arguments[i], grid) is not { } value)
+                return null;
+            if (value.Type == ValueType.String)
+                label = value.Text;
+            else
+                parameters.Add((value.Scalars, c.Arguments[i]));
+        }
+        if (Eval(c.Arguments[vectorAt], grid) is not { } vector)
+            return null;
+        if (name != "histogram_fraction" && !CheckQuantiles(parameters, name, label, vector))
+            return null;
+        List<HistogramGroup> groups = GroupBuckets(vector.Series, c.Arguments[vectorAt].Span);
+        var result = new List<EvalSeries>();
+        foreach (HistogramGroup group in groups)
+        {
+            if (Stopped(c))
+                return null;
+            AddHistogramResults(c, grid, vectorAt, label, parameters, group, result);
+        }
+        return Unique(result, c, false);
+    }
+
+    private bool CheckQuantiles(List<(double[] Values, Expr Expr)> parameters, string name, string label, EvalValue vector)
+    {
+        if (name == "histogram_quantiles" && label.Length == 0)
+            return FailBool("invalid label name \"\"", parameters[0].Expr.Span);
+        foreach ((double[] values, Expr expr) in parameters)
+        {
+            foreach (double q in values)
+            {
+                if (vector.Series.Count > 0 && (double.IsNaN(q) || q < 0 || q > 1))
+                    _notes.QuantileOutOfRange(q, expr.Span);
+            }
+        }
+        return true;
+    }
+
+    private List<HistogramGroup> GroupBuckets(List<EvalSeries> series, TextSpan span)
+    {
+        var byKey = new Dictionary<Labels, HistogramGroup>();
+        var groups = new List<HistogramGroup>();
+        foreach (EvalSeries one in series)
+        {
+            bool hasFloats = false, hasHistograms = false;
+            for (int i = 0; i < one.Values.Length; i++)
+            {
+                hasFloats |= one.Has(i) && one.HistogramAt(i) is null;
+                hasHistograms |= one.HistogramAt(i) is not null;
+            }
+            if (hasFloats && TryUpper(one.Labels, span, out double upper))
+                GroupOf(one, one.Labels.Without(LabelNames.Bucket)).Buckets.Add((upper, one));
+            if (hasHistograms)
+                GroupOf(one, one.Labels).Native.Add(one);
+        }
+        return groups;
+
+        HistogramGroup GroupOf(EvalSeries one, Labels key)
+        {
+            if (!byKey.TryGetValue(key, out HistogramGroup? group))
+            {
+                group = new HistogramGroup { Labels = key };
+                byKey.Add(key, group);
+                groups.Add(group);
+            }
+            group.DropName |= one.DropName;
+            return group;
+        }
+    }
+
+    private bool TryUpper(Labels labels, TextSpan span, out double upper)
+    {
+        string text = labels.Get(LabelNames.Bucket);
+        if (NumberText.TryParse(text, out upper))
+            return true;
+        _notes.Warn($"bucket label \"le\" is missing or has a malformed value of {GoText.Quote(text)} for metric name {GoText.Quote(labels.MetricName)}", span);
+        return false;
+    }
+
+    private void AddHistogramResults(CallExpr c, Grid grid, int vectorAt, string label, List<(double[] Values, Expr Expr)> parameters, HistogramGroup group, List<EvalSeries> result)
+    {
+        bool fraction = c.Function.Name == "histogram_fraction";
+        var columns = new List<EvalSeries>();
+        int count = fraction ? 1 : parameters.Count;
+        for (int k = 0; k < count; k++)
+        {
+            Labels labels = group.Labels;
+            if (label.Length > 0)
+                labels = labels.With(label, Printer.FormatNumber(parameters[k].Values[0]));
+            columns.Add(Renamed(new EvalSeries(labels, 0), grid.Count));
+        }
+        var buckets = new List<(double Upper, double Count)>();
+        for (int i = 0; i < grid.Count; i++)
+        {
+            buckets.Clear();
+            foreach ((double upper, EvalSeries series) in group.Buckets)
+            {
+                if (series.Has(i) && series.HistogramAt(i) is null)
+                    buckets.Add((upper, series.Values[i]));
+            }
+            NativeHistogram? native = group.Native.Find(n => n.HistogramAt(i) is not null)?.HistogramAt(i);
+            if (native is null && buckets.Count == 0)
+                continue;
+            if (native is not null && buckets.Count > 0)
+            {
+                _notes.Warn($"vector contains a mix of classic and native histograms for metric name {GoText.Quote(group.Labels.MetricName)}", c.Arguments[vectorAt].Span);
+                continue;
+            }
+            bool prepared = native is not null || PrepareClassic(buckets, c.Function.Name, group, c.Arguments[vectorAt].Span);
+            for (int k = 0; k < count; k++)
+                columns[k].Set(i, Value(c, vectorAt, group, parameters, native, buckets, prepared, i, k));
+        }
+        columns.RemoveAll(s => s.IsEmpty);
+        result.AddRange(columns);
+    }
+
+    private bool PrepareClassic(List<(double Upper, double Count)> buckets, string function, HistogramGroup group, TextSpan span)
+    {
+        bool ok = ClassicBuckets.Prepare(buckets, out bool forced);
+        if (forced && function != "histogram_fraction")
+            _notes.Info($"input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile) for metric name {GoText.Quote(group.Labels.MetricName)}", span);
+        return ok;
+    }
+
+    private double Value(CallExpr c, int vectorAt, HistogramGroup group, List<(double[] Values, Expr Expr)> parameters, NativeHistogram? native, List<(double Upper, double Count)> buckets, bool prepared, int i, int k)
+    {
+        TextSpan span = c.Arguments[vectorAt].Span;
+        string metric = GoText.Quote(group.Labels.MetricName);
+        if (c.Function.Name == "histogram_fraction")
+        {
+            double lower = parameters[0].Values[i], upper = parameters[1].Values[i];
+            if (native is null)
+                return prepared ? ClassicBuckets.Fraction(lower, upper, buckets) : double.NaN;
+            if (double.IsNaN(native.Sum))
+                _notes.Info($"input to histogram_fraction has NaN observations, which are excluded from all fractions for metric name {metric}", span);
+            return HistogramBuckets.Fraction(lower, upper, native);
+        }
+        double q = parameters[k].Values[i];
+        if (native is null)
+            return double.IsNaN(q) || q < 0 || q > 1 || prepared ? ClassicBuckets.Quantile(q, buckets) : double.NaN;
+        double value = HistogramBuckets.Quantile(q, native, out int nan);
+        if (nan == 1)
+            _notes.Info($"input to histogram_quantile has NaN observations, result is skewed higher for metric name {metric}", span);
+        else if (nan == 2)
+            _notes.Info($"input to histogram_quantile has NaN observations, result is NaN for metric name {metric}", span);
+        return value;
+    }
+}

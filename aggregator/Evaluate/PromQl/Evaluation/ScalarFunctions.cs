@@ -1,0 +1,98 @@
+namespace Bellwether.Evaluate.PromQl.Evaluation;
+
+/// <summary>Functions of one float, with up to two parameters.</summary>
+internal static class ScalarFunctions
+{
+    public static double Apply(string name, double v, double p1, double p2) => name switch
+    {
+        "abs" => Math.Abs(v),
+        "ceil" => Math.Ceiling(v),
+        "floor" => Math.Floor(v),
+        "exp" => Math.Exp(v),
+        "sqrt" => Math.Sqrt(v),
+        "ln" => Math.Log(v),
+        "log2" => Math.Log2(v),
+        "log10" => Math.Log10(v),
+        "sgn" => v < 0 ? -1 : v > 0 ? 1 : v,
+        "sin" => Math.Sin(v),
+        "cos" => Math.Cos(v),
+        "tan" => Math.Tan(v),
+        "asin" => Math.Asin(v),
+        "acos" => Math.Acos(v),
+        "atan" => Math.Atan(v),
+        "sinh" => Math.Sinh(v),
+        "cosh" => Math.Cosh(v),
+        "tanh" => Math.Tanh(v),
+        "asinh" => Math.Asinh(v),
+        "acosh" => Math.Acosh(v),
+        "atanh" => Math.Atanh(v),
+        "rad" => v * Math.PI / 180,
+        "deg" => v * 180 / Math.PI,
+        "clamp" => Math.Max(p1, Math.Min(p2, v)),
+        "clamp_min" => Math.Max(p1, v),
+        "clamp_max" => Math.Min(p1, v),
+        "round" => Round(v, p1),
+        _ => DatePart(name, v),
+    };
+
+    /// <summary>To the nearest multiple, halves up. The inverse is used, because 0.1 has no exact double.</summary>
+    private static double Round(double v, double to)
+    {
+        double inverse = 1 / to;
+        return Math.Floor((v * inverse) + 0.5) / inverse;
+    }
+
+    /// <summary>A part of the UTC date of Unix seconds.</summary>
+    public static double DatePart(string name, double seconds)
+    {
+        if (!(seconds > -62135596800.0 && seconds < 253402300800.0))
+            return double.NaN;
+        var t = DateTimeOffset.FromUnixTimeSeconds((long)seconds);
+        return name switch
+        {
+            "minute" => t.Minute,
+            "hour" => t.Hour,
+            "day_of_week" => (int)t.DayOfWeek,
+            "day_of_month" => t.Day,
+            "day_of_year" => t.DayOfYear,
+            "days_in_month" => DateTime.DaysInMonth(t.Year, t.Month),
+            "month" => t.Month,
+            _ => t.Year,
+        };
+    }
+}
+
+/// <summary>Texts with numbers in them in the order of their numbers: <c>a2</c> before <c>a10</c>.</summary>
+internal static class NaturalOrder
+{
+    public static int Compare(string a, string b)
+    {
+        int i = 0, j = 0;
+        while (i < a.Length && j < b.Length)
+        {
+            if (char.IsAsciiDigit(a[i]) && char.IsAsciiDigit(b[j]))
+            {
+                ReadOnlySpan<char> x = Digits(a, ref i), y = Digits(b, ref j);
+                int order = x.Length != y.Length ? x.Length - y.Length : x.SequenceCompareTo(y);
+                if (order != 0)
+                    return order;
+            }
+            else
+            {
+                if (a[i] != b[j])
+                    return a[i] - b[j];
+                i++;
+                j++;
+            }
+        }
+        return (a.Length - i) - (b.Length - j);
+    }
+
+    private static ReadOnlySpan<char> Digits(string text, ref int at)
+    {
+        int start = at;
+        while (at < text.Length && char.IsAsciiDigit(text[at]))
+            at++;
+        return text.AsSpan(start, at - start).TrimStart('0');
+    }
+}
