@@ -19,7 +19,30 @@ internal sealed class ExpositionTopic : ITopic
             string file = entry.GetProperty("file").GetString()!;
             report.Case(file, 0, file, () => RunText(folder, file, entry, report));
         }
+        foreach (string expected in Directory.GetFiles(Path.Combine(folder, "textfile-merge"), "*.out").Order(StringComparer.Ordinal))
+            report.Case(Path.GetFileName(expected), 0, "merge", () => RunMerge(expected, report));
+        report.Note("protobuf bodies are not read: a scrape does not offer them");
     }
+
+    private static void RunMerge(string expected, TopicReport report)
+    {
+        string parent = Path.GetDirectoryName(expected)!, name = Path.GetFileNameWithoutExtension(expected);
+        string[] folders = name == "glob_extra_dimension" ? Directory.GetDirectories(parent, "*_extra_dimension") : [Path.Combine(parent, name)];
+        bool missing = folders.Any(f => !Directory.Exists(f));
+        // The test upstream fixes all times to 1 and shows paths as in its own tree.
+        List<Textfile> files = [.. folders.Where(Directory.Exists).SelectMany(f => Directory.GetFiles(f, "*.prom")).Order(StringComparer.Ordinal)
+            .Select(f => new Textfile($"fixtures/textfile/{Path.GetFileName(Path.GetDirectoryName(f))}/{Path.GetFileName(f)}", File.ReadAllBytes(f), 1))];
+        var output = new System.Buffers.ArrayBufferWriter<byte>();
+        ExpositionWriter.Write(output, TextfileMerge.Merge(files, missing, out _), ExpositionFormat.PrometheusText);
+        string[] got = Lines(Encoding.UTF8.GetString(output.WrittenSpan)), wanted = Lines(File.ReadAllText(expected));
+        if (got.SequenceEqual(wanted))
+            report.Pass();
+        else
+            report.Fail($"textfile-merge/{name}.out", 0, "merge", string.Join('\n', wanted.Except(got)), string.Join('\n', got.Except(wanted)));
+    }
+
+    /// <summary>The order of samples inside a family is the writer's own affair.</summary>
+    private static string[] Lines(string text) => [.. text.Split('\n').Order(StringComparer.Ordinal)];
 
     private static void RunText(string folder, string file, JsonElement entry, TopicReport report)
     {
