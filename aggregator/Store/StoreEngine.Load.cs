@@ -15,6 +15,8 @@ public sealed partial class StoreEngine
     {
         var batches = new BatchFrameReader();
         _head.NowMs = NowMs();
+        _blocks.Load();
+        _checkpoint = _checkpoints.Read(_records, _head);
         WriteAheadLog wal;
         _index.Gate.EnterWriteLock();
         try
@@ -25,6 +27,8 @@ public sealed partial class StoreEngine
         {
             _index.Gate.ExitWriteLock();
         }
+        _head.SkipBeforeMs = long.MinValue;
+        _head.IsHoldingOff = false;
         _records.ReplayEnded();
         Opened = new OpenReport
         {
@@ -32,6 +36,8 @@ public sealed partial class StoreEngine
             ReplayedSamples = _head.Outcomes[(int)AppendOutcome.Stored],
             UnreadableFrames = _unreadableFrames,
             DamagedLogPlaces = wal.Report.Lost.Count,
+            DamagedCheckpoints = _checkpoints.Damaged,
+            QuarantinedFiles = _blocks.QuarantinedFiles,
             TornLogBytes = wal.Report.TornBytes,
         };
         LogOpened(_log, _options.Folder, StoreId, _replayedFrames, Opened.ReplayedSamples, Opened.DamagedLogPlaces, _unreadableFrames);
@@ -41,6 +47,10 @@ public sealed partial class StoreEngine
     private void ReplayFrame(BatchFrameReader batches, FrameKind kind, ulong sequence, ReadOnlySpan<byte> frame)
     {
         _replayedFrames++;
+        // What the checkpoint covers stands in chunk files or in its list of held samples, but for the newest partition.
+        bool isCovered = sequence < _checkpoint.Next;
+        _head.SkipBeforeMs = isCovered ? _checkpoint.BoundaryMs : long.MinValue;
+        _head.IsHoldingOff = isCovered;
         try
         {
             var reader = new ByteReader(frame);

@@ -1,19 +1,178 @@
+using Bellwether.Core.Model;
+using Bellwether.Store.Blocks;
 using Bellwether.Store.Head;
+using Bellwether.Store.Wal;
+using Microsoft.Extensions.Logging;
 
 namespace Bellwether.Store;
 
-// What is due by time.
+// What is due by time. Steps of the flow in the class comment: 4 cut, 5 checkpoint, 6 drop.
 public sealed partial class StoreEngine
 {
-    /// <summary>Does what is due now: samples whose time has come.</summary>
+    private readonly SampleGather _cutGather = new();
+    private long _lastLateCutMs = long.MinValue;
+
+    /// <summary>Unix ms of the last maintenance that went through; 0: none yet. Thread-safe.</summary>
+    public long MaintainedMs => Volatile.Read(ref _maintainedMs);
+
+    private long _maintainedMs;
+    private long _failedCuts;
+
+    /// <summary>Cuts that failed (full disk, mostly) and are tried again. Thread-safe.</summary>
+    public long FailedCuts => Volatile.Read(ref _failedCuts);
+
+    /// <summary>Does what is due now: samples whose time has come, partitions that are over, retention. A full disk is survived: it is tried again.</summary>
     public void Maintain()
     {
         _head.NowMs = NowMs();
+        ReleaseHeld();
+        try
+        {
+            CutIfDue();
+            DropOld();
+            _blocks.TrimIndexes();
+            Volatile.Write(ref _maintainedMs, _head.NowMs);
+        }
+        catch (IOException e)
+        {
+            Volatile.Write(ref _failedCuts, _failedCuts + 1);
+            LogCutFailed(_log, e);
+        }
+    }
+
+    private void CutIfDue()
+    {
+        long slot = (long)_options.Partition.TotalMilliseconds;
+        long over = _head.NowMs - (long)_options.PartitionGrace.TotalMilliseconds;
+        long boundary = Math.Max(_checkpoint.BoundaryMs, (over / slot * slot) - (over < 0 ? slot : 0));
+        bool isLate = _head.Pools.LateSamples > _options.MaxLateSamples && _head.NowMs - _lastLateCutMs >= 60_000;
+        if (boundary == _checkpoint.BoundaryMs && !isLate)
+            return;
+        if (isLate)
+            _lastLateCutMs = _head.NowMs;
+        Cut(boundary, slot);
+    }
+
+    private void Cut(long boundaryMs, long slotMs)
+    {
+        Commit();
+        List<HeadSeries> due = [.. _index.All.Where(s => s.OldestMs < boundaryMs)];
+        var written = new List<BlockFile>();
+        long samples = 0;
+        if (due.Count > 0)
+        {
+            due.Sort(static (a, b) => a.Labels.CompareTo(b.Labels));
+            try
+            {
+                samples = WritePartitions(due, boundaryMs, slotMs, written);
+            }
+            catch (IOException)
+            {
+                foreach (BlockFile file in written)
+                    _blocks.Discard(file);
+                throw;
+            }
+        }
+        Publish(boundaryMs, written);
+        WriteCheckpoint(boundaryMs);
+        LogCut(_log, written.Count, samples, due.Count, _index.Count);
+    }
+
+    private long WritePartitions(List<HeadSeries> due, long boundaryMs, long slotMs, List<BlockFile> written)
+    {
+        long samples = 0;
+        // Late data may reach far back: only partitions in which something lies are visited.
+        long at = due.Min(s => s.OldestMs);
+        while (at < boundaryMs)
+        {
+            long partition = (at / slotMs * slotMs) - (at < 0 && at % slotMs != 0 ? slotMs : 0);
+            long last = partition + slotMs - 1;
+            long next = long.MaxValue;
+            using (BlockWriter writer = _blocks.Begin(partition))
+            {
+                foreach (HeadSeries series in due)
+                {
+                    _cutGather.Begin();
+                    series.Read(partition, last, _cutGather);
+                    next = Math.Min(next, series.FirstAtOrAfter(last + 1));
+                    _cutGather.Resolve();
+                    if (_cutGather.Count == 0)
+                        continue;
+                    writer.Add(series.Labels, _cutGather);
+                    samples += _cutGather.Count;
+                }
+                if (writer.Count > 0)
+                {
+                    writer.Finish();
+                    written.Add(_blocks.Open(writer.Name));
+                }
+            }
+            at = next;
+        }
+        return samples;
+    }
+
+    private void Publish(long boundaryMs, List<BlockFile> written)
+    {
+        _index.Gate.EnterWriteLock();
+        try
+        {
+            _blocks.AddLocked(written);
+            var empty = new List<HeadSeries>();
+            foreach (HeadSeries series in _index.All)
+            {
+                series.DropBefore(boundaryMs, _head.Pools);
+                if (series.IsEmpty)
+                    empty.Add(series);
+            }
+            _index.Remove(empty);
+            _head.Pools.ForgetColumns();
+        }
+        finally
+        {
+            _index.Gate.ExitWriteLock();
+        }
+    }
+
+    // The log stays back to the checkpoint before, in case this one is found damaged.
+    private void WriteCheckpoint(long boundaryMs)
+    {
+        Checkpoint before = _checkpoint;
+        var checkpoint = new Checkpoint(before.Number + 1, _wal.Next, boundaryMs);
+        _checkpoints.Write(checkpoint, _records, _head);
+        _checkpoint = checkpoint;
+        ulong needed = _ledger.FirstNeeded(boundaryMs, Math.Min(checkpoint.Next, before.Next));
+        _wal.FreeBelow(needed);
+        _ledger.Forget(needed);
+    }
+
+    private void DropOld()
+    {
+        long oldest = _head.NowMs - (long)_options.Retention.TotalMilliseconds;
+        if (!Array.Exists(_blocks.Files, f => f.Footer.MaxMs < oldest))
+            return;
+        _index.Gate.EnterWriteLock();
+        try
+        {
+            int gone = _blocks.DropBeforeLocked(oldest);
+            LogDropped(_log, gone, oldest);
+        }
+        finally
+        {
+            _index.Gate.ExitWriteLock();
+        }
+    }
+
+    // They go into the log again: the files with the records that brought them may be gone before the samples stand in chunk files.
+    private void ReleaseHeld()
+    {
+        if (_head.Held.Count == 0)
+            return;
         _batches.Begin();
         _index.Gate.EnterWriteLock();
         try
         {
-            ReleaseHeld();
+            ReleaseHeldLocked();
         }
         finally
         {
@@ -22,29 +181,37 @@ public sealed partial class StoreEngine
         LogBatch();
     }
 
-    // They go into the log again: the files with the records that brought them may be gone before the samples stand in chunk files.
-    private void ReleaseHeld()
+    private void ReleaseHeldLocked()
     {
         int kept = 0;
         for (int i = 0; i < _head.Held.Count; i++)
         {
             HeldSample held = _head.Held[i];
-            if (_head.Judge(held.TimeMs) == Core.Model.AppendOutcome.TooNew)
+            if (_batches.IsLarge || _head.Judge(held.TimeMs) == AppendOutcome.TooNew)
             {
                 _head.Held[kept++] = held;
                 continue;
             }
-            if (_head.Resolve(held.Labels, out Core.Model.AppendOutcome refused, out _) is not { } series)
+            if (_head.Resolve(held.Labels, out AppendOutcome refused, out _) is not { } series)
             {
                 _head.Count(refused);
                 continue;
             }
-            _batches.Add(series, held.TimeMs, held.Value, held.Histogram, held.StartMs);
-            if (held.Histogram is { } histogram)
-                _head.Append(series, held.TimeMs, histogram, held.StartMs);
-            else
-                _head.Append(series, held.TimeMs, held.Value, held.StartMs);
+            AppendOutcome outcome = held.Histogram is { } histogram
+                ? _head.Append(series, held.TimeMs, histogram, held.StartMs)
+                : _head.Append(series, held.TimeMs, held.Value, held.StartMs);
+            if (outcome is AppendOutcome.Stored or AppendOutcome.Conflict)
+                _batches.Add(series, held.TimeMs, held.Value, held.Histogram, held.StartMs);
         }
         _head.Held.RemoveRange(kept, _head.Held.Count - kept);
     }
+
+    [LoggerMessage(EventId = 3030, Level = LogLevel.Information, Message = "the store wrote {Files} chunk files with {Samples} samples of {Series} series; {Left} series are in memory")]
+    private static partial void LogCut(ILogger log, int files, long samples, int series, int left);
+
+    [LoggerMessage(EventId = 3031, Level = LogLevel.Error, Message = "the store could not write chunk files or its checkpoint; it will try again")]
+    private static partial void LogCutFailed(ILogger log, Exception error);
+
+    [LoggerMessage(EventId = 3032, Level = LogLevel.Information, Message = "the store deleted {Files} chunk files older than {OldestMs}")]
+    private static partial void LogDropped(ILogger log, int files, long oldestMs);
 }

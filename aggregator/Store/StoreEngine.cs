@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
 using Bellwether.Core.Model;
 using Bellwether.Core.Platform;
+using Bellwether.Store.Blocks;
 using Bellwether.Store.Head;
 using Bellwether.Store.Records;
 using Bellwether.Store.Wal;
@@ -26,8 +27,11 @@ public sealed partial class StoreEngine : IDisposable
     private readonly BatchFrameWriter _batches = new();
     private readonly RecordApplier _records;
     private readonly WalLedger _ledger = new();
+    private readonly BlockSet _blocks;
+    private readonly CheckpointFile _checkpoints;
     private readonly StoreReader _reader;
     private readonly WriteAheadLog _wal;
+    private Checkpoint _checkpoint;
 
     private StoreEngine(StoreOptions options, IDisk disk, TimeProvider time, Random random, Meter meter, ILogger log, IDisposable folderLock)
     {
@@ -39,7 +43,9 @@ public sealed partial class StoreEngine : IDisposable
         StoreId = StoreIdentity.ReadOrMake(disk, options.Folder, random);
         _head = new HeadWriter(options, _index);
         _records = new RecordApplier(options, _head, _ledger);
-        _reader = new StoreReader(_index, _head);
+        _blocks = new BlockSet(disk, Path.Combine(options.Folder, "chunks"), options, log);
+        _checkpoints = new CheckpointFile(disk, options.Folder);
+        _reader = new StoreReader(_index, _blocks, _head);
         _wal = Load(random);
         Telemetry = new StoreTelemetry(meter, this);
     }
@@ -141,7 +147,7 @@ public sealed partial class StoreEngine : IDisposable
         _index.Gate.EnterReadLock();
         try
         {
-            return HeadStatistics.Take(_index, limit) with { WalBytes = _wal.Bytes };
+            return HeadStatistics.Take(_index, limit) with { ChunkFiles = _blocks.Count, ChunkFileBytes = _blocks.Bytes, WalBytes = _wal.Bytes };
         }
         finally
         {
@@ -154,6 +160,7 @@ public sealed partial class StoreEngine : IDisposable
     {
         Telemetry.Dispose();
         _wal.Dispose();
+        _blocks.Dispose();
         _lock.Dispose();
     }
 
@@ -162,6 +169,8 @@ public sealed partial class StoreEngine : IDisposable
     internal int HeadSeries => _index.Count;
 
     internal int HeldSamples => _head.Held.Count;
+
+    internal BlockSet Blocks => _blocks;
 
     internal long WalBytes => _wal.Bytes;
 

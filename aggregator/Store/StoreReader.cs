@@ -1,4 +1,5 @@
 using Bellwether.Core.Model;
+using Bellwether.Store.Blocks;
 using Bellwether.Store.Head;
 
 namespace Bellwether.Store;
@@ -7,29 +8,18 @@ namespace Bellwether.Store;
 internal sealed class StoreReader : ISeriesReader
 {
     private readonly HeadIndex _index;
+    private readonly BlockSet _blocks;
     private readonly HeadWriter _head;
 
-    public StoreReader(HeadIndex index, HeadWriter head)
+    public StoreReader(HeadIndex index, BlockSet blocks, HeadWriter head)
     {
+        _blocks = blocks;
         _index = index;
         _head = head;
     }
 
-    public ISeriesSet Select(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation)
-    {
-        var found = new List<HeadSeries>();
-        _index.Gate.EnterReadLock();
-        try
-        {
-            _index.SelectLocked(fromMs, toMs, matchers, found, cancellation);
-        }
-        finally
-        {
-            _index.Gate.ExitReadLock();
-        }
-        found.Sort(static (a, b) => a.Labels.CompareTo(b.Labels));
-        return new SeriesSet(_index, found, fromMs, toMs);
-    }
+    public ISeriesSet Select(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) =>
+        StoreSeriesSet.Select(_index, _blocks, fromMs, toMs, matchers, cancellation);
 
     public IReadOnlyList<string> LabelNames(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation)
     {
@@ -116,34 +106,5 @@ internal sealed class StoreReader : ISeriesReader
         List<string> list = [.. texts];
         list.Sort(Utf8Order.Compare);
         return list;
-    }
-
-    private sealed class SeriesSet(HeadIndex index, List<HeadSeries> series, long fromMs, long toMs) : ISeriesSet
-    {
-        private readonly SampleGather _gather = new();
-
-        public int Count => series.Count;
-
-        public Labels LabelsAt(int at) => series[at].Labels;
-
-        public void Read(int at, SampleBuffer into)
-        {
-            _gather.Begin();
-            index.Gate.EnterReadLock();
-            try
-            {
-                series[at].Read(fromMs, toMs, _gather);
-            }
-            finally
-            {
-                index.Gate.ExitReadLock();
-            }
-            _gather.Resolve();
-            _gather.CopyTo(into);
-        }
-
-        public void Dispose()
-        {
-        }
     }
 }

@@ -61,6 +61,9 @@ public sealed record OpenReport
     /// <summary>Bytes of an unfinished write at the log's end: nothing that was ever acknowledged.</summary>
     public long TornLogBytes { get; init; }
 
+    /// <summary>Checkpoint files that were not whole; the one before was taken.</summary>
+    public int DamagedCheckpoints { get; init; }
+
     /// <summary>Chunk files moved to quarantine.</summary>
     public int QuarantinedFiles { get; init; }
 }

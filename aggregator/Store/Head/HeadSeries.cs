@@ -126,6 +126,20 @@ internal sealed class HeadSeries
         _rare?.Read(fromMs, toMs, into);
     }
 
+    /// <summary>A time not after the first sample at or after a time; <see cref="long.MaxValue"/>: there is none.</summary>
+    public long FirstAtOrAfter(long timeMs)
+    {
+        long first = long.MaxValue;
+        for (int i = 0; i < _sealedCount && first == long.MaxValue; i++)
+        {
+            if (_sealed[i].Times.LastMs >= timeMs)
+                first = Math.Max(timeMs, _sealed[i].Times.FirstMs);
+        }
+        if (_count > 0 && NewestMs >= timeMs)
+            first = Math.Min(first, Math.Max(timeMs, _column![0]));
+        return _rare is null ? first : Math.Min(first, _rare.FirstAtOrAfter(timeMs));
+    }
+
     /// <summary>Drops samples before a time, which is a border of partitions: they stand in chunk files now.</summary>
     public void DropBefore(long timeMs, HeadPools pools)
     {

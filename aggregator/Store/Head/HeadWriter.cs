@@ -43,6 +43,9 @@ internal sealed class HeadWriter
     /// <summary>During replay: samples before it stand in chunk files and are skipped. Else <see cref="long.MinValue"/>.</summary>
     public long SkipBeforeMs { get; set; } = long.MinValue;
 
+    /// <summary>During replay: samples ahead of the clock are held already.</summary>
+    public bool IsHoldingOff { get; set; }
+
     /// <summary>Newest sample ever appended, Unix ms.</summary>
     public long NewestMs { get; private set; } = long.MinValue;
 
@@ -110,6 +113,8 @@ internal sealed class HeadWriter
     /// <summary>Keeps a sample that is ahead of our clock; false when there are too many.</summary>
     public bool Hold(HeldSample sample)
     {
+        if (IsHoldingOff)
+            return true;
         if (Held.Count >= HeldMax)
         {
             Count(AppendOutcome.TooNew);

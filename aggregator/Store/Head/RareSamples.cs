@@ -158,6 +158,15 @@ internal sealed class RareSamples
         return drop;
     }
 
+    public long FirstAtOrAfter(long timeMs)
+    {
+        int late = _lateTimes.AsSpan(0, _lateCount).BinarySearch(timeMs);
+        late = late < 0 ? ~late : late;
+        long first = late < _lateCount ? _lateTimes[late] : long.MaxValue;
+        int at = _histograms is null ? 0 : FindHistogram(timeMs);
+        return _histograms is not null && at < _histograms.Count ? Math.Min(first, _histograms[at].TimeMs) : first;
+    }
+
     private long StartAt(long timeMs)
     {
         int at = _starts!.FindLastIndex(s => s.FromMs <= timeMs);

@@ -95,6 +95,17 @@ internal sealed class SampleGather
         _histograms[_count++] = histogram;
     }
 
+    public void Add(long timeMs, double value)
+    {
+        Extend(1, out Span<long> times, out Span<double> values);
+        times[0] = timeMs;
+        values[0] = value;
+        if (HasHistograms)
+            _histograms![_count] = null;
+        _sorted &= _count == 0 || timeMs > _times[_count - 1];
+        _count++;
+    }
+
     /// <summary>Start times of the samples of this source: each holds from its first time on.</summary>
     public void AddStarts(IReadOnlyList<(long FromMs, long StartMs)> starts)
     {

@@ -1,0 +1,261 @@
+using System.Buffers.Binary;
+using Bellwether.Core.Durable;
+using Bellwether.Core.Model;
+using Bellwether.Core.Platform;
+using Bellwether.Store.Chunks;
+using Bellwether.Store.Head;
+
+namespace Bellwether.Store.Blocks;
+
+/// <summary>An open chunk file. Immutable; thread-safe but for <see cref="Drop"/>. Its handle lives as long as somebody holds a lease.</summary>
+internal sealed class BlockFile
+{
+    private readonly IDiskFile _file;
+    private readonly Lock _gate = new();
+    private BlockIndex? _index;
+    private int _leases = 1;
+    private long _lastUse;
+    private int _isDamageNoted;
+
+    private BlockFile(string name, IDiskFile file, BlockFooter footer)
+    {
+        Name = name;
+        _file = file;
+        Footer = footer;
+        Bytes = file.Length;
+    }
+
+    public string Name { get; }
+
+    public BlockFooter Footer { get; }
+
+    public long Bytes { get; }
+
+    /// <summary>Chunks that did not check since it was opened.</summary>
+    public int DamagedChunks { get; private set; }
+
+    /// <summary>Bytes of its index when that is in memory.</summary>
+    public long IndexBytesInMemory => Volatile.Read(ref _index)?.Bytes ?? 0;
+
+    /// <summary>Grows with each use of any file.</summary>
+    public long LastUse => Volatile.Read(ref _lastUse);
+
+    /// <summary>Opens and checks head, footer and index. Throws <see cref="InvalidDataException"/> when it is not a whole chunk file, <see cref="IOException"/> when the disk cannot read.</summary>
+    public static BlockFile Open(IDisk disk, string folder, string name)
+    {
+        IDiskFile file = disk.Open(Path.Combine(folder, name), DiskOpen.ReadOnly);
+        try
+        {
+            var block = new BlockFile(name, file, ReadFooter(file));
+            block.LoadIndex();
+            block.Unload();
+            return block;
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The index, read when it is not in memory.</summary>
+    public BlockIndex Index(long use)
+    {
+        Volatile.Write(ref _lastUse, use);
+        if (Volatile.Read(ref _index) is { } index)
+            return index;
+        lock (_gate)
+            return _index ?? LoadIndex();
+    }
+
+    /// <summary>Lets the index go from memory; it is read again when needed.</summary>
+    public void Unload() => Volatile.Write(ref _index, null);
+
+    /// <summary>Adds the samples of a series in a range. False: its chunk is damaged.</summary>
+    public bool TryRead(in BlockEntry entry, long fromMs, long toMs, ChunkScratch scratch, SampleGather into)
+    {
+        try
+        {
+            Read(entry, fromMs, toMs, scratch, into);
+            return true;
+        }
+        catch (Exception e) when (e is InvalidDataException or IOException)
+        {
+            lock (_gate)
+                DamagedChunks++;
+            return false;
+        }
+    }
+
+    /// <summary>True the first time.</summary>
+    public bool TryNoteDamage() => Interlocked.Exchange(ref _isDamageNoted, 1) == 0;
+
+    public void Lease()
+    {
+        lock (_gate)
+            _leases++;
+    }
+
+    /// <summary>Gives a lease back; the last one closes the file.</summary>
+    public void Drop()
+    {
+        lock (_gate)
+        {
+            if (--_leases > 0)
+                return;
+        }
+        _file.Dispose();
+    }
+
+    private static BlockFooter ReadFooter(IDiskFile file)
+    {
+        Span<byte> head = stackalloc byte[BlockFormat.HeadBytes];
+        Span<byte> foot = stackalloc byte[BlockFormat.FooterBytes];
+        long length = file.Length;
+        if (length < BlockFormat.HeadBytes + BlockFormat.FooterBytes || file.Read(0, head) < head.Length || file.Read(length - foot.Length, foot) < foot.Length)
+            throw new InvalidDataException("it is too short");
+        if (BinaryPrimitives.ReadUInt32LittleEndian(head) != BlockFormat.Magic || BinaryPrimitives.ReadUInt32LittleEndian(foot[56..]) != BlockFormat.Magic)
+            throw new InvalidDataException("it does not begin and end as a chunk file");
+        if (Crc32C.Compute(foot[..60]) != BinaryPrimitives.ReadUInt32LittleEndian(foot[60..]))
+            throw new InvalidDataException("the check of its footer is wrong");
+        if (head[4] != BlockFormat.Version)
+            throw new InvalidDataException($"its version {head[4]} is not known");
+        var footer = new BlockFooter(
+            BinaryPrimitives.ReadInt64LittleEndian(foot),
+            BinaryPrimitives.ReadInt32LittleEndian(foot[8..]),
+            BinaryPrimitives.ReadUInt32LittleEndian(foot[12..]),
+            BinaryPrimitives.ReadInt64LittleEndian(foot[16..]),
+            BinaryPrimitives.ReadInt64LittleEndian(foot[24..]),
+            BinaryPrimitives.ReadInt64LittleEndian(foot[32..]),
+            BinaryPrimitives.ReadInt32LittleEndian(foot[40..]));
+        if (footer.IndexBytes < 0 || footer.IndexOffset < BlockFormat.HeadBytes || footer.IndexOffset + footer.IndexBytes != length - BlockFormat.FooterBytes)
+            throw new InvalidDataException("its index does not lie where it should");
+        return footer;
+    }
+
+    private BlockIndex LoadIndex()
+    {
+        byte[] bytes = new byte[Footer.IndexBytes];
+        if (_file.Read(Footer.IndexOffset, bytes) < bytes.Length || Crc32C.Compute(bytes) != Footer.IndexCrc)
+            throw new InvalidDataException("the check of its index is wrong");
+        BlockIndex index;
+        try
+        {
+            index = BlockIndex.Parse(bytes, Bytes);
+        }
+        catch (ArgumentException e)
+        {
+            throw new InvalidDataException("its labels are not in order", e);
+        }
+        Volatile.Write(ref _index, index);
+        return index;
+    }
+
+    private void Read(in BlockEntry entry, long fromMs, long toMs, ChunkScratch scratch, SampleGather into)
+    {
+        ReadOnlySpan<long> times = Times(entry, scratch);
+        var reader = new ByteReader(scratch.Read(_file, entry.Offset, entry.Length));
+        byte flags = reader.Byte();
+        if ((flags & BlockFormat.HasSummary) != 0)
+            ChunkSummary.Read(ref reader);
+        into.BeginSource();
+        List<(long FromMs, long StartMs)>? starts = (flags & BlockFormat.HasStarts) != 0 ? ReadStarts(ref reader, times) : null;
+        bool floats = (flags & BlockFormat.HasFloats) != 0;
+        Span<double> values = scratch.Values(entry.Count);
+        if (floats)
+            ValueBlock.Decode(ref reader, values);
+        if ((flags & BlockFormat.HasHistograms) != 0)
+        {
+            for (int i = 0; i < times.Length; i++)
+            {
+                NativeHistogram? histogram = reader.Byte() != 0 ? HistogramCodec.Read(ref reader) : null;
+                if (times[i] < fromMs || times[i] > toMs)
+                    continue;
+                if (histogram is not null)
+                    into.Add(times[i], histogram);
+                else
+                    into.Add(times[i], values[i]);
+            }
+        }
+        else
+        {
+            into.Extend(entry.Count, out Span<long> intoTimes, out Span<double> intoValues);
+            times.CopyTo(intoTimes);
+            values.CopyTo(intoValues);
+            into.Close(entry.Count, fromMs, toMs);
+        }
+        if (starts is not null)
+            into.AddStarts(starts);
+    }
+
+    private ReadOnlySpan<long> Times(in BlockEntry entry, ChunkScratch scratch)
+    {
+        if (scratch.Holds(this, entry.TimesOffset, entry.Count))
+            return scratch.HeldTimes(entry.Count);
+        var reader = new ByteReader(scratch.Read(_file, entry.TimesOffset, entry.TimesLength));
+        IntegerBlock.Decode(ref reader, scratch.BeginTimes(entry.Count));
+        ReadOnlySpan<long> times = scratch.HeldTimes(entry.Count);
+        for (int i = 1; i < times.Length; i++)
+        {
+            if (times[i] <= times[i - 1])
+                throw new InvalidDataException("the times of a chunk do not ascend");
+        }
+        if (times[0] != entry.MinMs || times[^1] != entry.MaxMs)
+            throw new InvalidDataException("the times of a chunk are not those of its index");
+        scratch.Keep(this, entry.TimesOffset, entry.Count);
+        return times;
+    }
+
+    private static List<(long FromMs, long StartMs)> ReadStarts(scoped ref ByteReader reader, scoped ReadOnlySpan<long> times)
+    {
+        int runs = reader.Count(times.Length);
+        var starts = new List<(long FromMs, long StartMs)>(runs);
+        for (int i = 0; i < runs; i++)
+        {
+            int at = reader.Count(times.Length - 1);
+            starts.Add((times[at], reader.Zigzag()));
+        }
+        return starts;
+    }
+}
+
+/// <summary>What reading chunks reuses: bytes, columns, and the times read last, which the next series mostly shares. One thread at a time.</summary>
+internal sealed class ChunkScratch
+{
+    private byte[] _bytes = new byte[4096];
+    private long[] _times = new long[256];
+    private double[] _values = new double[256];
+    private (BlockFile? File, long Offset, int Count) _held;
+
+    /// <summary>The bytes at a place, checked against the CRC that follows them; valid until the next read.</summary>
+    public ReadOnlySpan<byte> Read(IDiskFile file, long offset, int length)
+    {
+        if (_bytes.Length < length + 4)
+            _bytes = new byte[Math.Max(length + 4, _bytes.Length * 2)];
+        Span<byte> bytes = _bytes.AsSpan(0, length + 4);
+        if (file.Read(offset, bytes) < bytes.Length || Crc32C.Compute(bytes[..length]) != BinaryPrimitives.ReadUInt32LittleEndian(bytes[length..]))
+            throw new InvalidDataException("the check of a chunk is wrong");
+        return bytes[..length];
+    }
+
+    public bool Holds(BlockFile file, long offset, int count) => _held == (file, offset, count);
+
+    public ReadOnlySpan<long> HeldTimes(int count) => _times.AsSpan(0, count);
+
+    public Span<long> BeginTimes(int count)
+    {
+        _held = default;
+        if (_times.Length < count)
+            _times = new long[Math.Max(count, _times.Length * 2)];
+        return _times.AsSpan(0, count);
+    }
+
+    public void Keep(BlockFile file, long offset, int count) => _held = (file, offset, count);
+
+    public Span<double> Values(int count)
+    {
+        if (_values.Length < count)
+            _values = new double[Math.Max(count, _values.Length * 2)];
+        return _values.AsSpan(0, count);
+    }
+}

@@ -1,0 +1,29 @@
+namespace Bellwether.Store.Blocks;
+
+/// <summary>Numbers of the chunk file's format (docs/formats/chunk.md and docs/formats/index.md).</summary>
+internal static class BlockFormat
+{
+    /// <summary>"BWCH", little-endian.</summary>
+    public const uint Magic = 0x48435742;
+
+    /// <summary>The version that is written.</summary>
+    public const byte Version = 1;
+
+    /// <summary>Magic, version, three zero bytes.</summary>
+    public const int HeadBytes = 8;
+
+    /// <summary>Fixed size of the footer at the file's end.</summary>
+    public const int FooterBytes = 64;
+
+    /// <summary>Chunk flags.</summary>
+    public const byte HasFloats = 1, HasHistograms = 2, HasStarts = 4, HasSummary = 8;
+
+    /// <summary>Ending of chunk files.</summary>
+    public const string Ending = ".chunks";
+
+    /// <summary>The most samples in a chunk.</summary>
+    public const int MaxSamples = 1 << 24;
+}
+
+/// <summary>The end of a chunk file: where its parts lie and what it covers.</summary>
+internal readonly record struct BlockFooter(long IndexOffset, int IndexBytes, uint IndexCrc, long MinMs, long MaxMs, long Samples, int Series);

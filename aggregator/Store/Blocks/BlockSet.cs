@@ -1,0 +1,162 @@
+using System.Globalization;
+using Bellwether.Core.Platform;
+using Microsoft.Extensions.Logging;
+
+namespace Bellwether.Store.Blocks;
+
+/// <summary>
+/// The chunk files of a store. The list changes only under the head's write lock, so that a reader under its read lock sees each sample either in the head or in
+/// a file. What is damaged goes to <c>quarantine/</c> and is never deleted.
+/// </summary>
+internal sealed partial class BlockSet : IDisposable
+{
+    private const string Quarantine = "quarantine";
+    private readonly IDisk _disk;
+    private readonly string _folder;
+    private readonly long _maxIndexBytes;
+    private readonly ILogger _log;
+    private BlockFile[] _files = [];
+    private long _nextNumber;
+    private long _uses;
+
+    public BlockSet(IDisk disk, string folder, StoreOptions options, ILogger log)
+    {
+        _disk = disk;
+        _folder = folder;
+        _maxIndexBytes = options.MaxIndexBytes;
+        _log = log;
+    }
+
+    /// <summary>The files as they are; the array is never changed.</summary>
+    public BlockFile[] Files => Volatile.Read(ref _files);
+
+    public int Count => Files.Length;
+
+    public long Bytes => Files.Sum(f => f.Bytes);
+
+    public int DamagedChunks => Files.Sum(f => f.DamagedChunks);
+
+    /// <summary>Files moved aside since the store was opened.</summary>
+    public int QuarantinedFiles { get; private set; }
+
+    /// <summary>The index of a file; null (logged once) when it cannot be read any more.</summary>
+    public BlockIndex? TryIndex(BlockFile file)
+    {
+        try
+        {
+            return file.Index(Interlocked.Increment(ref _uses));
+        }
+        catch (Exception e) when (e is InvalidDataException or IOException)
+        {
+            NoteDamage(file);
+            return null;
+        }
+    }
+
+    /// <summary>Something of a file could not be read: said once per file.</summary>
+    public void NoteDamage(BlockFile file)
+    {
+        if (file.TryNoteDamage())
+            LogDamaged(_log, file.Name);
+    }
+
+    /// <summary>Opens what is there. Leftovers of a crash are deleted, damaged files moved aside.</summary>
+    public void Load()
+    {
+        _disk.CreateFolder(_folder);
+        var files = new List<BlockFile>();
+        foreach (string name in _disk.List(_folder))
+        {
+            if (name.EndsWith(".new", StringComparison.Ordinal))
+                _disk.Delete(Path.Combine(_folder, name));
+            if (!name.EndsWith(BlockFormat.Ending, StringComparison.Ordinal))
+                continue;
+            _nextNumber = Math.Max(_nextNumber, NumberOf(name) + 1);
+            try
+            {
+                files.Add(BlockFile.Open(_disk, _folder, name));
+            }
+            catch (InvalidDataException e)
+            {
+                PutAside(name, e.Message);
+            }
+        }
+        Volatile.Write(ref _files, [.. files]);
+    }
+
+    /// <summary>Begins a file for a partition.</summary>
+    public BlockWriter Begin(long partitionMs) =>
+        new(_disk, _folder, string.Create(CultureInfo.InvariantCulture, $"{partitionMs / 1000}-{_nextNumber++:D8}{BlockFormat.Ending}"));
+
+    public BlockFile Open(string name) => BlockFile.Open(_disk, _folder, name);
+
+    /// <summary>Removes a file that was written but not published.</summary>
+    public void Discard(BlockFile file)
+    {
+        file.Drop();
+        _disk.Delete(Path.Combine(_folder, file.Name));
+    }
+
+    /// <summary>Publishes files. Under the head's write lock.</summary>
+    public void AddLocked(IReadOnlyList<BlockFile> added) => Volatile.Write(ref _files, [.. _files, .. added]);
+
+    /// <summary>Deletes files whose samples are all older than a time. Under the head's write lock.</summary>
+    public int DropBeforeLocked(long timeMs)
+    {
+        List<BlockFile> gone = [.. _files.Where(f => f.Footer.MaxMs < timeMs)];
+        if (gone.Count == 0)
+            return 0;
+        Volatile.Write(ref _files, [.. _files.Except(gone)]);
+        foreach (BlockFile file in gone)
+        {
+            _disk.Delete(Path.Combine(_folder, file.Name));
+            file.Drop();
+        }
+        _disk.SyncFolder(_folder);
+        return gone.Count;
+    }
+
+    /// <summary>Lets indexes go from memory, the longest unused first, until they are under the limit.</summary>
+    public void TrimIndexes()
+    {
+        long bytes = Files.Sum(f => f.IndexBytesInMemory);
+        foreach (BlockFile file in Files.OrderBy(f => f.LastUse))
+        {
+            if (bytes <= _maxIndexBytes)
+                return;
+            bytes -= file.IndexBytesInMemory;
+            file.Unload();
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (BlockFile file in _files)
+            file.Drop();
+        _files = [];
+    }
+
+    private void PutAside(string name, string reason)
+    {
+        string aside = Path.Combine(_folder, Quarantine);
+        _disk.CreateFolder(aside);
+        _disk.Rename(Path.Combine(_folder, name), Path.Combine(aside, name));
+        _disk.SyncFolder(aside);
+        _disk.SyncFolder(_folder);
+        QuarantinedFiles++;
+        LogQuarantined(_log, name, reason);
+    }
+
+    private static long NumberOf(string name)
+    {
+        int dash = name.LastIndexOf('-');
+        ReadOnlySpan<char> digits = name.AsSpan(dash + 1, name.Length - BlockFormat.Ending.Length - dash - 1);
+        return long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out long number) ? number : 0;
+    }
+
+    [LoggerMessage(EventId = 3021, Level = LogLevel.Error, Message = "chunk file {Name} has damaged parts; they are left out, the rest is served")]
+    private static partial void LogDamaged(ILogger log, string name);
+
+    [LoggerMessage(EventId = 3020, Level = LogLevel.Error, Message = "chunk file {Name} was moved to quarantine: {Reason}")]
+    private static partial void LogQuarantined(ILogger log, string name, string reason);
+}

@@ -1,0 +1,111 @@
+using Bellwether.Core.Durable;
+using Bellwether.Core.Model;
+using Bellwether.Core.Platform;
+using Bellwether.Store.Chunks;
+using Bellwether.Store.Head;
+using Bellwether.Store.Records;
+
+namespace Bellwether.Store.Wal;
+
+/// <summary>What a checkpoint says: all samples before <paramref name="BoundaryMs"/> of frames before <paramref name="Next"/> stand in chunk files.</summary>
+/// <param name="Number">Counts up; the larger of the two files counts.</param>
+/// <param name="Next">The first frame of the log that it does not cover.</param>
+/// <param name="BoundaryMs">Unix ms, a border of partitions.</param>
+internal readonly record struct Checkpoint(ulong Number, ulong Next, long BoundaryMs)
+{
+    /// <summary>None yet.</summary>
+    public static Checkpoint None { get; } = new(0, 0, long.MinValue);
+}
+
+/// <summary>
+/// The checkpoint on disk: in turns in two files, so that a damaged one leaves the one before, for which the log is kept (docs/formats/wal.md).
+/// </summary>
+internal sealed class CheckpointFile
+{
+    private const byte Version = 1;
+    private const int MaxBytes = 512 << 20;
+    private static readonly string[] s_names = ["checkpoint-0", "checkpoint-1"];
+    private readonly IDisk _disk;
+    private readonly string _folder;
+
+    public CheckpointFile(IDisk disk, string folder)
+    {
+        _disk = disk;
+        _folder = folder;
+    }
+
+    /// <summary>Checkpoint files that were not whole.</summary>
+    public int Damaged { get; private set; }
+
+    /// <summary>Reads the newest whole checkpoint into the store's state.</summary>
+    public Checkpoint Read(RecordApplier records, HeadWriter head)
+    {
+        byte[]? best = null;
+        Checkpoint newest = Checkpoint.None;
+        foreach (string name in s_names)
+        {
+            AtomicFileOutcome outcome = AtomicFile.TryRead(_disk, Path.Combine(_folder, name), MaxBytes, out byte[] content);
+            if (outcome == AtomicFileOutcome.Damaged || (outcome == AtomicFileOutcome.Read && (content.Length == 0 || content[0] != Version)))
+                Damaged++;
+            if (outcome != AtomicFileOutcome.Read || content.Length == 0 || content[0] != Version)
+                continue;
+            var reader = new ByteReader(content.AsSpan(1));
+            var checkpoint = new Checkpoint(reader.Varint(), reader.Varint(), reader.Zigzag());
+            if (best is null || checkpoint.Number > newest.Number)
+                (best, newest) = (content, checkpoint);
+        }
+        if (best is not null)
+            ReadState(best, records, head);
+        return newest;
+    }
+
+    /// <summary>Writes a checkpoint over the older of the two. Throws <see cref="IOException"/>.</summary>
+    public void Write(Checkpoint checkpoint, RecordApplier records, HeadWriter head)
+    {
+        var bytes = new ByteWriter(1 << 16);
+        bytes.Byte(Version);
+        bytes.Varint(checkpoint.Number);
+        bytes.Varint(checkpoint.Next);
+        bytes.Zigzag(checkpoint.BoundaryMs);
+        records.Write(bytes);
+        bytes.Varint((ulong)head.Held.Count);
+        foreach (HeldSample held in head.Held)
+        {
+            RecordFrame.WriteLabels(held.Labels, bytes);
+            bytes.Zigzag(held.TimeMs);
+            bytes.Zigzag(held.StartMs);
+            bytes.Byte(held.Histogram is null ? (byte)0 : (byte)1);
+            if (held.Histogram is { } histogram)
+                HistogramCodec.Write(histogram, bytes);
+            else
+                bytes.Double(held.Value);
+        }
+        bytes.Varint((ulong)head.Metadata.Count);
+        foreach ((string family, MetricMetadata metadata) in head.Metadata)
+            BatchFrameWriter.WriteMetadata(family, metadata, bytes);
+        AtomicFile.Write(_disk, Path.Combine(_folder, s_names[checkpoint.Number & 1]), bytes.Written);
+    }
+
+    private static void ReadState(byte[] content, RecordApplier records, HeadWriter head)
+    {
+        var reader = new ByteReader(content.AsSpan(1));
+        reader.Varint();
+        reader.Varint();
+        reader.Zigzag();
+        records.Read(ref reader);
+        int held = reader.Count(reader.Left);
+        for (int i = 0; i < held; i++)
+        {
+            Labels labels = RecordFrame.ReadLabels(ref reader);
+            long time = reader.Zigzag(), start = reader.Zigzag();
+            NativeHistogram? histogram = reader.Byte() != 0 ? HistogramCodec.Read(ref reader) : null;
+            head.Hold(new HeldSample(labels, time, histogram is null ? reader.Double() : 0, histogram, start));
+        }
+        int families = reader.Count(reader.Left);
+        for (int i = 0; i < families; i++)
+        {
+            (string family, MetricMetadata metadata) = BatchFrameReader.ReadMetadata(ref reader);
+            head.Describe(family, metadata);
+        }
+    }
+}

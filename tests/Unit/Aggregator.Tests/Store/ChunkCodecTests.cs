@@ -1,0 +1,101 @@
+using Bellwether.Core.Model;
+using Bellwether.Store.Chunks;
+using FsCheck;
+using FsCheck.Fluent;
+
+namespace Bellwether.Aggregator.Tests.Store;
+
+public sealed class ChunkCodecTests
+{
+    private static readonly double[] s_odd = [double.NaN, SpecialValues.StaleMarker, double.PositiveInfinity, double.NegativeInfinity, -0.0, 0, double.Epsilon, double.MaxValue, 0.1, 1e15, 4503599627370496, -1.5];
+
+    [Fact]
+    public void Values_of_every_kind_come_back_to_the_bit()
+    {
+        Check.One(Config.QuickThrowOnFailure.WithMaxTest(2000), Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
+        {
+            var random = new Random(seed);
+            double[] values = Values(random, random.Next(1, 300));
+            var writer = new ByteWriter();
+            ValueBlock.Encode(values, writer);
+            var back = new double[values.Length];
+            var reader = new ByteReader(writer.Written);
+            ValueBlock.Decode(ref reader, back);
+            Assert.Equal(0, reader.Left);
+            for (int i = 0; i < values.Length; i++)
+                Assert.Equal(BitConverter.DoubleToInt64Bits(values[i]), BitConverter.DoubleToInt64Bits(back[i]));
+        }));
+    }
+
+    [Fact]
+    public void Integers_of_every_kind_come_back()
+    {
+        Check.One(Config.QuickThrowOnFailure.WithMaxTest(2000), Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
+        {
+            var random = new Random(seed);
+            var values = new long[random.Next(1, 300)];
+            int kind = random.Next(4);
+            for (int i = 0; i < values.Length; i++)
+            {
+                values[i] = kind switch
+                {
+                    0 => 1_700_000_000_000 + (i * 15_000L) + random.Next(-3, 4),
+                    1 => random.NextInt64(long.MinValue, long.MaxValue),
+                    2 => random.Next(10) == 0 ? random.NextInt64() : random.Next(3),
+                    _ => (i * 4096L) - 77,
+                };
+            }
+            var writer = new ByteWriter();
+            IntegerBlock.Encode(values, writer);
+            var back = new long[values.Length];
+            var reader = new ByteReader(writer.Written);
+            IntegerBlock.Decode(ref reader, back);
+            Assert.Equal(values, back);
+        }));
+    }
+
+    [Fact]
+    public void Damaged_blocks_throw_nothing_but_what_is_declared()
+    {
+        Check.One(Config.QuickThrowOnFailure.WithMaxTest(5000), Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
+        {
+            var random = new Random(seed);
+            double[] values = Values(random, 120);
+            var writer = new ByteWriter();
+            ValueBlock.Encode(values, writer);
+            byte[] bytes = writer.Written.ToArray();
+            for (int i = 0; i < 3; i++)
+                bytes[random.Next(bytes.Length)] = (byte)random.Next(256);
+            var reader = new ByteReader(bytes.AsSpan(0, random.Next(bytes.Length + 1)));
+            try
+            {
+                ValueBlock.Decode(ref reader, values);
+            }
+            catch (InvalidDataException e)
+            {
+                Assert.NotEmpty(e.Message);
+            }
+        }));
+    }
+
+    private static double[] Values(Random random, int count)
+    {
+        var values = new double[count];
+        double level = random.Next(1000);
+        int kind = random.Next(6);
+        for (int i = 0; i < count; i++)
+        {
+            level += random.Next(100);
+            values[i] = kind switch
+            {
+                0 => 42,
+                1 => level,
+                2 => level / 100,
+                3 => random.NextDouble(),
+                4 => random.Next(20) == 0 ? s_odd[random.Next(s_odd.Length)] : level,
+                _ => s_odd[random.Next(s_odd.Length)],
+            };
+        }
+        return values;
+    }
+}
