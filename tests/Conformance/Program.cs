@@ -2,6 +2,8 @@ using System.CommandLine;
 using Bellwether.Conformance;
 using Bellwether.Conformance.Configuration;
 using Bellwether.Conformance.Relabel;
+using Bellwether.Conformance.Rules;
+using Bellwether.Conformance.Serve;
 
 // Every topic that can be run, one line each.
 ITopic[] topics =
@@ -12,6 +14,11 @@ ITopic[] topics =
     new PostgresExporterTopic(),
     new PrometheusConfigTopic(),
     new RelabelTopic(),
+    new AlertTemplatesTopic(),
+    new RuleFilesTopic(),
+    new RuleCorporaTopic(),
+    new HttpApiTopic(),
+    new RemoteWriteTopic(),
 ];
 
 var folder = new Argument<DirectoryInfo>("DIR") { Description = "A folder laid out as the conformance data: one folder per topic." };

@@ -89,7 +89,8 @@ internal sealed class TemplateFunctions(Func<string, IReadOnlyList<(Labels Label
             throw new TemplateException($"a regular expression is longer than {PatternLengthMax} characters");
         try
         {
-            return new Regex(pattern, RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
+            // RE2 also writes named groups as (?P<name>...).
+            return new Regex(pattern.Replace("(?P<", "(?<", StringComparison.Ordinal), RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
         }
         catch (Exception e) when (e is ArgumentException or NotSupportedException)
         {

@@ -1,0 +1,209 @@
+using System.Diagnostics.Metrics;
+using System.Globalization;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text;
+using System.Text.Json;
+using Bellwether.Core.Codec;
+using Bellwether.Core.Model;
+using Bellwether.Evaluate.PromQl;
+using Bellwether.Kit;
+using Bellwether.Serve.QueryApi;
+using Bellwether.Serve.RemoteWrite;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.TestHost;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Bellwether.Aggregator.Tests.Serve;
+
+public sealed class HttpTests : IAsyncLifetime
+{
+    private static readonly Labels s_up = Labels.Of("__name__", "up", "job", "shop", "ä.b", "1");
+    private readonly SeriesInMemory _store = new();
+    private readonly VirtualTime _time = new(DateTimeOffset.FromUnixTimeSeconds(1_800_000_000));
+    private readonly Meter _meter = new("test");
+    private WebApplication? _app;
+    private QueryApi? _api;
+    private RemoteWriteReceiver? _receiver;
+    private HttpClient _client = new();
+
+    public async Task InitializeAsync()
+    {
+        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new());
+        builder.WebHost.UseTestServer();
+        builder.Services.AddRoutingCore();
+        _app = builder.Build();
+        _app.UseRouting();
+        _api = new QueryApi(new QueryApiSources { Engine = new PromQlEngine(new EngineOptions(), _time), Reader = _store }, new QueryApiOptions(), _time, _meter, NullLogger.Instance);
+        _receiver = new RemoteWriteReceiver(_store, new RemoteWriteReceiveOptions(), _meter);
+        _app.MapQueryApi(_api);
+        _receiver.Map(_app);
+        await _app.StartAsync();
+        _client = _app.GetTestClient();
+        _store.Add(s_up, 1_799_999_999_000, 1);
+    }
+
+    public async Task DisposeAsync()
+    {
+        await _app!.DisposeAsync();
+        _api!.Dispose();
+        _receiver!.Dispose();
+        _meter.Dispose();
+    }
+
+    [Theory]
+    [InlineData("query?query=up&time=soon", "time")]
+    [InlineData("query?query=up&timeout=x", "timeout")]
+    [InlineData("query_range?query=up&start=1&end=x&step=1", "end")]
+    [InlineData("query_range?query=up&start=2&end=1&step=1", "end")]
+    [InlineData("query_range?query=up&start=1&end=2&step=-1", "step")]
+    [InlineData("query_range?query=up&start=0&end=1000000&step=1", "exceeded maximum resolution")]
+    [InlineData("series", "no match[]")]
+    [InlineData("series?match[]={job=~\".*\"}", "non-empty matcher")]
+    [InlineData("series?match[]=up[5m]", "match[]")]
+    [InlineData("labels?limit=-1", "limit")]
+    [InlineData("rules?type=x", "type")]
+    [InlineData("rules?exclude_alerts=x", "exclude_alerts")]
+    [InlineData("metadata?limit=x", "limit")]
+    public async Task A_wrong_parameter_is_named(string path, string part)
+    {
+        using HttpResponseMessage response = await _client.GetAsync("/api/v1/" + path);
+        using JsonDocument json = JsonDocument.Parse(await response.Content.ReadAsStringAsync());
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        Assert.Equal(("error", "bad_data"), (json.RootElement.GetProperty("status").GetString(), json.RootElement.GetProperty("errorType").GetString()));
+        Assert.Contains(part, json.RootElement.GetProperty("error").GetString(), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("series?match[]=up", "{\"status\":\"success\",\"data\":[{\"__name__\":\"up\",\"job\":\"shop\",\"ä.b\":\"1\"}]}")]
+    [InlineData("labels", "{\"status\":\"success\",\"data\":[\"__name__\",\"job\",\"ä.b\"]}")]
+    [InlineData("label/job/values", "{\"status\":\"success\",\"data\":[\"shop\"]}")]
+    [InlineData("label/U___e4__2e_b/values", "{\"status\":\"success\",\"data\":[\"1\"]}")]
+    [InlineData("label/nope/values", "{\"status\":\"success\",\"data\":[]}")]
+    [InlineData("metadata", "{\"status\":\"success\",\"data\":{}}")]
+    [InlineData("rules", "{\"status\":\"success\",\"data\":{\"groups\":[]}}")]
+    [InlineData("alerts", "{\"status\":\"success\",\"data\":{\"alerts\":[]}}")]
+    [InlineData("targets", "{\"status\":\"success\",\"data\":{\"activeTargets\":[],\"droppedTargets\":[]}}")]
+    [InlineData("format_query?query=sum(up)by(job)", "{\"status\":\"success\",\"data\":\"sum by (job) (up)\"}")]
+    public async Task Answers_are_fixed_to_the_byte(string path, string expected) => Assert.Equal(expected, await _client.GetStringAsync("/api/v1/" + path));
+
+    [Fact]
+    public async Task Gzip_is_sent_when_it_is_asked_for()
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, "/api/v1/labels");
+        request.Headers.AcceptEncoding.Add(new StringWithQualityHeaderValue("gzip"));
+        using HttpResponseMessage response = await _client.SendAsync(request);
+        Assert.Equal("gzip", Assert.Single(response.Content.Headers.ContentEncoding));
+        await using var zip = new System.IO.Compression.GZipStream(await response.Content.ReadAsStreamAsync(), System.IO.Compression.CompressionMode.Decompress);
+        using var reader = new StreamReader(zip);
+        Assert.StartsWith("{\"status\":\"success\"", await reader.ReadToEndAsync(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Health_readiness_and_unknown_paths_answer()
+    {
+        Assert.Equal("Bellwether is Healthy.\n", await _client.GetStringAsync("/-/healthy"));
+        Assert.Equal("Bellwether is Ready.\n", await _client.GetStringAsync("/-/ready"));
+        Assert.Equal(HttpStatusCode.NotFound, (await _client.GetAsync("/api/v1/nope")).StatusCode);
+        Assert.Equal(HttpStatusCode.Forbidden, (await _client.PostAsync("/-/reload", null)).StatusCode);
+    }
+
+    [Theory]
+    [InlineData(0, "0")]
+    [InlineData(-0.0, "-0")]
+    [InlineData(1e6, "1000000")]
+    [InlineData(123456789.123456789, "123456789.12345679")]
+    [InlineData(1e20, "100000000000000000000")]
+    [InlineData(1e21, "1e+21")]
+    [InlineData(0.000001, "0.000001")]
+    [InlineData(0.0000123, "0.0000123")]
+    [InlineData(-0.0000012345, "-0.0000012345")]
+    [InlineData(1e-7, "1e-07")]
+    [InlineData(double.NaN, "NaN")]
+    [InlineData(double.PositiveInfinity, "+Inf")]
+    [InlineData(double.MaxValue, "1.7976931348623157e+308")]
+    public void Floats_are_written_as_prometheus_writes_them(double value, string expected)
+    {
+        byte[] text = new byte[400];
+        Assert.Equal(expected, Encoding.ASCII.GetString(text, 0, ApiJson.FormatFloat(value, text)));
+    }
+
+    [Theory]
+    [InlineData("1700011000.123", 1_700_011_000_123)]
+    [InlineData("2023-11-15T01:16:40Z", 1_700_011_000_000)]
+    [InlineData("2023-11-15T02:16:40.5+01:00", 1_700_011_000_500)]
+    [InlineData("-1.5", -1500)]
+    public void Times_are_seconds_or_rfc_3339(string text, long expected)
+    {
+        Assert.True(ApiParameters.TryTime(text, out long ms));
+        Assert.Equal(expected, ms);
+    }
+
+    [Theory]
+    [InlineData("FFFFFFFF0F0041", HttpStatusCode.BadRequest)]
+    [InlineData("00", HttpStatusCode.NoContent)]
+    [InlineData("", HttpStatusCode.BadRequest)]
+    [InlineData("0304FFFF", HttpStatusCode.BadRequest)]
+    public async Task Hostile_bodies_are_refused(string hex, HttpStatusCode expected) => Assert.Equal(expected, (await PostAsync(Convert.FromHexString(hex))).StatusCode);
+
+    [Theory]
+    [InlineData("application/json", "snappy")]
+    [InlineData("application/x-protobuf;proto=io.prometheus.write.v2.Request", "snappy")]
+    [InlineData("application/x-protobuf", "gzip")]
+    public async Task Unknown_content_is_415(string type, string encoding) => Assert.Equal(HttpStatusCode.UnsupportedMediaType, (await PostAsync([0], type, encoding)).StatusCode);
+
+    [Fact]
+    public async Task What_the_writer_encodes_the_receiver_stores()
+    {
+        var histogram = new NativeHistogram
+        {
+            Schema = 1, Count = 7, Sum = 12.5, ZeroCount = 1, ZeroThreshold = 0.001, IsInteger = true,
+            PositiveSpans = [new BucketSpan(-1, 2), new BucketSpan(1, 1)], PositiveBuckets = [1, 3, 2],
+        };
+        var writer = new WriteRequestWriter();
+        writer.Add([new SeriesSample(s_up, 1, 5), new SeriesSample(s_up, 2, SpecialValues.StaleMarker), new SeriesSample(s_up.With("h", "1"), -3, 0, histogram)]);
+        writer.Add("up", new MetricMetadata(MetricType.Gauge, "Is it up?", ""));
+        Assert.Equal(HttpStatusCode.NoContent, (await PostAsync(Compress(writer.Bytes))).StatusCode);
+        Assert.Equal([5.0, SpecialValues.StaleMarker, 1.0], _store.Of(s_up).Select(s => s.Value));
+        NativeHistogram stored = _store.Of(s_up.With("h", "1"))[0].Histogram!;
+        Assert.Equal((7.0, 12.5, 1.0), (stored.Count, stored.Sum, stored.ZeroCount));
+        Assert.Equal(histogram.PositiveBuckets, stored.PositiveBuckets);
+        Assert.Equal(histogram.PositiveSpans, stored.PositiveSpans);
+        Assert.Equal("Is it up?", _store.Metadata("up")!.Help);
+    }
+
+    [Fact]
+    public async Task Valid_samples_are_stored_beside_invalid_ones_and_the_answer_is_400_with_the_reason()
+    {
+        var writer = new WriteRequestWriter();
+        writer.Add([new SeriesSample(Labels.Of("job", "x"), 1, 1), new SeriesSample(Labels.Of("__name__", "good"), 1, 2)]);
+        HttpResponseMessage response = await PostAsync(Compress(writer.Bytes));
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        Assert.Contains("no metric name", await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Single(_store.Of(Labels.Of("__name__", "good")));
+    }
+
+    [Fact]
+    public async Task A_full_store_is_503_with_retry_after()
+    {
+        _store.Unavailable = "the disk is full";
+        HttpResponseMessage response = await PostAsync([0]);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode);
+        Assert.Equal("5", response.Headers.RetryAfter!.Delta!.Value.TotalSeconds.ToString(CultureInfo.InvariantCulture));
+    }
+
+    private static byte[] Compress(ReadOnlySpan<byte> plain)
+    {
+        byte[] block = new byte[Snappy.MaxCompressedLength(plain.Length)];
+        return block[..Snappy.Compress(plain, block)];
+    }
+
+    private async Task<HttpResponseMessage> PostAsync(byte[] body, string type = "application/x-protobuf", string encoding = "snappy")
+    {
+        using var content = new ByteArrayContent(body);
+        content.Headers.ContentType = MediaTypeHeaderValue.Parse(type);
+        content.Headers.ContentEncoding.Add(encoding);
+        return await _client.PostAsync("/api/v1/write", content);
+    }
+}
