@@ -12,8 +12,8 @@ internal sealed class ApiJson(Utf8JsonWriter json)
 {
     public Utf8JsonWriter Json => json;
 
-    /// <summary>A query result with its type.</summary>
-    public void Result(QueryResult result, Action? stats)
+    /// <summary>A query result with its type; <paramref name="timeMs"/> is the evaluation's, which a text has no place for.</summary>
+    public void Result(QueryResult result, long timeMs, Action? stats)
     {
         json.WriteStartObject();
         json.WriteString("resultType", result.Type switch
@@ -31,7 +31,7 @@ internal sealed class ApiJson(Utf8JsonWriter json)
                 break;
             case Evaluate.PromQl.ValueType.String:
                 json.WriteStartArray();
-                Timestamp(result.Scalar.TimestampMs);
+                Timestamp(timeMs);
                 json.WriteStringValue(result.Text);
                 json.WriteEndArray();
                 break;

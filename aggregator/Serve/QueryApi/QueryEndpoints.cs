@@ -15,7 +15,7 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
         if (!TryTimeout(parameters, out TimeSpan timeout, out ApiAnswer? wrong))
             return wrong!;
         string query = parameters.One("query");
-        return await RunAsync(parameters, timeout, token => sources.Engine.Instant(sources.Reader, query, timeMs, token), cancellation);
+        return await RunAsync(parameters, timeout, timeMs, token => sources.Engine.Instant(sources.Reader, query, timeMs, token), cancellation);
     }
 
     public async Task<ApiAnswer> RangeAsync(ApiParameters parameters, CancellationToken cancellation)
@@ -36,7 +36,7 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
         if (!TryTimeout(parameters, out TimeSpan timeout, out ApiAnswer? wrong))
             return wrong!;
         string query = parameters.One("query");
-        return await RunAsync(parameters, timeout, token => sources.Engine.Range(sources.Reader, query, startMs, endMs, stepMs, token), cancellation);
+        return await RunAsync(parameters, timeout, endMs, token => sources.Engine.Range(sources.Reader, query, startMs, endMs, stepMs, token), cancellation);
     }
 
     public static ApiAnswer Format(ApiParameters parameters)
@@ -74,7 +74,7 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
         return wrong is null;
     }
 
-    private async Task<ApiAnswer> RunAsync(ApiParameters parameters, TimeSpan timeout, Func<CancellationToken, QueryResult> run, CancellationToken cancellation)
+    private async Task<ApiAnswer> RunAsync(ApiParameters parameters, TimeSpan timeout, long timeMs, Func<CancellationToken, QueryResult> run, CancellationToken cancellation)
     {
         long started = time.GetTimestamp();
         using var limit = new CancellationTokenSource(timeout, time);
@@ -103,7 +103,7 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
             return Failed(error, timedOut: limit.IsCancellationRequested && !cancellation.IsCancellationRequested);
         string stats = parameters.One("stats");
         TimeSpan total = time.GetElapsedTime(started);
-        return ApiAnswer.Ok(api => api.Result(result, stats.Length == 0 ? null : () => Stats(api.Json, waited, total)), result.Warnings, result.Infos);
+        return ApiAnswer.Ok(api => api.Result(result, timeMs, stats.Length == 0 ? null : () => Stats(api.Json, waited, total)), result.Warnings, result.Infos);
     }
 
     private static ApiAnswer Failed(QueryError error, bool timedOut) => error.Kind switch

@@ -26,7 +26,7 @@ internal sealed class RuleFilesTopic : ITopic
                     report.Fail("rules/" + file, 0, one.TryGetProperty("why", out JsonElement why) ? why.GetString()! : "load", expected, read.IsOk ? "ok" : read.Errors[0].ToString());
             });
         }
-        report.Note("rules: the recorded life cycle (lifecycle-2.42) needs a running engine and is checked by the unit tests on virtual time");
+        report.Note("rules: the recorded life cycle (lifecycle-2.42) is not replayed here");
     }
 }
 

@@ -1,0 +1,244 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+using System.Globalization;
+using System.Net;
+using System.Text.Json;
+using Bellwether.Core.Configuration.Prometheus;
+using Bellwether.Core.Model;
+using Bellwether.Core.Platform;
+using Bellwether.Core.Relabel;
+using Bellwether.Core.Text;
+using Bellwether.Kit;
+using Bellwether.Serve.RemoteWrite;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Bellwether.Aggregator.Tests.Serve;
+
+/// <summary>Forwarding over real sockets and a real queue on disk.</summary>
+public sealed class ForwardTests : IDisposable
+{
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(30);
+    private readonly string _folder = Directory.CreateTempSubdirectory("forward-").FullName;
+    private readonly Meter _meter = new("test");
+    private ulong _position;
+
+    public void Dispose()
+    {
+        _meter.Dispose();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    [Fact]
+    public async Task Samples_arrive_relabelled_with_external_labels_after_the_upstream_came_back()
+    {
+        await using var upstream = await Receiver.StartAsync(n => n < 3 ? HttpStatusCode.ServiceUnavailable : null);
+        var drop = new RelabelRule { SourceLabels = ["i"], Regex = Re2Pattern.CompileAnchored("7"), Action = RelabelAction.Drop };
+        using RemoteWriteForwarder forwarder = Open(upstream.Url, c => c with { WriteRelabelConfigs = [drop] });
+        await RunAsync(forwarder, async () =>
+        {
+            Commit(forwarder, 0, 10);
+            await UntilAsync(() => upstream.Store.Named("m").Count == 9);
+        });
+        Assert.True(upstream.Requests > 3);
+        Assert.All(upstream.Store.Named("m"), l => Assert.Equal("test", l.Get("site")));
+        Assert.DoesNotContain(upstream.Store.Named("m"), l => l.Get("i") == "7");
+    }
+
+    [Fact]
+    public async Task A_restart_goes_on_where_it_stopped_and_nothing_is_lost()
+    {
+        await using var upstream = await Receiver.StartAsync(_ => null);
+        using (RemoteWriteForwarder first = Open(upstream.Url))
+        {
+            await RunAsync(first, async () =>
+            {
+                Commit(first, 0, 5);
+                await UntilAsync(() => upstream.Store.Named("m").Count == 5);
+            });
+            // Queued, but the sender is stopped.
+            Commit(first, 5, 5);
+        }
+        using RemoteWriteForwarder second = Open(upstream.Url);
+        Assert.Equal(_position, second.HeldTo);
+        await RunAsync(second, () => UntilAsync(() => upstream.Store.Named("m").Count == 10));
+    }
+
+    [Fact]
+    public async Task A_bad_sample_does_not_take_the_others_with_it()
+    {
+        await using var upstream = await Receiver.StartAsync(_ => null, batch => batch.Samples.Exists(s => s.Labels.Get("i") == "13"));
+        using RemoteWriteForwarder forwarder = Open(upstream.Url);
+        await RunAsync(forwarder, async () =>
+        {
+            Commit(forwarder, 0, 40);
+            await UntilAsync(() => upstream.Store.Named("m").Count == 39);
+        });
+        Assert.DoesNotContain(upstream.Store.Named("m"), l => l.Get("i") == "13");
+    }
+
+    [Fact]
+    public async Task A_refusal_that_is_final_is_not_repeated()
+    {
+        await using var upstream = await Receiver.StartAsync(n => n == 0 ? HttpStatusCode.Unauthorized : null);
+        using RemoteWriteForwarder forwarder = Open(upstream.Url);
+        await RunAsync(forwarder, async () =>
+        {
+            Commit(forwarder, 0, 3);
+            await UntilAsync(() => upstream.Requests == 1);
+            Commit(forwarder, 3, 3);
+            await UntilAsync(() => upstream.Store.Named("m").Count == 3);
+        });
+        Assert.Equal(2, upstream.Requests);
+    }
+
+    [Fact]
+    public async Task A_real_prometheus_takes_it()
+    {
+        if (!File.Exists("/usr/bin/prometheus"))
+        {
+            Assert.True(Environment.GetEnvironmentVariable("CI") is null, "prometheus is missing: apt-get install prometheus");
+            return;
+        }
+        int port = FreePort();
+        await File.WriteAllTextAsync(Path.Combine(_folder, "p.yml"), "global: {}\n");
+        var start = new ProcessStartInfo("/usr/bin/prometheus", ["--config.file=p.yml", "--storage.tsdb.path=data", "--web.enable-remote-write-receiver",
+            string.Create(CultureInfo.InvariantCulture, $"--web.listen-address=127.0.0.1:{port}")]) { WorkingDirectory = _folder, RedirectStandardError = true };
+        using Process prometheus = Process.Start(start)!;
+        Task drain = prometheus.StandardError.ReadToEndAsync();
+        try
+        {
+            using var client = new HttpClient { BaseAddress = new Uri(string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{port}")) };
+            using RemoteWriteForwarder forwarder = Open(client.BaseAddress + "api/v1/write");
+            long nowMs = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
+            await RunAsync(forwarder, async () =>
+            {
+                var labels = Labels.Of("__name__", "city_total", "city", "Zürich \"q\" \\ \n");
+                forwarder.OnCommitted(++_position, [new SeriesSample(labels, nowMs - 2000, 0.1), new SeriesSample(labels, nowMs - 1000, 1e300)]);
+                await UntilAsync(() => Count(client, "city_total[1m]") == 2);
+            });
+            using JsonDocument answer = JsonDocument.Parse(await client.GetStringAsync("/api/v1/query?query=city_total"));
+            Assert.Equal("Zürich \"q\" \\ \n", answer.RootElement.GetProperty("data").GetProperty("result")[0].GetProperty("metric").GetProperty("city").GetString());
+        }
+        finally
+        {
+            prometheus.Kill();
+            await prometheus.WaitForExitAsync();
+            await drain;
+        }
+    }
+
+    private RemoteWriteForwarder Open(string url, Func<RemoteWriteConfig, RemoteWriteConfig>? change = null)
+    {
+        var config = new RemoteWriteConfig { Url = url, Queue = new QueueConfig { BatchSendDeadline = TimeSpan.FromMilliseconds(200), MaxBackoff = TimeSpan.FromMilliseconds(100) }, Metadata = new MetadataConfig { Send = false } };
+        var around = new ForwardSurroundings(Labels.Of("site", "test"), () => new Dictionary<string, MetricMetadata>(), _meter, RemoteWriteForwarder.DefaultHandler);
+        return new RemoteWriteForwarder(new ForwardQueueOptions { Folder = Path.Combine(_folder, "queue") }, [change?.Invoke(config) ?? config], around, new OsDisk(), TimeProvider.System, NullLogger.Instance);
+    }
+
+    private void Commit(RemoteWriteForwarder forwarder, int from, int count) =>
+        forwarder.OnCommitted(++_position, [.. Enumerable.Range(from, count).Select(i => new SeriesSample(Labels.Of("__name__", "m", "i", i.ToString(CultureInfo.InvariantCulture)), 1000, i))]);
+
+    private static async Task RunAsync(RemoteWriteForwarder forwarder, Func<Task> body)
+    {
+        using var stop = new CancellationTokenSource();
+        Task run = forwarder.RunAsync(stop.Token);
+        try
+        {
+            await body();
+        }
+        finally
+        {
+            await stop.CancelAsync();
+            await run;
+        }
+    }
+
+    private static async Task UntilAsync(Func<bool> holds)
+    {
+        long started = TimeProvider.System.GetTimestamp();
+        while (!holds())
+        {
+            Assert.True(TimeProvider.System.GetElapsedTime(started) < s_limit, "it did not happen in time");
+            await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System);
+        }
+    }
+
+    private static int Count(HttpClient client, string query)
+    {
+        try
+        {
+            using JsonDocument answer = JsonDocument.Parse(client.GetStringAsync($"/api/v1/query?query={Uri.EscapeDataString(query)}").GetAwaiter().GetResult());
+            return answer.RootElement.GetProperty("data").GetProperty("result").EnumerateArray().Sum(s => s.GetProperty("values").GetArrayLength());
+        }
+        catch (HttpRequestException)
+        {
+            return -1;
+        }
+    }
+
+    private static int FreePort()
+    {
+        using var listener = new System.Net.Sockets.TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    /// <summary>An upstream: our own receiver behind a gate that can refuse.</summary>
+    private sealed class Receiver(WebApplication app, RemoteWriteReceiver receiver, Meter meter, SeriesInMemory store) : IAsyncDisposable
+    {
+        private int _requests;
+
+        public SeriesInMemory Store { get; } = store;
+
+        public int Requests => Volatile.Read(ref _requests);
+
+        public string Url => app.Urls.First() + "/api/v1/write";
+
+        public static async Task<Receiver> StartAsync(Func<int, HttpStatusCode?> gate, Func<SampleBatch, bool>? poison = null)
+        {
+            WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new());
+            builder.WebHost.UseKestrelCore().UseUrls("http://127.0.0.1:0");
+            builder.Services.AddRoutingCore();
+            WebApplication app = builder.Build();
+            var meter = new Meter("upstream");
+            var store = new SeriesInMemory();
+            var receiver = new RemoteWriteReceiver(new Gate(store, poison), new RemoteWriteReceiveOptions(), meter);
+            var made = new Receiver(app, receiver, meter, store);
+            app.Use(async (context, next) =>
+            {
+                Assert.Equal("0.1.0", context.Request.Headers["X-Prometheus-Remote-Write-Version"]);
+                if (gate(Interlocked.Increment(ref made._requests) - 1) is { } status)
+                    context.Response.StatusCode = (int)status;
+                else
+                    await next(context);
+            });
+            app.UseRouting();
+            receiver.Map(app);
+            app.UseEndpoints(_ => { });
+            await app.StartAsync();
+            return made;
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await app.DisposeAsync();
+            receiver.Dispose();
+            meter.Dispose();
+        }
+
+        /// <summary>Refuses a whole batch that holds a bad sample, as Prometheus does.</summary>
+        private sealed class Gate(SeriesInMemory store, Func<SampleBatch, bool>? poison) : ISampleAppender
+        {
+            public ValueTask<AppendResult> AppendAsync(SampleBatch batch, CancellationToken cancellation)
+            {
+                if (poison?.Invoke(batch) != true)
+                    return store.AppendAsync(batch, cancellation);
+                var result = new AppendResult();
+                result.Add(AppendOutcome.Invalid, "poison");
+                return ValueTask.FromResult(result);
+            }
+        }
+    }
+}
