@@ -1,6 +1,92 @@
+using System.CommandLine;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using Bellwether.Agent.Configuration;
+using Bellwether.Agent.Run;
+using Bellwether.Agent.Status;
+using Bellwether.Core.Configuration;
+using Bellwether.Core.Telemetry;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+
 namespace Bellwether.Agent;
 
+/// <summary><c>bellwether-agent run|check|status --config agent.yaml</c>.</summary>
 internal static class Program
 {
-    private static int Main() => 0;
+    private const int ExitBadConfiguration = 2;
+    private static readonly TimeSpan s_stopLimit = TimeSpan.FromSeconds(20);
+
+    private static int Main(string[] args)
+    {
+        var file = new Option<string>("--config", "-c") { Description = "The agent's configuration.", DefaultValueFactory = _ => "agent.yaml", Recursive = true };
+        var run = new Command("run", "Collects, spools and streams until it is stopped. SIGHUP takes a new configuration.");
+        run.SetAction((parse, cancellation) => RunAsync(parse.GetRequiredValue(file), cancellation));
+        var check = new Command("check", "Reads the configuration and the files that it names, and tells every error. Exit code 2 when there is one.");
+        check.SetAction(parse => Check(parse.GetRequiredValue(file)));
+        var status = new Command("status", "Asks a running agent over its Unix socket how it is.");
+        var json = new Option<bool>("--json") { Description = "As JSON." };
+        status.Add(json);
+        status.SetAction((parse, cancellation) => StatusAsync(parse.GetRequiredValue(file), parse.GetValue(json), cancellation));
+        var root = new RootCommand("Bellwether's agent: scrapes local targets, PostgreSQL and the host, keeps every sample until the aggregator has it, and streams.") { run, check, status };
+        root.Add(file);
+        return root.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null }).GetAwaiter().GetResult();
+    }
+
+    private static async Task<int> RunAsync(string file, CancellationToken cancellation)
+    {
+        if (Load(file, checkFiles: false) is not { } config)
+            return ExitBadConfiguration;
+        using var loggers = new LineLoggerFactory(Console.Error, TimeProvider.System, AgentService.LevelOf(config.Log.Level));
+        HostApplicationBuilder builder = Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(null);
+        builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = s_stopLimit);
+        builder.Services.AddSingleton(new AgentStart(file, config, TimeProvider.System, loggers));
+        builder.Services.AddHostedService<AgentService>();
+        using IHost host = builder.Build();
+        IHostApplicationLifetime lifetime = host.Services.GetRequiredService<IHostApplicationLifetime>();
+        using PosixSignalRegistration term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, c => Stop(c, lifetime));
+        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, c => Stop(c, lifetime));
+        await host.RunAsync(cancellation);
+        return AgentService.ExitCode;
+    }
+
+    private static void Stop(PosixSignalContext context, IHostApplicationLifetime lifetime)
+    {
+        context.Cancel = true;
+        lifetime.StopApplication();
+    }
+
+    private static int Check(string file)
+    {
+        if (Load(file, checkFiles: true) is not { } config)
+            return ExitBadConfiguration;
+        Console.WriteLine($"{file}: good. Agent {config.Agent.Id}, {config.ScrapeConfigs.Count} scrape jobs, host {(config.Collectors.Host is { Enabled: true } ? "on" : "off")}, {config.Collectors.Postgres.Count} PostgreSQL servers.");
+        return 0;
+    }
+
+    private static async Task<int> StatusAsync(string file, bool json, CancellationToken cancellation)
+    {
+        if (Load(file, checkFiles: false) is not { } config)
+            return ExitBadConfiguration;
+        string socket = config.Status.Socket;
+        try
+        {
+            AgentStatus status = await StatusSocket.AskAsync(socket, cancellation);
+            Console.Write(json ? System.Text.Encoding.UTF8.GetString(status.ToJson()) + "\n" : status.ToText());
+            return 0;
+        }
+        catch (SocketException e)
+        {
+            Console.Error.WriteLine($"{socket}: {e.Message}. Does the agent run with this configuration, and as this user?");
+            return 1;
+        }
+    }
+
+    private static AgentConfig? Load(string file, bool checkFiles)
+    {
+        ConfigResult<AgentConfig> result = AgentConfigFile.Load(file, checkFiles);
+        foreach (ConfigError error in result.Errors)
+            Console.Error.WriteLine(error);
+        return result.Value;
+    }
 }

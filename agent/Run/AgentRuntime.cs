@@ -1,0 +1,222 @@
+using System.Diagnostics.Metrics;
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using Bellwether.Agent.Collect;
+using Bellwether.Agent.Collect.Scrape;
+using Bellwether.Agent.Configuration;
+using Bellwether.Agent.Spool;
+using Bellwether.Agent.Status;
+using Bellwether.Agent.Stream;
+using Bellwether.Core.Configuration;
+using Bellwether.Core.Configuration.Prometheus;
+using Bellwether.Core.Model;
+using Bellwether.Core.Platform;
+using Bellwether.Core.Relabel;
+using Bellwether.Core.Telemetry;
+using Microsoft.Extensions.Logging;
+
+namespace Bellwether.Agent.Run;
+
+/// <summary>
+/// The running agent, wired in the data's order: collect, encode, spool, stream.
+/// 1. the spool is opened; 2. the stream begins (backlog first waits behind live data); 3. the scheduler runs the collectors of the plan; 4. discovery and reloads make the plan anew;
+/// 5. stopping: the scheduler first, then the last sync, then the stream drains and says goodbye.
+/// </summary>
+internal sealed partial class AgentRuntime : IAsyncDisposable
+{
+    private readonly TimeProvider _time;
+    private readonly ILogger _log;
+    private readonly Lock _planGate = new();
+    private readonly CancellationTokenSource _stopCollecting = new();
+    private readonly CancellationTokenSource _stopStream = new();
+    private readonly Meter _meter = new(MetricNames.Meter);
+    private readonly SelfMetrics _selfMetrics;
+    private readonly LogSpool _spool;
+    private readonly SpoolSink _sink;
+    private readonly StreamClient _stream;
+    private readonly CollectorPlan _plan;
+    private readonly ScrapeScheduler _scheduler;
+    private readonly TargetSets _targets;
+    private readonly long _startedMs;
+    private readonly Task _running;
+    private readonly StatusSocket? _status;
+    private AgentConfig _config;
+
+    /// <summary>Starts everything. Throws <see cref="IOException"/> when the spool's folder cannot be had, <see cref="CryptographicException"/> for unreadable certificates.</summary>
+    public AgentRuntime(AgentConfig config, TimeProvider time, ILoggerFactory loggers)
+    {
+        _config = config;
+        _time = time;
+        _log = loggers.CreateLogger<AgentRuntime>();
+        _startedMs = time.GetUtcNow().ToUnixTimeMilliseconds();
+        Random random = ProcessRandom.Create();
+        _selfMetrics = new SelfMetrics(_meter, new ProcessMetrics(time).Collect);
+        var spoolOptions = new SpoolOptions { BytesMax = config.Spool.MaxSize.Bytes, AgeMax = config.Spool.MaxAge };
+        _spool = LogSpool.Open(new OsDisk(), config.Spool.Path, spoolOptions, time, random, _meter);
+        _sink = new SpoolSink(_spool, time, loggers.CreateLogger<SpoolSink>());
+        _stream = new StreamClient(StreamOptionsOf(config), IdentityOf(config), _spool, _sink, new StreamClientDependencies(time, ProcessRandom.Create(), _meter, loggers.CreateLogger<StreamClient>()));
+        _sink.Durable = _stream.RecordsAppended;
+        _plan = new CollectorPlan(config.Agent.Id, _selfMetrics, _meter, time, loggers);
+        _scheduler = new ScrapeScheduler(time, _sink, new ScrapeSchedulerOptions { OffsetSeed = Labels.Of("agent", config.Agent.Id).Hash }, _meter, loggers.CreateLogger<ScrapeScheduler>());
+        _sink.Watermark = () => _scheduler.WatermarkMs;
+        _targets = new TargetSets(time, loggers.CreateLogger<TargetSets>());
+        _status = config.Status.Socket.Length > 0 ? StatusSocket.Open(config.Status.Socket, StatusNow) : null;
+        Opened(_log, config.Agent.Id, VersionText, config.Spool.Path, _spool.Records);
+        Apply(config);
+        _running = Task.WhenAll(_sink.RunAsync(_stopCollecting.Token), _stream.RunAsync(_stopStream.Token), RefreshTargetsAsync(_stopCollecting.Token));
+    }
+
+    /// <summary>The program's version.</summary>
+    public static string VersionText { get; } = typeof(AgentRuntime).Assembly.GetName().Version?.ToString(3) ?? "0.0.0";
+
+    /// <summary>Ticks handed to the spool since the start.</summary>
+    public long Ticks => _sink.Ticks;
+
+    /// <summary>How many collectors run.</summary>
+    public int CollectorCount => _scheduler.Count;
+
+    /// <summary>Takes what may change while running; what needs a restart is named in the log.</summary>
+    public void Apply(AgentConfig config)
+    {
+        lock (_planGate)
+        {
+            if (config.Spool != _config.Spool || config.Aggregators != _config.Aggregators || config.Status != _config.Status || config.Agent.Id != _config.Agent.Id)
+                NeedsRestart(_log);
+            _config = config;
+            _targets.Configure(config.ScrapeConfigs);
+            MakePlanLocked();
+        }
+    }
+
+    /// <summary>How everything is.</summary>
+    public AgentStatus StatusNow()
+    {
+        SpoolStatistics spool = _spool.Statistics;
+        StreamStatistics stream = _stream.Statistics;
+        IReadOnlyCollection<ICollector> collectors;
+        lock (_planGate)
+            collectors = _plan.Collectors;
+        return new AgentStatus
+        {
+            Id = _config.Agent.Id,
+            Version = VersionText,
+            StartedMs = _startedMs,
+            NowMs = _time.GetUtcNow().ToUnixTimeMilliseconds(),
+            Aggregator = stream.Address.Length > 0 ? stream.Address : _config.Aggregators[0].Address,
+            Connected = stream.Connected,
+            LastError = stream.LastError,
+            AcknowledgedRecords = stream.RecordsSent,
+            SentBytes = stream.BytesSent,
+            SpoolBytes = spool.Bytes,
+            SpoolRecords = spool.Records,
+            SpoolOldestMs = spool.OldestMs,
+            DroppedSamples = spool.Dropped.Sum(d => d.Samples),
+            Sources = [.. collectors.Select(SourceOf).OrderBy(s => s.Name, StringComparer.Ordinal)],
+        };
+    }
+
+    /// <summary>Stops in the data's order; returns within the drain time-out and a little.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _scheduler.StopAsync();
+        await _stopCollecting.CancelAsync();
+        _spool.Sync();
+        await _stopStream.CancelAsync();
+        await _running;
+        if (_status is not null)
+            await _status.DisposeAsync();
+        await _scheduler.DisposeAsync();
+        _plan.Dispose();
+        _spool.Dispose();
+        _selfMetrics.Dispose();
+        _meter.Dispose();
+        _stopCollecting.Dispose();
+        _stopStream.Dispose();
+    }
+
+    private void MakePlanLocked()
+    {
+        IReadOnlyList<ICollector> collectors = _plan.Make(_config, _targets.Current());
+        _scheduler.Replace(collectors);
+        Planned(_log, collectors.Count);
+    }
+
+    private async Task RefreshTargetsAsync(CancellationToken stopping)
+    {
+        try
+        {
+            while (true)
+            {
+                await Task.Delay(_targets.RefreshInterval, _time, stopping);
+                lock (_planGate)
+                {
+                    if (_targets.Refresh())
+                        MakePlanLocked();
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            return;
+        }
+    }
+
+    private static SourceStatus SourceOf(ICollector collector)
+    {
+        long interval = (long)collector.Interval.TotalMilliseconds;
+        return collector switch
+        {
+            ScrapeCollector scrape => new SourceStatus(scrape.Name, interval, scrape.Status.LastScrapeMs, scrape.Status.Samples, scrape.Status.LastError),
+            Collect.Postgres.PostgresCollector postgres => new SourceStatus(postgres.Name, interval, 0, 0, postgres.LastError ?? ""),
+            _ => new SourceStatus(collector.Name, interval, 0, 0, ""),
+        };
+    }
+
+    private static StreamIdentity IdentityOf(AgentConfig config)
+    {
+        var labels = new Dictionary<string, string>();
+        foreach (Label label in config.Agent.Labels.AsSpan())
+            labels[label.Name] = label.Value;
+        return new StreamIdentity
+        {
+            AgentId = config.Agent.Id,
+            Version = VersionText,
+            ProcessId = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8)) + "-" + Environment.ProcessId.ToString(CultureInfo.InvariantCulture),
+            Labels = labels,
+        };
+    }
+
+    private static StreamOptions StreamOptionsOf(AgentConfig config) => new()
+    {
+        Aggregators = [.. config.Aggregators.Select(AddressOf)],
+    };
+
+    private static AggregatorAddress AddressOf(AggregatorSection section)
+    {
+        X509Certificate2Collection? roots = null;
+        if (section.Tls is { CaFile.Length: > 0 } tls)
+        {
+            roots = [];
+            roots.ImportFromPemFile(tls.CaFile);
+        }
+        return new AggregatorAddress
+        {
+            Uri = section.Uri,
+            Token = section.TokenFile.Length > 0 ? File.ReadAllText(section.TokenFile).Trim() : section.Token?.Reveal(),
+            TrustedRoots = roots,
+            ClientCertificate = section.Tls is { CertFile.Length: > 0 } own ? X509Certificate2.CreateFromPemFile(own.CertFile, own.KeyFile) : null,
+            ServerName = section.Tls is { ServerName.Length: > 0 } named ? named.ServerName : null,
+            AllowPlaintext = section.AllowPlaintext,
+        };
+    }
+
+    [LoggerMessage(1321, LogLevel.Information, "agent {Id} {Version}: spool {Folder} holds {Records} records not yet acknowledged")]
+    private static partial void Opened(ILogger log, string id, string version, string folder, long records);
+
+    [LoggerMessage(1322, LogLevel.Information, "{Count} collectors run")]
+    private static partial void Planned(ILogger log, int count);
+
+    [LoggerMessage(1323, LogLevel.Warning, "the new configuration changes agent.id, aggregators, spool or status: these take effect at the next start")]
+    private static partial void NeedsRestart(ILogger log);
+}

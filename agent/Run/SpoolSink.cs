@@ -1,0 +1,87 @@
+using System.Threading.Channels;
+using Bellwether.Agent.Spool;
+using Bellwether.Agent.Stream;
+using Bellwether.Core.Codec;
+using Bellwether.Core.Durable;
+using Microsoft.Extensions.Logging;
+
+namespace Bellwether.Agent.Run;
+
+/// <summary>
+/// Between the scheduler and the spool: appends each tick at once and makes what has come together durable in one sync; then the stream may read it. Ticks come from one
+/// thread at a time; the loop syncs on its own.
+/// </summary>
+internal sealed partial class SpoolSink(ISpool spool, TimeProvider time, ILogger log) : ITickSink, IWatermarkSource
+{
+    private static readonly TimeSpan s_retry = TimeSpan.FromSeconds(1);
+    private readonly Channel<bool> _appended = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private long _ticks;
+    private long _durableTicks;
+
+    /// <summary>Ticks taken since the start: the watchdog's measure of progress.</summary>
+    public long Ticks => Volatile.Read(ref _ticks);
+
+    /// <summary>Called after each sync that made something durable.</summary>
+    public Action? Durable { get; set; }
+
+    /// <summary>The scheduler's promise, asked before anything else; set once the scheduler is there.</summary>
+    public Func<long>? Watermark { get; set; }
+
+    /// <inheritdoc/>
+    public long PromisedMs
+    {
+        get
+        {
+            // Ticks below this are appended; those that are not yet durable cannot be read by the session, so the promise waits for them.
+            long promised = Watermark?.Invoke() ?? 0;
+            return Volatile.Read(ref _durableTicks) == Volatile.Read(ref _ticks) || spool.Sync() == LogSync.Durable ? promised : 0;
+        }
+    }
+
+    public void Take(SourceTick tick)
+    {
+        SpoolAppend outcome = spool.Append(tick);
+        if (outcome != SpoolAppend.Appended)
+            TickDropped(log, tick.Table.Name, outcome);
+        Interlocked.Increment(ref _ticks);
+        _appended.Writer.TryWrite(true);
+    }
+
+    /// <summary>Syncs whenever something was appended, until cancelled.</summary>
+    public async Task RunAsync(CancellationToken stopping)
+    {
+        try
+        {
+            while (await _appended.Reader.WaitToReadAsync(stopping))
+            {
+                _appended.Reader.TryRead(out _);
+                while (!SyncOnce())
+                    await Task.Delay(s_retry, time, stopping);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            SyncOnce();
+        }
+    }
+
+    private bool SyncOnce()
+    {
+        long ticks = Ticks;
+        LogSync sync = spool.Sync();
+        if (sync != LogSync.Durable)
+        {
+            NotDurable(log, spool.Statistics.LastError ?? sync.ToString());
+            return false;
+        }
+        Volatile.Write(ref _durableTicks, ticks);
+        Durable?.Invoke();
+        return true;
+    }
+
+    [LoggerMessage(1311, LogLevel.Error, "a tick of {Source} was dropped: {Outcome}")]
+    private static partial void TickDropped(ILogger log, string source, SpoolAppend outcome);
+
+    [LoggerMessage(1312, LogLevel.Error, "the spool's disk does not take anything: {Reason}; trying again")]
+    private static partial void NotDurable(ILogger log, string reason);
+}
