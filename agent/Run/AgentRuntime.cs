@@ -3,16 +3,15 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Bellwether.Agent.Collect;
+using Bellwether.Agent.Collect.Postgres;
 using Bellwether.Agent.Collect.Scrape;
+using Bellwether.Agent.Collect.Scrape.Discovery;
 using Bellwether.Agent.Configuration;
 using Bellwether.Agent.Spool;
 using Bellwether.Agent.Status;
 using Bellwether.Agent.Stream;
-using Bellwether.Core.Configuration;
-using Bellwether.Core.Configuration.Prometheus;
 using Bellwether.Core.Model;
 using Bellwether.Core.Platform;
-using Bellwether.Core.Relabel;
 using Bellwether.Core.Telemetry;
 using Microsoft.Extensions.Logging;
 
@@ -37,11 +36,13 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
     private readonly StreamClient _stream;
     private readonly CollectorPlan _plan;
     private readonly ScrapeScheduler _scheduler;
-    private readonly TargetSets _targets;
     private readonly long _startedMs;
     private readonly Task _running;
     private readonly StatusSocket? _status;
     private AgentConfig _config;
+    private IReadOnlyList<DiscoveredJob> _jobs = [];
+    private CancellationTokenSource? _stopDiscovery;
+    private Task _discovering = Task.CompletedTask;
 
     /// <summary>Starts everything. Throws <see cref="IOException"/> when the spool's folder cannot be had, <see cref="CryptographicException"/> for unreadable certificates.</summary>
     public AgentRuntime(AgentConfig config, TimeProvider time, ILoggerFactory loggers)
@@ -51,7 +52,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
         _log = loggers.CreateLogger<AgentRuntime>();
         _startedMs = time.GetUtcNow().ToUnixTimeMilliseconds();
         Random random = ProcessRandom.Create();
-        _selfMetrics = new SelfMetrics(_meter, new ProcessMetrics(time).Collect);
+        _selfMetrics = new SelfMetrics(_meter, ProcessMetrics.Collect);
         var spoolOptions = new SpoolOptions { BytesMax = config.Spool.MaxSize.Bytes, AgeMax = config.Spool.MaxAge };
         _spool = LogSpool.Open(new OsDisk(), config.Spool.Path, spoolOptions, time, random, _meter);
         _sink = new SpoolSink(_spool, time, loggers.CreateLogger<SpoolSink>());
@@ -60,11 +61,10 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
         _plan = new CollectorPlan(config.Agent.Id, _selfMetrics, _meter, time, loggers);
         _scheduler = new ScrapeScheduler(time, _sink, new ScrapeSchedulerOptions { OffsetSeed = Labels.Of("agent", config.Agent.Id).Hash }, _meter, loggers.CreateLogger<ScrapeScheduler>());
         _sink.Watermark = () => _scheduler.WatermarkMs;
-        _targets = new TargetSets(time, loggers.CreateLogger<TargetSets>());
         _status = config.Status.Socket.Length > 0 ? StatusSocket.Open(config.Status.Socket, StatusNow) : null;
         Opened(_log, config.Agent.Id, VersionText, config.Spool.Path, _spool.Records);
         Apply(config);
-        _running = Task.WhenAll(_sink.RunAsync(_stopCollecting.Token), _stream.RunAsync(_stopStream.Token), RefreshTargetsAsync(_stopCollecting.Token));
+        _running = Task.WhenAll(_sink.RunAsync(_stopCollecting.Token), _stream.RunAsync(_stopStream.Token));
     }
 
     /// <summary>The program's version.</summary>
@@ -84,8 +84,16 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
             if (config.Spool != _config.Spool || config.Aggregators != _config.Aggregators || config.Status != _config.Status || config.Agent.Id != _config.Agent.Id)
                 NeedsRestart(_log);
             _config = config;
-            _targets.Configure(config.ScrapeConfigs);
+            _stopDiscovery?.Cancel();
+            _stopDiscovery?.Dispose();
+            _stopDiscovery = CancellationTokenSource.CreateLinkedTokenSource(_stopCollecting.Token);
+            _jobs = [];
+            CancellationToken stop = _stopDiscovery.Token;
+            var discovery = new DiscoveryLoop(config.ScrapeConfigs, _time, jobs => TakeTargets(jobs, stop));
+            // The first look is made here, so that a plan is never made without the targets that are known.
+            discovery.Step();
             MakePlanLocked();
+            _discovering = Task.WhenAll(_discovering, discovery.RunAsync(stop));
         }
     }
 
@@ -124,6 +132,8 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
         _spool.Sync();
         await _stopStream.CancelAsync();
         await _running;
+        await _discovering;
+        _stopDiscovery?.Dispose();
         if (_status is not null)
             await _status.DisposeAsync();
         await _scheduler.DisposeAsync();
@@ -137,40 +147,40 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
 
     private void MakePlanLocked()
     {
-        IReadOnlyList<ICollector> collectors = _plan.Make(_config, _targets.Current());
+        IReadOnlyList<ICollector> collectors = _plan.Make(_config, _jobs);
         _scheduler.Replace(collectors);
         Planned(_log, collectors.Count);
     }
 
-    private async Task RefreshTargetsAsync(CancellationToken stopping)
+    private void TakeTargets(IReadOnlyList<DiscoveredJob> jobs, CancellationToken stop)
     {
-        try
+        lock (_planGate)
         {
-            while (true)
+            // A loop that a reload has ended may still be at its last look.
+            if (stop.IsCancellationRequested)
+                return;
+            bool first = _jobs.Count == 0;
+            _jobs = jobs;
+            foreach (DiscoveredJob job in jobs)
             {
-                await Task.Delay(_targets.RefreshInterval, _time, stopping);
-                lock (_planGate)
-                {
-                    if (_targets.Refresh())
-                        MakePlanLocked();
-                }
+                foreach (string error in job.Errors)
+                    TargetsWrong(_log, job.Job.JobName, error);
             }
-        }
-        catch (OperationCanceledException)
-        {
-            return;
+            if (!first)
+                MakePlanLocked();
         }
     }
 
-    private static SourceStatus SourceOf(ICollector collector)
+    private SourceStatus SourceOf(ICollector collector)
     {
-        long interval = (long)collector.Interval.TotalMilliseconds;
-        return collector switch
+        string error = collector switch
         {
-            ScrapeCollector scrape => new SourceStatus(scrape.Name, interval, scrape.Status.LastScrapeMs, scrape.Status.Samples, scrape.Status.LastError),
-            Collect.Postgres.PostgresCollector postgres => new SourceStatus(postgres.Name, interval, 0, 0, postgres.LastError ?? ""),
-            _ => new SourceStatus(collector.Name, interval, 0, 0, ""),
+            ScrapeCollector scrape => scrape.Status.LastError,
+            PostgresCollector postgres => postgres.LastError ?? "",
+            _ => "",
         };
+        (long newestMs, int samples) = _sink.NewestOf(collector.Name);
+        return new SourceStatus(collector.Name, (long)collector.Interval.TotalMilliseconds, newestMs, samples, error);
     }
 
     private static StreamIdentity IdentityOf(AgentConfig config)
@@ -216,6 +226,9 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
 
     [LoggerMessage(1322, LogLevel.Information, "{Count} collectors run")]
     private static partial void Planned(ILogger log, int count);
+
+    [LoggerMessage(1324, LogLevel.Error, "job {Job}: {Error}")]
+    private static partial void TargetsWrong(ILogger log, string job, string error);
 
     [LoggerMessage(1323, LogLevel.Warning, "the new configuration changes agent.id, aggregators, spool or status: these take effect at the next start")]
     private static partial void NeedsRestart(ILogger log);

@@ -4,6 +4,7 @@ using Bellwether.Agent.Collect;
 using Bellwether.Agent.Collect.Host;
 using Bellwether.Agent.Collect.Postgres;
 using Bellwether.Agent.Collect.Scrape;
+using Bellwether.Agent.Collect.Scrape.Discovery;
 using Bellwether.Agent.Collect.Self;
 using Bellwether.Agent.Configuration;
 using Bellwether.Core.Configuration.Prometheus;
@@ -45,8 +46,8 @@ internal sealed partial class CollectorPlan : IDisposable
 
     /// <summary>Makes the plan anew and returns its collectors, old ones among them.</summary>
     /// <param name="config">The configuration.</param>
-    /// <param name="targets">The targets of each job.</param>
-    public IReadOnlyList<ICollector> Make(AgentConfig config, IReadOnlyList<(ScrapeConfig Job, IReadOnlyList<ScrapeTarget> Targets)> targets)
+    /// <param name="jobs">The targets of each job.</param>
+    public IReadOnlyList<ICollector> Make(AgentConfig config, IReadOnlyList<DiscoveredJob> jobs)
     {
         // Connections of jobs that went at the time before: their last scrape is over by now.
         foreach (ScrapeHttp http in _retired)
@@ -57,8 +58,8 @@ internal sealed partial class CollectorPlan : IDisposable
         foreach (PostgresSection server in config.Collectors.Postgres)
             Keep(next, server, () => new PostgresCollector(server.ToOptions(ReadPassword(server)), _time, _loggers.CreateLogger<PostgresCollector>()));
         var clients = new Dictionary<ScrapeConfig, ScrapeHttp>();
-        foreach ((ScrapeConfig job, IReadOnlyList<ScrapeTarget> found) in targets)
-            AddTargets(next, clients, job, found);
+        foreach (DiscoveredJob job in jobs)
+            AddTargets(next, clients, job.Job, job.Targets);
         _retired = [.. _clients.Where(c => !clients.ContainsKey(c.Key)).Select(c => c.Value)];
         _clients = clients;
         _collectors = next;
@@ -91,7 +92,7 @@ internal sealed partial class CollectorPlan : IDisposable
         foreach (ScrapeTarget target in found)
         {
             // Two targets may share a URL and differ in labels.
-            string name = ScrapeCollector.SourceName(job.JobName, target.Url);
+            string name = ScrapeCollector.SourceName(job, target);
             int twins = names[name] = names.GetValueOrDefault(name) + 1;
             if (twins > 1)
                 name = $"{name}#{twins}";

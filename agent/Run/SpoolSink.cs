@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Threading.Channels;
 using Bellwether.Agent.Spool;
 using Bellwether.Agent.Stream;
@@ -15,11 +16,15 @@ internal sealed partial class SpoolSink(ISpool spool, TimeProvider time, ILogger
 {
     private static readonly TimeSpan s_retry = TimeSpan.FromSeconds(1);
     private readonly Channel<bool> _appended = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly ConcurrentDictionary<string, SourceTicks> _sources = new();
     private long _ticks;
     private long _durableTicks;
 
     /// <summary>Ticks taken since the start: the watchdog's measure of progress.</summary>
     public long Ticks => Volatile.Read(ref _ticks);
+
+    /// <summary>The newest tick of a source: its time (Unix ms; 0: none yet) and samples.</summary>
+    public (long TimestampMs, int Samples) NewestOf(string source) => _sources.TryGetValue(source, out SourceTicks? ticks) ? (ticks.TimestampMs, ticks.Samples) : default;
 
     /// <summary>Called after each sync that made something durable.</summary>
     public Action? Durable { get; set; }
@@ -43,6 +48,10 @@ internal sealed partial class SpoolSink(ISpool spool, TimeProvider time, ILogger
         SpoolAppend outcome = spool.Append(tick);
         if (outcome != SpoolAppend.Appended)
             TickDropped(log, tick.Table.Name, outcome);
+        if (!_sources.TryGetValue(tick.Table.Name, out SourceTicks? source))
+            source = _sources[tick.Table.Name] = new SourceTicks();
+        source.TimestampMs = tick.TimestampMs;
+        source.Samples = tick.PresentCount;
         Interlocked.Increment(ref _ticks);
         _appended.Writer.TryWrite(true);
     }
@@ -77,6 +86,12 @@ internal sealed partial class SpoolSink(ISpool spool, TimeProvider time, ILogger
         Volatile.Write(ref _durableTicks, ticks);
         Durable?.Invoke();
         return true;
+    }
+
+    private sealed class SourceTicks
+    {
+        public long TimestampMs;
+        public int Samples;
     }
 
     [LoggerMessage(1311, LogLevel.Error, "a tick of {Source} was dropped: {Outcome}")]

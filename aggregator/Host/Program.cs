@@ -1,6 +1,114 @@
+using System.CommandLine;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using Bellwether.Aggregator.Configuration;
+using Bellwether.Aggregator.Run;
+using Bellwether.Core.Configuration;
+using Bellwether.Core.Platform;
+using Bellwether.Core.Telemetry;
+using Bellwether.Evaluate.Rules;
+
 namespace Bellwether.Aggregator;
 
+/// <summary><c>bellwether-aggregator serve|check|query --config aggregator.yaml</c>.</summary>
 internal static class Program
 {
-    private static int Main() => 0;
+    private const int ExitBadConfiguration = 2;
+
+    private static int Main(string[] args)
+    {
+        var serveConfig = ConfigOption();
+        var serve = new Command("serve", "Takes agents' streams and remote write, evaluates rules, and serves the API and the console until it is stopped. SIGHUP takes a new configuration.") { serveConfig };
+        serve.SetAction((parse, cancellation) => ServeAsync(parse.GetRequiredValue(serveConfig), cancellation));
+        var checkConfig = ConfigOption();
+        var check = new Command("check", "Reads the configuration and the rules that it names, and tells every error. Exit code 2 when there is one.") { checkConfig };
+        check.SetAction(parse => Check(parse.GetRequiredValue(checkConfig)));
+        var root = new RootCommand("Bellwether's aggregator: stores what agents stream, evaluates PromQL rules in event time, and serves the numbers.") { serve, check, QueryCommand.Create(AddressOf) };
+        return root.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null }).GetAwaiter().GetResult();
+    }
+
+    private static Option<string> ConfigOption() => new("--config", "-c") { Description = "The aggregator's configuration.", DefaultValueFactory = _ => "aggregator.yaml" };
+
+    private static async Task<int> ServeAsync(string file, CancellationToken cancellation)
+    {
+        (AggregatorConfig? config, RuleSet? rules) = Load(file, checkFiles: false);
+        if (config is null || rules is null)
+            return ExitBadConfiguration;
+        TimeProvider time = TimeProvider.System;
+        using var loggers = new LineLoggerFactory(Console.Error, time, AggregatorServer.LevelOf(config.Log.Level));
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        using PosixSignalRegistration term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, c => Stop(c, stop));
+        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, c => Stop(c, stop));
+        try
+        {
+            await using var server = new AggregatorServer(file, config, time, loggers);
+            await server.StartAsync(rules, stop.Token);
+            using PosixSignalRegistration? hangup = OperatingSystem.IsWindows() ? null : PosixSignalRegistration.Create(PosixSignal.SIGHUP, c =>
+            {
+                c.Cancel = true;
+                server.Reload();
+            });
+            var notifier = new ServiceNotifier(time);
+            notifier.Ready(server.Addresses);
+            await UntilStoppedAsync(notifier, time, stop.Token);
+            notifier.Stopping();
+            return 0;
+        }
+        catch (Exception e) when (e is IOException or CryptographicException or UnauthorizedAccessException or FormatException or System.Net.Sockets.SocketException)
+        {
+            Console.Error.WriteLine($"the aggregator cannot start: {e.Message}");
+            return 1;
+        }
+    }
+
+    private static async Task UntilStoppedAsync(ServiceNotifier notifier, TimeProvider time, CancellationToken stopping)
+    {
+        try
+        {
+            while (true)
+            {
+                await Task.Delay(notifier.WatchdogInterval ?? TimeSpan.FromHours(1), time, stopping);
+                notifier.Alive();
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            return;
+        }
+    }
+
+    private static void Stop(PosixSignalContext context, CancellationTokenSource stop)
+    {
+        context.Cancel = true;
+        stop.Cancel();
+    }
+
+    private static int Check(string file)
+    {
+        (AggregatorConfig? config, RuleSet? rules) = Load(file, checkFiles: true);
+        if (config is null || rules is null)
+            return ExitBadConfiguration;
+        foreach (string warning in rules.Warnings)
+            Console.Error.WriteLine($"warning: {warning}");
+        Console.WriteLine($"{file}: good. {config.Agents.Count} agents, {rules.Groups.Count} rule groups with {rules.Groups.Sum(g => g.Rules.Count)} rules, {config.RemoteWrite.Count} upstreams.");
+        return 0;
+    }
+
+    private static string? AddressOf(string file)
+    {
+        (AggregatorConfig? config, _) = Load(file, checkFiles: false);
+        if (config is null)
+            return null;
+        ListenerSection http = config.Listen.Http;
+        string host = http.Host is "0.0.0.0" or "::" ? "127.0.0.1" : http.Host;
+        return $"{(http.Tls is null ? "http" : "https")}://{(host.Contains(':') ? $"[{host}]" : host)}:{http.Port}";
+    }
+
+    private static (AggregatorConfig? Config, RuleSet? Rules) Load(string file, bool checkFiles)
+    {
+        (AggregatorConfig? config, RuleSet? rules, IReadOnlyList<ConfigError> errors) = AggregatorServer.ReadAll(file, checkFiles);
+        foreach (ConfigError error in errors)
+            Console.Error.WriteLine(error);
+        return (config, rules);
+    }
 }

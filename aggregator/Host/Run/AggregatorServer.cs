@@ -1,0 +1,350 @@
+using System.Buffers;
+using System.Diagnostics.Metrics;
+using System.Net;
+using System.Net.Security;
+using System.Security.Authentication;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using System.Text;
+using Bellwether.Aggregator.Configuration;
+using Bellwether.Core.Configuration;
+using Bellwether.Core.Exposition;
+using Bellwether.Core.Grpc.Server;
+using Bellwether.Core.Model;
+using Bellwether.Core.Platform;
+using Bellwether.Core.Telemetry;
+using Bellwether.Evaluate.PromQl;
+using Bellwether.Evaluate.Rules;
+using Bellwether.Ingest;
+using Bellwether.Serve.Console;
+using Bellwether.Serve.Fleet;
+using Bellwether.Serve.QueryApi;
+using Bellwether.Serve.RemoteWrite;
+using Bellwether.Store;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
+
+namespace Bellwether.Aggregator.Run;
+
+/// <summary>
+/// The running aggregator, wired in the data's order: ingest, store, evaluate, serve, forward.
+/// 1. the store opens and replays; 2. forwarding taps its commits; 3. the engine and the rules stand on its reader; 4. the agents' door and the HTTP faces open; 5. stopping closes the doors
+/// first, then the rules, then the store.
+/// </summary>
+internal sealed partial class AggregatorServer : IAsyncDisposable
+{
+    private static readonly TimeSpan s_doorsClose = TimeSpan.FromSeconds(5);
+    private readonly string _file;
+    private readonly TimeProvider _time;
+    private readonly LineLoggerFactory _loggers;
+    private readonly ILogger _log;
+    private readonly Meter _meter = new(MetricNames.Meter);
+    private readonly CancellationTokenSource _stop = new();
+    private readonly SelfMetrics _selfMetrics;
+    private readonly StoreWriter _store;
+    private readonly RemoteWriteForwarder? _forwarder;
+    private readonly AgentFleet _fleet;
+    private readonly TokenAuthenticator _authenticator;
+    private readonly RuleEngine _rules;
+    private readonly QueryApi _api;
+    private readonly RemoteWriteReceiver _receiver;
+    private readonly GrpcHealth _health = new();
+    private readonly WebApplication _grpc;
+    private readonly WebApplication _http;
+    private readonly Lock _reloadGate = new();
+    private AggregatorConfig _config;
+    private Task _running = Task.CompletedTask;
+    private bool _ready;
+
+    /// <summary>Opens the store and prepares everything. Throws <see cref="IOException"/> when a folder cannot be had, <see cref="CryptographicException"/> for unreadable certificates.</summary>
+    public AggregatorServer(string file, AggregatorConfig config, TimeProvider time, LineLoggerFactory loggers)
+    {
+        _file = file;
+        _config = config;
+        _time = time;
+        _loggers = loggers;
+        _log = loggers.CreateLogger<AggregatorServer>();
+        _selfMetrics = new SelfMetrics(_meter, ProcessMetrics.Collect);
+        var disk = new OsDisk();
+        if (config.RemoteWrite.Count > 0)
+        {
+            var queue = new ForwardQueueOptions { Folder = Path.Combine(config.DataDir, "forward") };
+            var around = new ForwardSurroundings(config.Global.ExternalLabels, () => _store!.Reader.AllMetadata(), _meter, RemoteWriteForwarder.DefaultHandler);
+            _forwarder = new RemoteWriteForwarder(queue, config.RemoteWrite, around, disk, time, loggers.CreateLogger<RemoteWriteForwarder>());
+        }
+        _store = StoreWriter.Open(StoreOptionsOf(config), disk, time, ProcessRandom.Create(), _meter, loggers.CreateLogger<StoreWriter>(), _forwarder);
+        var ingest = new IngestOptions { MaxAgents = config.Limits.MaxAgents };
+        _fleet = new AgentFleet(ingest, time, _meter);
+        _authenticator = new TokenAuthenticator(AgentCredentials.Proofs(CredentialsOf(config)));
+        var engine = new PromQlEngine(new EngineOptions { MaxSamples = config.Limits.MaxSamplesPerQuery, Timeout = config.Limits.QueryTimeout }, time);
+        var ruleOptions = new RuleEngineOptions { DefaultInterval = config.Global.EvaluationInterval, EvaluationDelayMax = config.Evaluation.DelayMax };
+        _rules = new RuleEngine(new RuleSurroundings(engine, _store.Reader, _store, _fleet), ruleOptions, time, _meter, loggers.CreateLogger<RuleEngine>());
+        var apiOptions = new QueryApiOptions
+        {
+            Timeout = config.Limits.QueryTimeout,
+            Version = VersionText,
+            WorkingFolder = config.DataDir,
+            Retention = PrometheusDuration.Format(config.Retention.Raw),
+        };
+        _api = new QueryApi(SourcesOf(engine), apiOptions, time, _meter, loggers.CreateLogger<QueryApi>());
+        _receiver = new RemoteWriteReceiver(_store, new RemoteWriteReceiveOptions(), _meter);
+        _grpc = BuildGrpc(ingest);
+        _http = BuildHttp();
+    }
+
+    /// <summary>The program's version.</summary>
+    public static string VersionText { get; } = typeof(AggregatorServer).Assembly.GetName().Version?.ToString(3) ?? "0.0.0";
+
+    /// <summary>Addresses that it listens on, once started.</summary>
+    public string Addresses => $"agents at {_config.Listen.Grpc.Address}, API and console at {string.Join(", ", _http.Urls)}";
+
+    /// <summary>Applies the rules and opens the doors. Throws <see cref="IOException"/> when an address is taken.</summary>
+    public async Task StartAsync(RuleSet rules, CancellationToken cancellation)
+    {
+        foreach (string warning in rules.Warnings)
+            RuleWarning(_log, warning);
+        _rules.Apply(rules.Groups);
+        _running = Task.WhenAll(_rules.RunAsync(_stop.Token), _forwarder?.RunAsync(_stop.Token) ?? Task.CompletedTask);
+        await _grpc.StartAsync(cancellation);
+        await _http.StartAsync(cancellation);
+        _health.Set("", true);
+        _health.Set("bellwether.v1.Aggregator", true);
+        Volatile.Write(ref _ready, true);
+        Started(_log, VersionText, _store.StoreId, Addresses);
+    }
+
+    /// <summary>Reads the configuration and the rules again; what is wrong is told and changes nothing.</summary>
+    public IReadOnlyList<string> Reload()
+    {
+        lock (_reloadGate)
+        {
+            (AggregatorConfig? config, RuleSet? rules, IReadOnlyList<ConfigError> errors) = ReadAll(_file, checkFiles: false);
+            if (config is null || rules is null)
+            {
+                foreach (ConfigError error in errors)
+                    ReloadRefused(_log, error.ToString());
+                return [.. errors.Select(e => e.ToString())];
+            }
+            try
+            {
+                _authenticator.Replace(AgentCredentials.Proofs(CredentialsOf(config)));
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or FormatException)
+            {
+                ReloadRefused(_log, e.Message);
+                return [e.Message];
+            }
+            if (config.Listen != _config.Listen || config.DataDir != _config.DataDir || config.RemoteWrite != _config.RemoteWrite || config.Retention != _config.Retention)
+                NeedsRestart(_log);
+            _loggers.Minimum = LevelOf(config.Log.Level);
+            foreach (string warning in rules.Warnings)
+                RuleWarning(_log, warning);
+            _rules.Apply(rules.Groups);
+            _config = config;
+            Reloaded(_log, _file, rules.Groups.Count);
+            return [];
+        }
+    }
+
+    /// <summary>Reads a configuration with the rules that it names; all errors in one run.</summary>
+    public static (AggregatorConfig? Config, RuleSet? Rules, IReadOnlyList<ConfigError> Errors) ReadAll(string file, bool checkFiles)
+    {
+        ConfigResult<AggregatorConfig> read = AggregatorConfigFile.Load(file, checkFiles);
+        if (!read.IsOk)
+            return (null, null, read.Errors);
+        string folder = Path.GetDirectoryName(Path.GetFullPath(file))!;
+        ConfigResult<RuleSet> rules = RuleFiles.Load(read.Value.RuleFiles, folder, new RuleFileOptions());
+        return rules.IsOk ? (read.Value, rules.Value, []) : (null, null, rules.Errors);
+    }
+
+    /// <summary>The log level that the configuration's word means.</summary>
+    public static LogLevel LevelOf(LogDetail detail) => detail switch
+    {
+        LogDetail.Debug => LogLevel.Debug,
+        LogDetail.Information => LogLevel.Information,
+        LogDetail.Warning => LogLevel.Warning,
+        _ => LogLevel.Error,
+    };
+
+    /// <summary>Closes the doors, then stops the rules and forwarding, then the store.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        Volatile.Write(ref _ready, false);
+        _health.Set("", false);
+        using (var limit = new CancellationTokenSource(s_doorsClose, _time))
+        {
+            await _grpc.StopAsync(limit.Token);
+            await _http.StopAsync(limit.Token);
+        }
+        await _stop.CancelAsync();
+        await _running;
+        await _grpc.DisposeAsync();
+        await _http.DisposeAsync();
+        _receiver.Dispose();
+        _api.Dispose();
+        await _store.DisposeAsync();
+        _forwarder?.Dispose();
+        _selfMetrics.Dispose();
+        _meter.Dispose();
+        _stop.Dispose();
+        Stopped(_log);
+    }
+
+    private QueryApiSources SourcesOf(PromQlEngine engine) => new()
+    {
+        Engine = engine,
+        Reader = _store.Reader,
+        Rules = () => _rules.Status,
+        Targets = new UpTargets(_store.Reader, _time, TimeSpan.FromMinutes(5)),
+        Ready = () => Volatile.Read(ref _ready),
+        Reload = _ => Task.FromResult(Reload()),
+        Store = StoreFactsNow,
+        Metrics = MetricsFor,
+    };
+
+    private StoreFacts StoreFactsNow()
+    {
+        StoreStatistics statistics = _store.Engine.Statistics();
+        return new StoreFacts(statistics.Series, statistics.Chunks, statistics.LabelPairs, statistics.MinTimeMs, statistics.MaxTimeMs);
+    }
+
+    private (string ContentType, Func<System.IO.Stream, CancellationToken, Task> Write) MetricsFor(string accept)
+    {
+        ExpositionFormat format = ExpositionContent.Negotiate(accept);
+        return (ExpositionWriter.ContentType(format), async (stream, cancellation) =>
+        {
+            var buffer = new ArrayBufferWriter<byte>();
+            ExpositionWriter.Write(buffer, _selfMetrics.Collect(), format);
+            await stream.WriteAsync(buffer.WrittenMemory, cancellation);
+        });
+    }
+
+    private WebApplication BuildGrpc(IngestOptions ingest)
+    {
+        WebApplicationBuilder builder = NewBuilder();
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            GrpcKestrel.SetLimits(kestrel);
+            Listen(kestrel, _config.Listen.Grpc, HttpProtocols.Http2);
+        });
+        WebApplication app = builder.Build();
+        var methods = new GrpcMethods();
+        new AggregatorService(ingest, _store, _fleet, _time, _meter, _loggers.CreateLogger<AggregatorService>()).AddTo(methods);
+        _health.AddTo(methods);
+        new GrpcRouter(methods, AggregatorService.ServerOptions(ingest), _authenticator, _time, _loggers.CreateLogger<GrpcRouter>(), app.Lifetime.ApplicationStopping).UseIn(app);
+        return app;
+    }
+
+    private WebApplication BuildHttp()
+    {
+        WebApplicationBuilder builder = NewBuilder();
+        builder.Services.AddRoutingCore();
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            HttpLimits.Set(kestrel);
+            Listen(kestrel, _config.Listen.Http, HttpProtocols.Http1AndHttp2);
+        });
+        WebApplication app = builder.Build();
+        app.UseRouting();
+        app.MapQueryApi(_api);
+        _receiver.Map(app);
+        app.MapFleet(new FleetView(_fleet));
+        app.MapConsole();
+        return app;
+    }
+
+    private WebApplicationBuilder NewBuilder()
+    {
+        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = "bellwether-aggregator" });
+        builder.Services.Replace(ServiceDescriptor.Singleton<ILoggerFactory>(new QuietFrameworkLoggers(_loggers)));
+        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration();
+        return builder;
+    }
+
+    private static void Listen(KestrelServerOptions kestrel, ListenerSection listener, HttpProtocols protocols)
+    {
+        void Configure(ListenOptions options)
+        {
+            options.Protocols = protocols;
+            if (listener.Tls is { } tls)
+                options.UseHttps(HttpsOf(tls));
+            else if (protocols == HttpProtocols.Http1AndHttp2)
+                options.Protocols = HttpProtocols.Http1;
+        }
+        if (listener.Host == "localhost")
+            kestrel.ListenLocalhost(listener.Port, Configure);
+        else
+            kestrel.Listen(IPAddress.Parse(listener.Host), listener.Port, Configure);
+    }
+
+    private static HttpsConnectionAdapterOptions HttpsOf(ServerTlsSection tls)
+    {
+        using X509Certificate2 pem = X509Certificate2.CreateFromPemFile(tls.CertFile, tls.KeyFile);
+        var options = new HttpsConnectionAdapterOptions
+        {
+            // Through PKCS #12 and back: on Windows a key read from PEM is not usable for TLS.
+            ServerCertificate = X509CertificateLoader.LoadPkcs12(pem.Export(X509ContentType.Pkcs12), null),
+            SslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
+        };
+        if (tls.ClientCaFile.Length > 0)
+        {
+            var authorities = new X509Certificate2Collection();
+            authorities.ImportFromPemFile(tls.ClientCaFile);
+            options.ClientCertificateMode = ClientCertificateMode.AllowCertificate;
+            options.ClientCertificateValidation = (certificate, _, errors) => (errors & SslPolicyErrors.RemoteCertificateNotAvailable) == 0 && IsSignedBy(certificate, authorities);
+        }
+        return options;
+    }
+
+    private static bool IsSignedBy(X509Certificate2 certificate, X509Certificate2Collection authorities)
+    {
+        using var chain = new X509Chain();
+        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
+        chain.ChainPolicy.CustomTrustStore.AddRange(authorities);
+        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
+        return chain.Build(certificate);
+    }
+
+    private static StoreOptions StoreOptionsOf(AggregatorConfig config) => new()
+    {
+        Folder = config.DataDir,
+        Retention = config.Retention.Raw,
+        FutureBound = config.Limits.FutureBound,
+        MaxSeries = config.Limits.MaxSeries,
+        MinFreeBytes = config.Limits.MinFreeDisk.Bytes,
+    };
+
+    private static IEnumerable<AgentCredential> CredentialsOf(AggregatorConfig config) => [.. config.Agents.Select(agent => new AgentCredential
+    {
+        AgentId = agent.Id,
+        TokenSha256 = agent.TokenFile.Length > 0
+            ? Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(File.ReadAllText(agent.TokenFile).Trim())))
+            : agent.TokenSha256.Length > 0 ? agent.TokenSha256 : null,
+        CertificateSha256 = agent.CertificateSha256.Length > 0 ? agent.CertificateSha256 : null,
+        CertificateName = agent.CertificateName.Length > 0 ? agent.CertificateName : null,
+    })];
+
+    [LoggerMessage(5001, LogLevel.Information, "aggregator {Version}, store {StoreId}: {Addresses}")]
+    private static partial void Started(ILogger log, string version, string storeId, string addresses);
+
+    [LoggerMessage(5002, LogLevel.Information, "stopped")]
+    private static partial void Stopped(ILogger log);
+
+    [LoggerMessage(5003, LogLevel.Warning, "rules: {Warning}")]
+    private static partial void RuleWarning(ILogger log, string warning);
+
+    [LoggerMessage(5004, LogLevel.Error, "the new configuration is refused, the one in force stays: {Error}")]
+    private static partial void ReloadRefused(ILogger log, string error);
+
+    [LoggerMessage(5005, LogLevel.Information, "configuration {File} taken, {Groups} rule groups")]
+    private static partial void Reloaded(ILogger log, string file, int groups);
+
+    [LoggerMessage(5006, LogLevel.Warning, "the new configuration changes listen, data_dir, retention or remote_write: these take effect at the next start")]
+    private static partial void NeedsRestart(ILogger log);
+}

@@ -1,0 +1,29 @@
+using Microsoft.Extensions.Logging;
+
+namespace Bellwether.Aggregator.Run;
+
+/// <summary>ASP.NET Core's own log in our lines, from warnings on: its information is one line and more per request.</summary>
+internal sealed class QuietFrameworkLoggers(ILoggerFactory inner) : ILoggerFactory
+{
+    public ILogger CreateLogger(string categoryName) => new Quiet(inner.CreateLogger(categoryName));
+
+    public void AddProvider(ILoggerProvider provider) => inner.AddProvider(provider);
+
+    public void Dispose()
+    {
+        // The factory belongs to the program.
+    }
+
+    private sealed class Quiet(ILogger logger) : ILogger
+    {
+        public IDisposable? BeginScope<TState>(TState state) where TState : notnull => logger.BeginScope(state);
+
+        public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Warning && logger.IsEnabled(logLevel);
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            if (IsEnabled(logLevel))
+                logger.Log(logLevel, eventId, state, exception, formatter);
+        }
+    }
+}
