@@ -54,7 +54,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     private readonly RuleEngine _rules;
     private readonly QueryApi _api;
     private readonly RemoteWriteReceiver _receiver;
-    private readonly GrpcHealth _health = new();
+    private readonly HealthService _health = new();
     private readonly WebApplication _grpc;
     private readonly WebApplication _http;
     private readonly Lock _reloadGate = new();
