@@ -78,7 +78,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
             var around = new ForwardSurroundings(config.Global.ExternalLabels, () => _store!.Reader.AllMetadata(), _meter, RemoteWriteForwarder.DefaultHandler);
             _forwarder = new RemoteWriteForwarder(queue, config.RemoteWrite, around, disk, time, loggers.CreateLogger<RemoteWriteForwarder>());
         }
-        _store = StoreWriter.Open(StoreOptionsOf(config), disk, time, ProcessRandom.Create(), _meter, loggers.CreateLogger<StoreWriter>(), _forwarder);
+        _store = StoreWriter.Open(StoreOptionsOf(config), disk, time, ProcessRandom.Create(), _meter, loggers.CreateLogger<StoreWriter>());
         var ingest = new IngestOptions { MaxAgents = config.Limits.MaxAgents };
         _fleet = new AgentFleet(ingest, time, _meter);
         _authenticator = new TokenAuthenticator(AgentCredentials.Proofs(CredentialsOf(config)));
@@ -211,7 +211,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     private StoreFacts StoreFactsNow()
     {
         StoreStatistics statistics = _store.Engine.Statistics();
-        return new StoreFacts(statistics.Series, statistics.Chunks, statistics.LabelPairs, statistics.MinTimeMs, statistics.MaxTimeMs);
+        return new StoreFacts(statistics.HeadSeries, statistics.HeadChunks, statistics.LabelPairs, statistics.MinTimeMs, statistics.MaxTimeMs);
     }
 
     private (string ContentType, Func<System.IO.Stream, CancellationToken, Task> Write) MetricsFor(string accept)
