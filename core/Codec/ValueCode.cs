@@ -22,7 +22,7 @@ internal static class ValueCode
     private const double MantissaMax = 1L << 53;
 
     // value = mantissa / Divisor[scale]; the last one is 2^-10 for byte counts in whole KiB (memory, disks), which saves a byte and a half per delta.
-    private static ReadOnlySpan<double> Divisors => [1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1.0 / 1024];
+    private static readonly double[] Divisors = [1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1.0 / 1024];
 
     /// <summary>Writes a value; <paramref name="search"/> lets a slot in XOR form look for a scale (costs up to fourteen divisions). Returns the bytes written.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

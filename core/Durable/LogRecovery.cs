@@ -23,6 +23,9 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
 
     public UInt128? Identity { get; private set; }
 
+    /// <summary>What the identity file says.</summary>
+    public UInt128? KeptIdentity { get; private set; }
+
     /// <summary>Above every number that a file here ever had.</summary>
     public ulong NextNumber { get; private set; } = 1;
 
@@ -31,12 +34,13 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
     public LogOpenReport Run()
     {
         ReadHeaders();
+        KeptIdentity = ReadIdentityFile();
+        Identity ??= KeptIdentity;
         bool isNew = _headers.Count == 0;
         var numbers = new List<ulong>(_headers.Keys);
         for (int i = 0; i < numbers.Count; i++)
             Recover(numbers[i], i == numbers.Count - 1 ? null : numbers[i + 1]);
-        if (Files.Count > 0)
-            SyncNewest(Files[^1]);
+        SyncFound();
         return new LogOpenReport(Files.Count, _frames, _torn, _lost, isNew);
     }
 
@@ -294,18 +298,38 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
         }
     }
 
-    /// <summary>After a kill the newest frames may stand in the page cache only: what is replayed must not vanish later.</summary>
-    private void SyncNewest(LogFile file)
+    /// <summary>
+    /// After a kill the newest frames, and names that were changed, may stand in the page cache only: what is replayed must not vanish later, and what was removed must not come back.
+    /// </summary>
+    private void SyncFound()
     {
         try
         {
-            using IDiskFile opened = disk.Open(Path.Combine(folder, LogFile.Name(file.Number)), DiskOpen.Existing);
-            opened.Sync();
+            if (Files.Count > 0)
+            {
+                using IDiskFile opened = disk.Open(Path.Combine(folder, LogFile.Name(Files[^1].Number)), DiskOpen.Existing);
+                opened.Sync();
+            }
             disk.SyncFolder(folder);
         }
         catch (IOException error)
         {
-            _lost.Add(new LostRange(file.Number, 0, 0, _next, _next, "the newest frames may not be durable: " + error.Message));
+            _lost.Add(new LostRange(Files.Count > 0 ? Files[^1].Number : 0, 0, 0, _next, _next, "the newest frames may not be durable: " + error.Message));
+        }
+    }
+
+    /// <summary>The identity stands in every header, and for the case that the only header is damaged in a file of its own.</summary>
+    private UInt128? ReadIdentityFile()
+    {
+        try
+        {
+            bool read = AtomicFile.TryRead(disk, Path.Combine(folder, SegmentLog.IdentityName), 16, out byte[] content) == AtomicFileOutcome.Read && content.Length == 16;
+            return read ? System.Buffers.Binary.BinaryPrimitives.ReadUInt128LittleEndian(content) : null;
+        }
+        catch (IOException error)
+        {
+            _lost.Add(new LostRange(0, 0, 0, _next, _next, "the identity file is unreadable: " + error.Message));
+            return null;
         }
     }
 }

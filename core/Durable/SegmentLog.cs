@@ -13,6 +13,9 @@ public sealed class SegmentLog : IDisposable
     /// <summary>The folder beside the files where damaged bytes are kept.</summary>
     public const string QuarantineFolder = "quarantine";
 
+    /// <summary>The file that repeats the log's identity.</summary>
+    internal const string IdentityName = "identity";
+
     private const int KeepBytes = 1 << 20;
 
     private readonly IDisk _disk;
@@ -47,6 +50,8 @@ public sealed class SegmentLog : IDisposable
         _identity = recovery.Identity is { } known && _files.Count > 0 ? known : NewIdentity(random);
         _nextNumber = recovery.NextNumber;
         _nextSequence = _firstPending = recovery.NextSequence;
+        if (recovery.KeptIdentity != _identity)
+            KeepIdentity();
         lock (_gate)
             RecountLocked();
     }
@@ -231,6 +236,22 @@ public sealed class SegmentLog : IDisposable
         Span<byte> bytes = stackalloc byte[16];
         random.NextBytes(bytes);
         return System.Buffers.Binary.BinaryPrimitives.ReadUInt128LittleEndian(bytes);
+    }
+
+    private void KeepIdentity()
+    {
+        byte[] bytes = new byte[16];
+        System.Buffers.Binary.BinaryPrimitives.WriteUInt128LittleEndian(bytes, _identity);
+        try
+        {
+            AtomicFile.Write(_disk, Path.Combine(_folder, IdentityName), bytes);
+        }
+        catch (IOException error)
+        {
+            // It is a second copy: the headers have it too, and the next opening tries again.
+            Errors++;
+            LastError = error;
+        }
     }
 
     private void RecountLocked()

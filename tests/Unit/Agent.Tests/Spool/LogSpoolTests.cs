@@ -1,0 +1,422 @@
+using System.Diagnostics.Metrics;
+using Bellwether.Agent.Spool;
+using Bellwether.Agent.Stream;
+using Bellwether.Core.Codec;
+using Bellwether.Core.Durable;
+using Bellwether.Core.Model;
+using Bellwether.Core.Platform;
+using Bellwether.Kit;
+using FsCheck;
+using FsCheck.Fluent;
+
+namespace Bellwether.Agent.Tests.Spool;
+
+public sealed class LogSpoolTests : IDisposable
+{
+    private readonly Meter _meter = new("test");
+    private readonly FaultyDisk _disk = new(new Random(1));
+    private readonly Ticks _ticks = new();
+
+    public void Dispose() => _meter.Dispose();
+
+    [Fact]
+    public void Nothing_synced_is_lost_nothing_comes_twice_and_every_record_decodes() =>
+        Prop.ForAll(ArbMap.Default.ArbFor<int[]>(), operations => new Scenario(operations).Run())
+            .Check(Config.QuickThrowOnFailure.WithMaxTest(250).WithEndSize(120));
+
+    [Fact]
+    public void A_restart_makes_old_segments_a_closed_backlog_and_opens_a_new_one()
+    {
+        using (LogSpool spool = Open())
+        {
+            spool.Append(_ticks.Next());
+            Assert.Empty(List(spool));
+            Assert.Equal(LogSync.Durable, spool.Sync());
+            Assert.False(Assert.Single(List(spool)).Closed);
+        }
+        using LogSpool again = Open();
+        SpooledSegment old = Assert.Single(List(again));
+        Assert.True(old.Closed);
+        again.Append(_ticks.Next());
+        again.Sync();
+        Assert.Equal(2, List(again).Count);
+        Assert.Equal(old.Id.Epoch, List(again)[1].Id.Epoch);
+        Assert.True(List(again)[1].Id.Number > old.Id.Number);
+    }
+
+    [Fact]
+    public void Only_what_is_acknowledged_and_closed_is_freed()
+    {
+        using LogSpool spool = Open();
+        for (int i = 0; i < 3; i++)
+            spool.Append(_ticks.Next());
+        spool.Sync();
+        SegmentRef live = List(spool)[0].Id;
+        spool.Acknowledge(live, 3, complete: true);
+        Assert.Single(List(spool));
+        Assert.Equal(0, spool.Records);
+        spool.StartSegment();
+        spool.Acknowledge(live, 2, complete: true);
+        Assert.Empty(List(spool));
+        spool.Append(_ticks.Next());
+        spool.Sync();
+        SegmentRef next = List(spool)[0].Id;
+        spool.StartSegment();
+        spool.Acknowledge(next, 0, complete: true);
+        Assert.Single(List(spool));
+    }
+
+    [Fact]
+    public void A_full_spool_drops_its_oldest_segments_and_counts_their_samples_by_source()
+    {
+        using LogSpool spool = Open(new SpoolOptions { BytesMax = 64 << 10, SegmentBytes = 8 << 10 });
+        long appended = 0;
+        for (int i = 0; i < 3000; i++)
+        {
+            SourceTick tick = _ticks.Next();
+            Assert.Equal(SpoolAppend.Appended, spool.Append(tick));
+            appended += tick.PresentCount + CountBits(tick.Ended);
+            if (i % 10 == 9)
+                spool.Sync();
+        }
+        spool.Sync();
+        Assert.True(spool.Statistics.DiskBytes <= 64 << 10, $"{spool.Statistics.DiskBytes} bytes on disk");
+        long kept = 0;
+        foreach (SpooledSegment segment in List(spool))
+        {
+            foreach (ReadOnlyMemory<byte> record in ReadAll(spool, segment, 0))
+            {
+                RecordHeader.TryRead(record.Span, CodecLimits.Default, out RecordHeader header);
+                kept += header.Samples;
+            }
+        }
+        Assert.Equal(appended, kept + spool.Statistics.Dropped.Sum(d => d.Samples));
+        Assert.Equal(["a", "b"], spool.Statistics.Dropped.Select(d => d.Source).Order());
+        Assert.All(spool.Statistics.Dropped, d => Assert.Equal(SpoolDropReasons.Size, d.Reason));
+    }
+
+    [Fact]
+    public void Records_past_the_age_bound_are_dropped_and_counted()
+    {
+        using LogSpool spool = Open(new SpoolOptions { AgeMax = TimeSpan.FromHours(1) });
+        spool.Append(_ticks.Next());
+        spool.Sync();
+        spool.StartSegment();
+        _ticks.Advance(TimeSpan.FromHours(2));
+        spool.Append(_ticks.Next());
+        spool.Sync();
+        Assert.Single(List(spool));
+        Assert.Equal(SpoolDropReasons.Age, Assert.Single(spool.Statistics.Dropped).Reason);
+    }
+
+    [Fact]
+    public void A_disk_that_takes_nothing_costs_what_does_not_fit_in_memory_and_is_counted()
+    {
+        using LogSpool spool = Open(new SpoolOptions { PendingBytesMax = 4096 });
+        spool.Append(_ticks.Next());
+        spool.Sync();
+        _disk.Fault = (call, _) => call is DiskCall.Write or DiskCall.Sync;
+        SpoolAppend outcome = SpoolAppend.Appended;
+        for (int i = 0; i < 2000 && outcome == SpoolAppend.Appended; i++)
+            outcome = spool.Append(_ticks.Next());
+        Assert.Equal(SpoolAppend.DiskFailed, outcome);
+        Assert.Equal(LogSync.Durable, spool.Sync());
+        Assert.Contains(spool.Statistics.Dropped, d => d.Reason == SpoolDropReasons.Disk && d.Samples > 0);
+        _disk.Fault = null;
+        Assert.Equal(SpoolAppend.Appended, spool.Append(_ticks.Next()));
+        Assert.Equal(LogSync.Durable, spool.Sync());
+        foreach (SpooledSegment segment in List(spool))
+            Decode(ReadAll(spool, segment, 0));
+        Assert.True(spool.Statistics.Errors > 0);
+    }
+
+    [Fact]
+    public void A_lost_folder_grows_the_epoch()
+    {
+        ulong epoch;
+        using (LogSpool spool = Open())
+        {
+            epoch = spool.Epoch;
+            spool.Append(_ticks.Next());
+            spool.Sync();
+        }
+        using (LogSpool spool = Open())
+            Assert.Equal(epoch, spool.Epoch);
+        _disk.Lose("/spool/state");
+        _ticks.Advance(TimeSpan.FromSeconds(5));
+        ulong next;
+        using (LogSpool spool = Open())
+            next = spool.Epoch;
+        Assert.True(next > epoch);
+        foreach (string name in _disk.List("/spool/log"))
+            _disk.Lose("/spool/log/" + name);
+        using (LogSpool spool = Open())
+            Assert.True(spool.Epoch > next);
+    }
+
+    [Fact]
+    public void Damage_ends_its_segment_and_leaves_the_others()
+    {
+        using (LogSpool spool = Open())
+        {
+            for (int s = 0; s < 3; s++)
+            {
+                for (int i = 0; i < 4; i++)
+                    spool.Append(_ticks.Next());
+                spool.StartSegment();
+            }
+            Assert.Equal(3, List(spool).Count);
+        }
+        _disk.FlipBit("/spool/log/0000000000000002.seg", 260 * 8);
+        using LogSpool again = Open();
+        List<SpooledSegment> segments = List(again);
+        Assert.Equal(4UL, segments[0].Records);
+        Assert.True(segments.Count == 2 || segments[1].Records < 4);
+        foreach (SpooledSegment segment in segments)
+            Decode(ReadAll(again, segment, 0));
+    }
+
+    [Fact]
+    public void A_second_process_is_refused()
+    {
+        using LogSpool spool = Open();
+        Assert.Contains("/spool/log", Assert.Throws<IOException>(() => Open()).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Several_readers_stand_in_one_segment_and_batches_keep_their_bound()
+    {
+        using LogSpool spool = Open();
+        for (int i = 0; i < 200; i++)
+            spool.Append(_ticks.Next());
+        spool.Sync();
+        SpooledSegment segment = Assert.Single(List(spool));
+        List<ReadOnlyMemory<byte>> all = ReadAll(spool, segment, 0);
+        Assert.Equal(200, all.Count);
+        var batch = new List<ReadOnlyMemory<byte>>();
+        ulong[] positions = [0, 50, 150];
+        for (int round = 0; round < 10; round++)
+        {
+            for (int r = 0; r < positions.Length; r++)
+            {
+                batch.Clear();
+                Assert.True(spool.TryRead(segment.Id, positions[r], 100, batch));
+                Assert.True(batch.Count == 1 || batch.Sum(b => b.Length) <= 100);
+                foreach (ReadOnlyMemory<byte> record in batch)
+                    Assert.True(record.Span.SequenceEqual(all[(int)positions[r]++].Span));
+            }
+        }
+        Assert.False(spool.TryRead(segment.Id with { Nonce = ~segment.Id.Nonce }, 0, 100, batch));
+    }
+
+    [Fact]
+    public void On_the_real_disk_a_steady_append_allocates_nothing()
+    {
+        string folder = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
+        using (LogSpool spool = LogSpool.Open(new OsDisk(), folder, new SpoolOptions(), TimeProvider.System, new Random(1), _meter))
+        {
+            for (int i = 0; i < 50; i++)
+                spool.Append(_ticks.Next());
+            spool.Sync();
+            long allocated = 0;
+            for (int i = 0; i < 40; i++)
+            {
+                SourceTick tick = _ticks.Next();
+                long before = GC.GetAllocatedBytesForCurrentThread();
+                spool.Append(tick);
+                spool.Sync();
+                allocated += GC.GetAllocatedBytesForCurrentThread() - before;
+            }
+            Assert.Equal(0, allocated);
+        }
+        Directory.Delete(folder, recursive: true);
+    }
+
+    private static int CountBits(ReadOnlySpan<ulong> words)
+    {
+        int count = 0;
+        foreach (ulong word in words)
+            count += System.Numerics.BitOperations.PopCount(word);
+        return count;
+    }
+
+    private static List<SpooledSegment> List(LogSpool spool)
+    {
+        var segments = new List<SpooledSegment>();
+        spool.ListSegments(segments);
+        return segments;
+    }
+
+    private static List<ReadOnlyMemory<byte>> ReadAll(LogSpool spool, SpooledSegment segment, ulong from)
+    {
+        var records = new List<ReadOnlyMemory<byte>>();
+        while (from + (ulong)records.Count < segment.Records)
+        {
+            int before = records.Count;
+            Assert.True(spool.TryRead(segment.Id, from + (ulong)records.Count, 200, records));
+            Assert.True(records.Count > before, "a record that is listed cannot be read");
+        }
+        return records;
+    }
+
+    private static List<(long Time, double Value)> Decode(List<ReadOnlyMemory<byte>> records)
+    {
+        var decoder = new SegmentDecoder();
+        var found = new List<(long, double)>();
+        foreach (ReadOnlyMemory<byte> record in records)
+        {
+            Assert.Equal(DecodeOutcome.Applied, decoder.Apply(record.Span));
+            found.Add((decoder.Tick.TimestampMs, decoder.Tick.Values[0]));
+        }
+        return found;
+    }
+
+    private LogSpool Open(SpoolOptions? options = null) => LogSpool.Open(_disk, "/spool", options ?? new SpoolOptions(), _ticks, new Random(2), _meter);
+
+    /// <summary>Two sources in turn, each tick with a time and a value of its own; also the clock.</summary>
+    private sealed class Ticks : TimeProvider
+    {
+        private readonly SourceTable[] _tables = [new("a", 1000), new("b", 1000)];
+        private readonly SourceTick[] _each = [new(), new()];
+        private DateTimeOffset _now = DateTimeOffset.FromUnixTimeMilliseconds(1_700_000_000_000);
+        private int _count;
+
+        public Ticks()
+        {
+            foreach (SourceTable table in _tables)
+            {
+                for (int i = 0; i < 10; i++)
+                    table.Add(Labels.Of("__name__", "m" + i));
+            }
+        }
+
+        public override DateTimeOffset GetUtcNow() => _now;
+
+        public void Advance(TimeSpan by) => _now += by;
+
+        public SourceTick Next()
+        {
+            int which = _count++ % 2;
+            _now += TimeSpan.FromMilliseconds(7);
+            SourceTick tick = _each[which];
+            tick.Begin(_tables[which], _now.ToUnixTimeMilliseconds());
+            for (int i = 0; i < 10; i++)
+                tick.Set(i, i == 0 ? _count * 0.5 : i < 5 ? (_count * 977L) % (i * 1000) : i);
+            tick.Complete();
+            return tick;
+        }
+    }
+
+    private sealed class Scenario(int[] operations) : IDisposable
+    {
+        private readonly Meter _meter = new("test");
+        private readonly FaultyDisk _disk = new(new Random(operations.Length > 0 ? operations[0] : 0));
+        private readonly Random _random = new(operations.Length);
+        private readonly Ticks _ticks = new();
+        private readonly Dictionary<long, double> _appended = [];
+        private readonly HashSet<long> _waiting = [];
+        private readonly HashSet<long> _durable = [];
+        private LogSpool _spool = null!;
+
+        public void Dispose() => _meter.Dispose();
+
+        public bool Run()
+        {
+            Reopen();
+            foreach (int operation in operations)
+            {
+                try
+                {
+                    Do(operation & 0x7FFFFFFF);
+                }
+                catch (PowerCutException)
+                {
+                    _disk.Crash();
+                    Reopen();
+                }
+            }
+            _disk.Crash();
+            Reopen();
+            Dispose();
+            return true;
+        }
+
+        private void Do(int operation)
+        {
+            switch (operation % 16)
+            {
+                case < 6: Append(); break;
+                case < 9: Sync(); break;
+                case 9: Fail(DiskCall.Write, 1 + (operation / 16 % 3)); break;
+                case 10: Fail(DiskCall.Sync, 1 + (operation / 16 % 3)); break;
+                case 11: _disk.PowerCutAt = _disk.Changes + 1 + (operation / 16 % 12); break;
+                case 12: Restart(onlyProcess: true); break;
+                case 13: Restart(onlyProcess: false); break;
+                case 14:
+                    _spool.StartSegment();
+                    break;
+                default: Acknowledge(operation / 16); break;
+            }
+        }
+
+        private void Append()
+        {
+            SourceTick tick = _ticks.Next();
+            Assert.Equal(SpoolAppend.Appended, _spool.Append(tick));
+            _appended[tick.TimestampMs] = tick.Values[0];
+            _waiting.Add(tick.TimestampMs);
+        }
+
+        private void Sync()
+        {
+            if (_spool.Sync() != LogSync.Durable)
+                return;
+            _durable.UnionWith(_waiting);
+            _waiting.Clear();
+        }
+
+        private void Fail(DiskCall call, int times)
+        {
+            int left = times;
+            _disk.Fault = (c, path) => c == call && path.EndsWith(".seg", StringComparison.Ordinal) && left-- > 0;
+        }
+
+        private void Restart(bool onlyProcess)
+        {
+            _disk.Crash(onlyProcess);
+            Reopen();
+        }
+
+        private void Acknowledge(int pick)
+        {
+            List<SpooledSegment> segments = List(_spool);
+            if (segments.Count == 0)
+                return;
+            SpooledSegment segment = segments[pick % segments.Count];
+            foreach ((long time, double _) in Decode(ReadAll(_spool, segment, 0)))
+                _durable.Remove(time); // may be gone from now on, or come back after a crash: never must
+            _spool.Acknowledge(segment.Id, segment.Records, segment.Closed);
+        }
+
+        private void Reopen()
+        {
+            _disk.Fault = null;
+            _disk.PowerCutAt = long.MaxValue;
+            _spool = LogSpool.Open(_disk, "/spool", new SpoolOptions { SegmentBytes = 2048 }, _ticks, _random, _meter);
+            var found = new HashSet<long>();
+            foreach (SpooledSegment segment in List(_spool))
+            {
+                Assert.True(segment.Closed);
+                foreach ((long time, double value) in Decode(ReadAll(_spool, segment, 0)))
+                {
+                    Assert.True(found.Add(time), "a record came twice");
+                    Assert.Equal(_appended[time], value);
+                }
+            }
+            Assert.Superset(_durable, found);
+            _waiting.Clear();
+            _durable.Clear();
+            _durable.UnionWith(found);
+        }
+    }
+}
