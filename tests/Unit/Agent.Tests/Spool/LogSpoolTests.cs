@@ -394,7 +394,11 @@ public sealed class LogSpoolTests : IDisposable
                 return;
             SpooledSegment segment = segments[pick % segments.Count];
             foreach ((long time, double _) in Decode(ReadAll(_spool, segment, 0)))
-                _durable.Remove(time); // may be gone from now on, or come back after a crash: never must
+            {
+                // It may be gone from now on, or come back after a crash: never must.
+                _durable.Remove(time);
+                _waiting.Remove(time);
+            }
             _spool.Acknowledge(segment.Id, segment.Records, segment.Closed);
         }
 
