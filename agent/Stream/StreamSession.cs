@@ -80,6 +80,9 @@ internal sealed class StreamSession
     /// <summary>How often a watermark goes out as a sign of life when the aggregator asks for none.</summary>
     public const long QuietIntervalMs = 30_000;
 
+    /// <summary>How soon to try again when nothing could be sent.</summary>
+    public const long RetryMs = 100;
+
     private readonly StreamIdentity _identity;
     private readonly IStreamSpool _spool;
     private readonly IWatermarkSource _watermarks;
@@ -307,12 +310,15 @@ internal sealed class StreamSession
             effects.Send = Watermark(nowMs, promised);
             return;
         }
-        bool backlogIsOut = !liveWaits && TrySend(live: false, effects, out _);
+        bool backlogWaits = false;
+        bool backlogIsOut = !liveWaits && TrySend(live: false, effects, out backlogWaits);
         if (effects.Send is not null)
             return;
         if (_stopping)
             Leave(nowMs, effects, liveIsOut && backlogIsOut);
-        effects.WakeAtMs = Math.Min(effects.WakeAtMs, Math.Max(_nextWatermarkMs, nowMs + 1));
+        // What waits for acknowledgements is woken by them; a spool that could not be read is asked again.
+        long retryMs = liveWaits || backlogWaits ? nowMs + RetryMs : long.MaxValue;
+        effects.WakeAtMs = Math.Min(effects.WakeAtMs, Math.Min(retryMs, liveIsOut ? Math.Max(_nextWatermarkMs, nowMs + 1) : retryMs));
     }
 
     private void Leave(long nowMs, StreamEffects effects, bool everythingIsOut)
@@ -350,21 +356,43 @@ internal sealed class StreamSession
                 waits = true;
                 return false;
             }
-            if (!Batch(segment, sending, (int)Math.Min(_batchBytes, room), effects))
-                continue;
-            return false;
+            switch (Batch(segment, sending, (int)Math.Min(_batchBytes, room), effects))
+            {
+                case BatchOutcome.Gone:
+                    continue;
+                case BatchOutcome.NothingNow:
+                    waits = true;
+                    continue;
+                default:
+                    return false;
+            }
         }
-        return true;
+        return !waits;
     }
 
-    private bool Batch(SpooledSegment segment, Sending sending, int maxBytes, StreamEffects effects)
+    private enum BatchOutcome
+    {
+        /// <summary>A batch is in the effects.</summary>
+        Sent,
+        /// <summary>The spool let the segment go.</summary>
+        Gone,
+        /// <summary>It is there, but cannot be read just now.</summary>
+        NothingNow,
+    }
+
+    private BatchOutcome Batch(SpooledSegment segment, Sending sending, int maxBytes, StreamEffects effects)
     {
         _payloads.Clear();
-        if (sending.Next < segment.Records && !_spool.TryRead(segment.Id, sending.Next, maxBytes, _payloads))
+        if (sending.Next < segment.Records)
         {
-            // The spool let it go (its bounds, a damaged file): it has counted that itself.
-            sending.LastSent = true;
-            return false;
+            if (!_spool.TryRead(segment.Id, sending.Next, maxBytes, _payloads))
+            {
+                // By its bounds, or the file is damaged: it has counted that itself.
+                sending.LastSent = true;
+                return BatchOutcome.Gone;
+            }
+            if (_payloads.Count == 0)
+                return BatchOutcome.NothingNow;
         }
         var batch = new RecordBatch { Segment = Wire(segment.Id), FirstRecord = sending.Next };
         int bytes = 0;
@@ -382,7 +410,7 @@ internal sealed class StreamSession
         RecordsSent += _payloads.Count;
         BytesSent += bytes;
         effects.Send = new AgentMessage { Records = batch };
-        return true;
+        return BatchOutcome.Sent;
     }
 
     private AgentMessage Watermark(long nowMs, long promised) => new()

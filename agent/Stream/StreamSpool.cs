@@ -32,7 +32,7 @@ internal interface IStreamSpool
 
     /// <summary>
     /// Appends records of a segment from an index on to the list: at least one if there is one, then as long as they stay within the bytes. Returns false when the
-    /// segment is gone (dropped by a bound, quarantined). The payloads may be kept.
+    /// segment is gone (dropped by a bound, quarantined); true with nothing appended when it cannot be read just now. The payloads may be kept.
     /// </summary>
     bool TryRead(SegmentRef segment, ulong firstRecord, int maxBytes, List<ReadOnlyMemory<byte>> into);
 
@@ -48,4 +48,29 @@ internal interface IWatermarkSource
 {
     /// <summary>Unix ms below which no record will be appended to the spool any more; 0: no promise yet. Asked before the spool's end is read.</summary>
     long PromisedMs { get; }
+}
+
+/// <summary>
+/// The promise as the agent's loop makes it: read the scheduler's watermark, sync the spool, publish. A tick that is appended but not synced cannot be sent yet, so
+/// a promise must not reach past it. Thread-safe.
+/// </summary>
+internal sealed class SyncedWatermark : IWatermarkSource
+{
+    private long _promisedMs;
+
+    /// <inheritdoc/>
+    public long PromisedMs => Volatile.Read(ref _promisedMs);
+
+    /// <summary>Everything that was handed over when the watermark was read is synced now. Never goes back.</summary>
+    public void Publish(long watermarkMs)
+    {
+        long old = Volatile.Read(ref _promisedMs);
+        while (watermarkMs > old)
+        {
+            long seen = Interlocked.CompareExchange(ref _promisedMs, watermarkMs, old);
+            if (seen == old)
+                return;
+            old = seen;
+        }
+    }
 }
