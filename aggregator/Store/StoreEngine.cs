@@ -32,6 +32,7 @@ public sealed partial class StoreEngine : IDisposable
     private readonly StoreReader _reader;
     private readonly WriteAheadLog _wal;
     private Checkpoint _checkpoint;
+    private ISampleTap? _tap;
 
     private StoreEngine(StoreOptions options, IDisk disk, TimeProvider time, Random random, Meter meter, ILogger log, IDisposable folderLock)
     {
@@ -83,6 +84,13 @@ public sealed partial class StoreEngine : IDisposable
         }
     }
 
+    /// <summary>Tells every sample that is committed from now on to a tap. To be called once, before the first append.</summary>
+    public void Attach(ISampleTap tap)
+    {
+        _tap = tap;
+        _head.Tapped = [];
+    }
+
     /// <summary>Applies a batch; durable after the next <see cref="Commit"/>.</summary>
     public AppendResult AppendBatch(SampleBatch batch)
     {
@@ -132,6 +140,11 @@ public sealed partial class StoreEngine : IDisposable
     {
         _wal.Sync();
         _records.Committed();
+        if (_head.Tapped is { Count: > 0 } tapped)
+        {
+            _tap!.OnCommitted(_wal.Next, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(tapped));
+            tapped.Clear();
+        }
     }
 
     /// <summary>What is durable of a segment. Thread-safe.</summary>

@@ -7,8 +7,7 @@ namespace Bellwether.Core.Model;
 public interface ISampleTap
 {
     /// <summary>
-    /// Commits up to this position are durable on the tap's side. The store reads it once at open and tells the tap again every commit after it that its WAL still holds,
-    /// so that a crash between commit and tap loses nothing. 0: everything that the WAL holds.
+    /// Commits up to this position were durable on the tap's side when it was opened; the tap takes none of them again. 0: none.
     /// </summary>
     ulong HeldTo { get; }
 
@@ -18,7 +17,4 @@ public interface ISampleTap
     /// <param name="position">Grows with every commit of this store and over restarts (a WAL position).</param>
     /// <param name="samples">What was newly stored (no duplicates, no refused ones), stale markers included. Valid during the call only.</param>
     void OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples);
-
-    /// <summary>Metadata of a family became known or changed.</summary>
-    void OnMetadata(string family, MetricMetadata metadata);
 }

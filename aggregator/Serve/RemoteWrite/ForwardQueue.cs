@@ -84,9 +84,8 @@ internal sealed class ForwardQueue : IDisposable
         int dropped = 0;
         lock (_gate)
         {
-            if (position != 0 && position <= _position)
+            if (position <= HeldTo)
                 return 0;
-            _position = position;
             while (samples.Length > 0)
             {
                 ReadOnlySpan<SeriesSample> part = samples[..Math.Min(samples.Length, SamplesPerFrame)];

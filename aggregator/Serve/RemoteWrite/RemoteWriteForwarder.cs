@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using System.Security.Cryptography;
 using System.Text;
@@ -32,7 +31,6 @@ public sealed partial class RemoteWriteForwarder : ISampleTap, IDisposable
     private readonly ILogger _logger;
     private readonly Counter<long> _queued;
     private readonly Counter<long> _dropped;
-    private readonly ConcurrentDictionary<string, MetricMetadata> _metadata = new();
 
     /// <summary>Opens the queue and prepares the upstreams. Throws <see cref="IOException"/> when the folder cannot be used.</summary>
     public RemoteWriteForwarder(ForwardQueueOptions options, IReadOnlyList<RemoteWriteConfig> upstreams, ForwardSurroundings around, IDisk disk, TimeProvider time, ILogger logger)
@@ -58,13 +56,12 @@ public sealed partial class RemoteWriteForwarder : ISampleTap, IDisposable
         if (samples.Length == 0)
             return;
         int dropped = _queue.Append(position, samples);
+        // Before the store acknowledges: what it takes for stored is durable here too. A full disk leaves it waiting in memory, and KeepAsync tries again.
+        _queue.Sync();
         _queued.Add(samples.Length - dropped);
         if (dropped > 0)
             _dropped.Add(dropped, new KeyValuePair<string, object?>("reason", "queue_full"));
     }
-
-    /// <inheritdoc/>
-    public void OnMetadata(string family, MetricMetadata metadata) => _metadata[family] = metadata;
 
     /// <summary>Sends until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellation)

@@ -80,11 +80,16 @@ internal sealed class HeadWriter
         return Index.Add(labels);
     }
 
+    /// <summary>What was newly stored since the last commit, for the tap; null: nobody listens.</summary>
+    public List<SeriesSample>? Tapped { get; set; }
+
     /// <summary>Appends a float whose time was judged.</summary>
     public AppendOutcome Append(HeadSeries series, long timeMs, double value, long startMs)
     {
         AppendOutcome outcome = series.Append(timeMs, value, _slotMs, Pools);
         series.SetStart(timeMs, startMs);
+        if (Tapped is not null && outcome == AppendOutcome.Stored)
+            Tapped.Add(new SeriesSample(series.Labels, timeMs, value, null, startMs));
         return Count(timeMs, outcome);
     }
 
@@ -97,6 +102,8 @@ internal sealed class HeadWriter
             return Count(AppendOutcome.OverLimit);
         AppendOutcome outcome = series.Append(timeMs, histogram);
         series.SetStart(timeMs, startMs);
+        if (Tapped is not null && outcome == AppendOutcome.Stored)
+            Tapped.Add(new SeriesSample(series.Labels, timeMs, 0, histogram, startMs));
         return Count(timeMs, outcome);
     }
 
