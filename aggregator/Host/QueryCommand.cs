@@ -13,7 +13,7 @@ internal static class QueryCommand
     /// <summary>Makes the command; <paramref name="addressOf"/> gives the HTTP address that a configuration file names, or null after it has told the errors.</summary>
     public static Command Create(Func<string, string?> addressOf)
     {
-        var config = new Option<string>("--config") { Description = "The aggregator's configuration; its HTTP address is asked.", DefaultValueFactory = _ => "aggregator.yaml" };
+        var config = new Option<string>("--config", "-c") { Description = "The aggregator's configuration; its HTTP address is asked.", DefaultValueFactory = _ => "aggregator.yaml" };
         var url = new Option<string?>("--url") { Description = "Address to ask instead, e.g. http://127.0.0.1:9090." };
         var time = new Option<string?>("--time") { Description = "Evaluation time: Unix seconds or RFC 3339. Default: now." };
         var start = new Option<string?>("--start") { Description = "Start of a range: Unix seconds or RFC 3339. With --end and --step." };
