@@ -151,8 +151,9 @@ public sealed partial class ScrapeParser
 
     private void Keep(SourceTick tick)
     {
-        if (!_startsKnown)
+        if (!_startsKnown && _format != ExpositionFormat.PrometheusProtobuf)
             RepeatStarts(tick);
+        _startsKnown = true;
         EndVanished(tick, all: false);
         MarkSeen(tick, also: false);
         if (_anyTimed)
@@ -186,6 +187,8 @@ public sealed partial class ScrapeParser
             ulong now = (w < present.Length ? present[w] : 0) | (_anyTimed && w < _timed.Length ? _timed[w] : 0);
             _seen[w] = also ? _seen[w] | now : now;
         }
+        foreach (SlotHistogram h in tick.Histograms)
+            _seen[h.Slot >> 6] |= 1UL << h.Slot;
     }
 
     /// <summary>One huge body must not hold its memory for ever.</summary>
@@ -239,6 +242,8 @@ public sealed partial class ScrapeParser
         _anyTimed = false;
         _groups.Clear();
         _groupOf.Clear();
+        _exposedSlots.Clear();
+        _exposedStarts.Clear();
     }
 
     /// <summary>One sample of the last body, for the prediction of the next.</summary>

@@ -21,7 +21,9 @@ internal sealed class ExpositionTopic : ITopic
         }
         foreach (string expected in Directory.GetFiles(Path.Combine(folder, "textfile-merge"), "*.out").Order(StringComparer.Ordinal))
             report.Case(Path.GetFileName(expected), 0, "merge", () => RunMerge(expected, report));
-        report.Note("protobuf bodies are not read: a scrape does not offer them");
+        foreach (string file in Directory.GetFiles(Path.Combine(folder, "protobuf"), "*.bin").Order(StringComparer.Ordinal))
+            report.Case(Path.GetFileName(file), 0, "protobuf", () => RunProtobuf(file, report));
+        report.Note("protobuf: names and counts of metrics are compared with the decoded text; application/openmetrics-protobuf is not read: Prometheus does not ask for it");
     }
 
     private static void RunMerge(string expected, TopicReport report)
@@ -39,6 +41,20 @@ internal sealed class ExpositionTopic : ITopic
             report.Pass();
         else
             report.Fail($"textfile-merge/{name}.out", 0, "merge", string.Join('\n', wanted.Except(got)), string.Join('\n', got.Except(wanted)));
+    }
+
+    private static void RunProtobuf(string file, TopicReport report)
+    {
+        string? error = ProtobufFamilies.Read(File.ReadAllBytes(file), out List<ExposedFamily> families);
+        string[] decoded = File.ReadAllLines(Path.ChangeExtension(file, ".decoded.txt"));
+        string wanted = string.Join(',', decoded.Where(l => l.StartsWith("name: ", StringComparison.Ordinal)).Select(l => l["name: ".Length..].Trim('"')));
+        string got = error ?? string.Join(',', families.Select(f => f.Name));
+        int metrics = decoded.Count(l => l == "metric {");
+        int series = families.Sum(f => f.Samples.Select(s => string.Join(',', s.Labels.Where(l => l.Name is not ("le" or "quantile")))).Distinct().Count());
+        if (wanted == got && metrics == series)
+            report.Pass();
+        else
+            report.Fail(Path.GetFileName(file), 0, "protobuf", $"{wanted}; {metrics} metrics", $"{got}; {series} metrics");
     }
 
     /// <summary>The order of samples inside a family is the writer's own affair.</summary>

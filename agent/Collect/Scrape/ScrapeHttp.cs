@@ -31,7 +31,7 @@ public sealed class ScrapeHttp : IDisposable
     public ScrapeHttp(ScrapeConfig job)
     {
         _job = job;
-        _accept = ExpositionContent.AcceptFor([.. job.ScrapeProtocols.Where(p => p != ScrapeProtocol.PrometheusProto).Select(ProtocolName)]);
+        _accept = ExpositionContent.AcceptFor([.. job.ScrapeProtocols.Select(ProtocolName)]);
         _client = new HttpMessageInvoker(NewHandler(job));
     }
 
