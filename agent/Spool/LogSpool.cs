@@ -404,31 +404,25 @@ internal sealed class LogSpool : ISpool
         return true;
     }
 
-    /// <summary>Counts the samples of a segment's records from an index on.</summary>
+    /// <summary>Counts the samples of a segment's records from an index on, as far as their headers can be read.</summary>
     private void CountSegment(SpoolSegment segment, ulong from, string reason)
     {
         var names = new Dictionary<int, string>();
-        var batch = new List<ReadOnlyMemory<byte>>();
-        ulong at = 0;
+        using LogReader reader = _log.Read(segment.FirstSequence);
         try
         {
-            while (at < segment.Records)
+            for (LogRead read = reader.MoveNext(); read != LogRead.End; read = reader.MoveNext())
             {
-                batch.Clear();
-                SegmentRead outcome = _readers.Read(segment, at, 64 << 10, batch, out ulong next);
-                foreach (ReadOnlyMemory<byte> record in batch)
-                {
-                    if (RecordHeader.TryRead(record.Span, CodecLimits.Default, out RecordHeader header) == DecodeOutcome.Applied)
-                    {
-                        if (header.NewName is { } name)
-                            names[header.Source] = name;
-                        if (at >= from)
-                            CountDrop(_state, names.GetValueOrDefault(header.Source, ""), reason, header.Samples);
-                    }
-                    at++;
-                }
-                if (outcome == SegmentRead.Damaged || next < at || batch.Count == 0)
+                if (read == LogRead.Lost)
+                    continue;
+                if (reader.Sequence >= segment.EndSequence)
                     return;
+                if (RecordHeader.TryRead(reader.Payload, CodecLimits.Default, out RecordHeader header) != DecodeOutcome.Applied)
+                    continue;
+                if (header.NewName is { } name)
+                    names[header.Source] = name;
+                if (reader.Sequence >= segment.FirstSequence + from)
+                    CountDrop(_state, names.GetValueOrDefault(header.Source, ""), reason, header.Samples);
             }
         }
         catch (IOException error)
@@ -442,7 +436,7 @@ internal sealed class LogSpool : ISpool
     {
         if (ReferenceEquals(segment, _live))
             CloseLive();
-        CountDrop(_state, "", SpoolDropReasons.Damaged, 0);
+        CountSegment(segment, Math.Max(records, segment.Acknowledged), SpoolDropReasons.Damaged);
         segment.Records = records;
         segment.Acknowledged = Math.Min(segment.Acknowledged, records);
         segment.Closed = true;

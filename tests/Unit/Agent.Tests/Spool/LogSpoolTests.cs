@@ -177,6 +177,46 @@ public sealed class LogSpoolTests : IDisposable
     }
 
     [Fact]
+    public void Damage_that_comes_while_running_ends_its_segment_and_what_is_behind_it_is_counted()
+    {
+        using LogSpool spool = Open();
+        for (int i = 0; i < 20; i++)
+            spool.Append(_ticks.Next());
+        spool.Sync();
+        SpooledSegment segment = Assert.Single(List(spool));
+        int middle = _disk.Content("/spool/log/0000000000000001.seg").Length / 2;
+        _disk.FlipBit("/spool/log/0000000000000001.seg", middle * 8L);
+        var records = new List<ReadOnlyMemory<byte>>();
+        Assert.True(spool.TryRead(segment.Id, 0, 1 << 20, records));
+        Decode(records);
+        SpooledSegment cut = Assert.Single(List(spool));
+        Assert.Equal((ulong)records.Count, cut.Records);
+        Assert.True(cut.Closed && records.Count is > 2 and < 19);
+        Assert.Equal((19 - records.Count) * 10, spool.Statistics.Dropped.Where(d => d.Reason == SpoolDropReasons.Damaged).Sum(d => d.Samples));
+        spool.Acknowledge(cut.Id, cut.Records, complete: true);
+        Assert.Empty(List(spool));
+        spool.Append(_ticks.Next());
+        Assert.Equal(LogSync.Durable, spool.Sync());
+        Assert.Single(Decode(ReadAll(spool, List(spool)[0], 0)));
+    }
+
+    [Fact]
+    public void A_disk_that_cannot_be_read_for_a_moment_costs_nothing()
+    {
+        using LogSpool spool = Open();
+        spool.Append(_ticks.Next());
+        spool.Sync();
+        SpooledSegment segment = Assert.Single(List(spool));
+        var records = new List<ReadOnlyMemory<byte>>();
+        _disk.Fault = (call, _) => call == DiskCall.Read;
+        Assert.True(spool.TryRead(segment.Id, 0, 1000, records));
+        Assert.Empty(records);
+        _disk.Fault = null;
+        Assert.True(spool.TryRead(segment.Id, 0, 1000, records));
+        Assert.Single(Decode(records));
+    }
+
+    [Fact]
     public void A_second_process_is_refused()
     {
         using LogSpool spool = Open();
