@@ -89,12 +89,13 @@ public sealed class AgentFleet : IIngestProgress
     /// <summary>A session with a valid hello joins.</summary>
     internal JoinOutcome Join(Hello hello, string processId, FleetSession session)
     {
-        FleetSession? older = null;
+        FleetSession? older;
+        bool another;
         lock (_gate)
         {
             if (Find(hello.AgentId) is not { } agent)
                 return JoinOutcome.Full;
-            bool another = agent.ProcessId.Length > 0 && agent.ProcessId != processId;
+            another = agent.ProcessId.Length > 0 && agent.ProcessId != processId;
             bool newerIsThere = agent.Session is not null || NowMs - agent.LastSeenMs < (long)_options.FenceTime.TotalMilliseconds;
             if (another && agent.FencedProcessId == processId && newerIsThere)
                 return JoinOutcome.Fenced;
@@ -108,7 +109,7 @@ public sealed class AgentFleet : IIngestProgress
             agent.Describe(hello.Version, hello.Labels);
             agent.Heard(NowMs, hello.ClockUnixMs);
         }
-        older?.Fence();
+        older?.Replace(another);
         return JoinOutcome.Joined;
     }
 
@@ -294,8 +295,8 @@ public sealed class AgentFleet : IIngestProgress
 }
 
 /// <summary>The fleet's hold on a session: lets it end another one.</summary>
-internal sealed class FleetSession(Action fence)
+internal sealed class FleetSession(Action<bool> replace)
 {
-    /// <summary>Ends the session because a newer process has come. Any thread.</summary>
-    public void Fence() => fence();
+    /// <summary>Ends the session because a newer one has come, of another process (that is a fence) or of the same (its old connection was dead). Any thread.</summary>
+    public void Replace(bool anotherProcess) => replace(anotherProcess);
 }

@@ -97,7 +97,7 @@ public sealed partial class AggregatorService
             _stream = stream;
             _context = context;
             _underWay = Channel.CreateBounded<(HandedRun, Task<RunResult>)>(service._options.MaxRunsUnderWay);
-            _session = new IngestSession(service._options, service._store, service.Fleet, context.Identity?.Name ?? "*", new FleetSession(Fence));
+            _session = new IngestSession(service._options, service._store, service.Fleet, context.Identity?.Name ?? "*", new FleetSession(Replaced));
         }
 
         private string Agent => _session.AgentId ?? "";
@@ -124,11 +124,14 @@ public sealed partial class AggregatorService
             }
         }
 
-        private void Fence()
+        private void Replaced(bool anotherProcess)
         {
-            _service._counters.Fenced.Add(1);
-            WasFenced(_service._log, Agent);
-            End(new GrpcStatus(GrpcStatusCode.Aborted, "a newer process with the same identity has come"));
+            if (anotherProcess)
+            {
+                _service._counters.Fenced.Add(1);
+                WasFenced(_service._log, Agent);
+            }
+            End(new GrpcStatus(GrpcStatusCode.Aborted, anotherProcess ? "a newer process with the same identity has come" : "the same process has connected again"));
         }
 
         private void End(GrpcStatus status)

@@ -145,8 +145,7 @@ internal sealed class Journey : IDisposable
             return;
         Sessions++;
         var identity = new StreamIdentity { AgentId = "agent-1", Version = "1", ProcessId = $"p{_process}" };
-        IngestSession server = null!;
-        server = new IngestSession(_options, Store, _fleet, "agent-1", new FleetSession(static () => throw new InvalidOperationException("the older session had ended: nothing to fence")));
+        var server = new IngestSession(_options, Store, _fleet, "agent-1", new FleetSession(static _ => throw new InvalidOperationException("the older session had ended: nothing to fence")));
         _link = new Link { Agent = new StreamSession(identity, Spool, _watermark), Server = server, LiveFrom = Spool.StartSegment() };
         AgentStep(new StreamEvent(StreamEventKind.Opened));
     }

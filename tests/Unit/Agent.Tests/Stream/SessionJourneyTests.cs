@@ -16,5 +16,5 @@ public sealed class SessionJourneyTests
             journey.Settle();
             journey.AssertEverythingArrivedOnce();
             return journey.Sessions > 0 && journey.Spool.All.Count > 0;
-        }).Check(Config.QuickThrowOnFailure.WithMaxTest(300));
+        }).Check(Config.QuickThrowOnFailure.WithMaxTest(150));
 }

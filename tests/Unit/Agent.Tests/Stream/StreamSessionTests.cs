@@ -1,0 +1,197 @@
+using Bellwether.Agent.Stream;
+using Bellwether.V1;
+
+namespace Bellwether.Agent.Tests.Stream;
+
+/// <summary>The agent's end of a session, step by step.</summary>
+public sealed class StreamSessionTests
+{
+    private readonly ListSpool _spool = new(new Random(1));
+    private readonly SetWatermark _watermark = new();
+    private readonly StreamEffects _effects = new();
+    private readonly StreamSession _session;
+
+    public StreamSessionTests() => _session = new StreamSession(new StreamIdentity { AgentId = "a", Version = "1", ProcessId = "p" }, _spool, _watermark);
+
+    [Fact]
+    public void Live_records_go_before_the_backlog_even_when_they_come_later()
+    {
+        _spool.Append([1]);
+        _spool.Append([2]);
+        Greet();
+        _spool.Append([3]);
+        Assert.Equal([3], Next().Records.Records.Single().ToByteArray());
+        Assert.Equal(AgentMessage.KindOneofCase.Watermark, Next().KindCase);
+        Assert.Equal([1, 2], Next().Records.Records.Select(r => r[0]));
+        _spool.Append([4]);
+        Assert.Equal([4], Next().Records.Records.Single().ToByteArray());
+    }
+
+    [Fact]
+    public void No_watermark_goes_before_the_live_records_it_speaks_of()
+    {
+        Greet(window: 10);
+        _spool.Append(new byte[10]);
+        _spool.Append(new byte[10]);
+        _watermark.PromisedMs = 77;
+        SegmentId segment = Next().Records.Segment;
+        Step(new StreamEvent(StreamEventKind.Writable));
+        Assert.Null(_effects.Send);
+        Receive(Held(segment, 1));
+        Assert.Equal(AgentMessage.KindOneofCase.Records, _effects.Send!.KindCase);
+        Assert.Equal(77, Next().Watermark.UnixMs);
+    }
+
+    [Fact]
+    public void What_is_held_already_is_not_sent_again_unless_it_is_asked_for()
+    {
+        _spool.Append([1]);
+        _spool.Append([2]);
+        _spool.Append([3]);
+        SegmentId id = Open().Hello.OpenSegments.Single();
+        var answer = new HelloAnswer { StoreId = "s" };
+        answer.Held.Add(new SegmentHeld { Segment = id, Records = 2 });
+        Receive(new AggregatorMessage { Hello = answer });
+        AgentMessage batch = _effects.Send!.KindCase == AgentMessage.KindOneofCase.Records ? _effects.Send : Next();
+        Assert.Equal((2UL, true, 3), (batch.Records.FirstRecord, batch.Records.Last, batch.Records.Records.Single()[0]));
+        Receive(new AggregatorMessage { Control = new Control { Resend = new Resend { Segment = id } } });
+        Assert.Equal((0UL, 3), (_effects.Send!.Records.FirstRecord, _effects.Send.Records.Records.Count));
+    }
+
+    [Fact]
+    public void A_segment_is_freed_only_when_it_is_wholly_held()
+    {
+        _spool.Append([1]);
+        Greet();
+        AgentMessage batch = NextRecords();
+        Receive(Held(batch.Records.Segment, 1));
+        Assert.DoesNotContain(_spool.Freed, f => f.Complete);
+        Receive(Held(batch.Records.Segment, 1, complete: true));
+        Assert.Contains(_spool.Freed, f => f.Complete);
+        Assert.Equal(0, _session.UnderWayBytes);
+    }
+
+    [Fact]
+    public void Start_segment_closes_the_live_one()
+    {
+        Greet();
+        _spool.Append([1]);
+        ulong first = NextRecords().Records.Segment.Number;
+        Receive(new AggregatorMessage { Control = new Control { StartSegment = new StartSegment() } });
+        Assert.True(_effects.Send!.Records.Last);
+        _spool.Append([2]);
+        Assert.Equal(first + 1, NextRecords().Records.Segment.Number);
+    }
+
+    [Fact]
+    public void A_refusal_is_counted_and_told()
+    {
+        Greet();
+        var ack = new Acknowledgement();
+        ack.Refused.Add(new RecordRefused { Segment = new SegmentId { Number = 4 }, Record = 2, Reason = "too long" });
+        Receive(new AggregatorMessage { Ack = ack });
+        Assert.Equal(1, _session.RecordsRefused);
+        Assert.Equal("segment 4, record 2: too long", _session.LastRefusal);
+    }
+
+    [Fact]
+    public void Stopping_waits_for_acknowledgements_and_then_says_goodbye()
+    {
+        Greet();
+        _spool.Append([1]);
+        Step(new StreamEvent(StreamEventKind.Stop, DrainUntilMs: 5_000));
+        RecordBatch batch = _effects.Send!.Records;
+        Assert.True(batch.Last);
+        Step(new StreamEvent(StreamEventKind.Writable));
+        Assert.Null(_effects.End);
+        Receive(Held(batch.Segment, 1, complete: true));
+        AgentMessage last = _effects.End is null ? Next() : _effects.Send!;
+        Assert.True(last.Goodbye.Drained);
+        Assert.NotNull(_effects.End);
+    }
+
+    [Fact]
+    public void Stopping_does_not_wait_longer_than_it_may()
+    {
+        Greet();
+        _spool.Append([1]);
+        Step(new StreamEvent(StreamEventKind.Stop, DrainUntilMs: 5_000));
+        _session.Step(5_000, new StreamEvent(StreamEventKind.Writable), _effects);
+        if (_effects.End is null)
+            _session.Step(5_000, new StreamEvent(StreamEventKind.Writable), _effects);
+        Assert.False(_effects.Send!.Goodbye.Drained);
+        Assert.NotNull(_effects.End);
+    }
+
+    [Fact]
+    public void The_clock_offset_is_measured_in_the_middle_of_the_round_trip()
+    {
+        _session.Step(1_000, new StreamEvent(StreamEventKind.Opened), _effects);
+        _session.Step(1_200, new StreamEvent(StreamEventKind.Received, new AggregatorMessage { Hello = new HelloAnswer { StoreId = "s", ClockUnixMs = 4_100 } }), _effects);
+        Assert.Equal(3_000, _session.ClockOffsetMs);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void An_aggregator_that_breaks_the_order_ends_the_session(bool early)
+    {
+        Open();
+        if (early)
+        {
+            Receive(new AggregatorMessage { Ack = new Acknowledgement() });
+        }
+        else
+        {
+            Receive(new AggregatorMessage { Hello = new HelloAnswer { StoreId = "s" } });
+            Receive(new AggregatorMessage { Hello = new HelloAnswer { StoreId = "s" } });
+        }
+        Assert.NotNull(_effects.End);
+    }
+
+    [Fact]
+    public void A_message_of_a_kind_that_is_not_known_yet_is_passed_over()
+    {
+        Greet();
+        Receive(new AggregatorMessage());
+        Assert.Null(_effects.End);
+    }
+
+    private AgentMessage Open()
+    {
+        Step(new StreamEvent(StreamEventKind.Opened));
+        return _effects.Send!;
+    }
+
+    /// <summary>Opens and answers; what the answer sets free (a watermark) is taken.</summary>
+    private void Greet(uint window = 1000)
+    {
+        Open();
+        _session.Step(0, new StreamEvent(StreamEventKind.Received, new AggregatorMessage { Hello = new HelloAnswer { StoreId = "s", WindowBytes = window, WatermarkIntervalMs = 1 } }), _effects);
+        Assert.Null(_effects.End);
+    }
+
+    private AgentMessage Next()
+    {
+        Step(new StreamEvent(StreamEventKind.Writable));
+        Assert.NotNull(_effects.Send);
+        return _effects.Send;
+    }
+
+    private AgentMessage NextRecords()
+    {
+        AgentMessage message = Next();
+        return message.KindCase == AgentMessage.KindOneofCase.Records ? message : Next();
+    }
+
+    private static AggregatorMessage Held(SegmentId segment, ulong records, bool complete = false)
+    {
+        var ack = new Acknowledgement();
+        ack.Held.Add(new SegmentHeld { Segment = segment, Records = records, Complete = complete });
+        return new AggregatorMessage { Ack = ack };
+    }
+
+    private void Receive(AggregatorMessage message) => Step(new StreamEvent(StreamEventKind.Received, message));
+
+    private void Step(StreamEvent happened) => _session.Step(100, happened, _effects);
+}

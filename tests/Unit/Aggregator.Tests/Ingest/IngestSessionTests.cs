@@ -1,0 +1,287 @@
+using System.Diagnostics.Metrics;
+using Bellwether.Core.Grpc;
+using Bellwether.Ingest;
+using Bellwether.Kit;
+using Bellwether.Store;
+using Bellwether.V1;
+using Google.Protobuf;
+
+namespace Bellwether.Aggregator.Tests.Ingest;
+
+/// <summary>The aggregator's end of a session, step by step.</summary>
+public sealed class IngestSessionTests : IDisposable
+{
+    private readonly Meter _meter = new("test");
+    private readonly VirtualTime _time = new();
+    private readonly IngestOptions _options = new();
+    private readonly KnownStore _store = new();
+    private readonly IngestEffects _effects = new();
+    private readonly AgentFleet _fleet;
+
+    public IngestSessionTests() => _fleet = new AgentFleet(_options, _time, _meter);
+
+    public void Dispose() => _meter.Dispose();
+
+    [Fact]
+    public void A_hello_is_answered_with_what_is_held_and_what_to_keep_to()
+    {
+        _store.Held[Key(1)] = new SegmentProgress(Key(1), 5, Complete: false, Resumable: true);
+        _store.Held[Key(2)] = new SegmentProgress(Key(2), 9, Complete: true, Resumable: true);
+        IngestSession session = Session();
+        Send(session, Hello("agent-1", 1, 2, 3));
+        HelloAnswer answer = Assert.Single(_effects.Send).Hello;
+        Assert.Equal("store-7", answer.StoreId);
+        Assert.Equal([(1UL, 5UL, false), (2UL, 9UL, true), (3UL, 0UL, false)], answer.Held.Select(h => (h.Segment.Number, h.Records, h.Complete)));
+        Assert.Equal((uint)_options.WindowBytes, answer.WindowBytes);
+        Assert.Equal(_time.NowMs, answer.ClockUnixMs);
+    }
+
+    [Fact]
+    public void A_segment_whose_decoder_is_gone_is_asked_for_again_with_the_hello()
+    {
+        _store.Held[Key(1)] = new SegmentProgress(Key(1), 5, Complete: false, Resumable: false);
+        Send(Session(), Hello("agent-1", 1));
+        Assert.Equal(2, _effects.Send.Count);
+        Assert.Equal(1UL, _effects.Send[1].Control.Resend.Segment.Number);
+    }
+
+    [Theory]
+    [InlineData("agent-2", GrpcStatusCode.PermissionDenied)]
+    [InlineData("", GrpcStatusCode.InvalidArgument)]
+    [InlineData("*", GrpcStatusCode.InvalidArgument)]
+    [InlineData("agent 1", GrpcStatusCode.InvalidArgument)]
+    [InlineData("agent-\u00e9", GrpcStatusCode.InvalidArgument)]
+    public void A_hello_that_says_another_name_than_its_credential_is_refused(string agent, GrpcStatusCode expected)
+    {
+        Send(Session(), Hello(agent));
+        Assert.Equal(expected, _effects.End!.Value.Code);
+        Assert.Empty(_fleet.Agents());
+    }
+
+    [Fact]
+    public void A_shared_credential_lets_agents_name_themselves()
+    {
+        Send(Session("*"), Hello("agent-77"));
+        Assert.Null(_effects.End);
+        Assert.Equal("agent-77", Assert.Single(_fleet.Agents()).Id);
+    }
+
+    [Fact]
+    public void A_newer_record_format_is_refused_with_both_names()
+    {
+        AgentMessage hello = Hello("agent-1");
+        hello.Hello.Capabilities.Add("format/9");
+        Send(Session(), hello);
+        Assert.Equal(GrpcStatusCode.FailedPrecondition, _effects.End!.Value.Code);
+        Assert.Contains("format/9", _effects.End.Value.Message, StringComparison.Ordinal);
+        Assert.Contains("format/1", _effects.End.Value.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Too_many_labels_or_segments_are_refused()
+    {
+        AgentMessage labels = Hello("agent-1");
+        for (int i = 0; i <= _options.MaxLabels; i++)
+            labels.Hello.Labels[$"l{i}"] = "v";
+        Send(Session(), labels);
+        Assert.Equal(GrpcStatusCode.InvalidArgument, _effects.End!.Value.Code);
+        AgentMessage segments = Hello("agent-1");
+        for (int i = 0; i <= _options.MaxAnnouncedSegments; i++)
+            segments.Hello.OpenSegments.Add(Id((ulong)i));
+        Send(Session(), segments);
+        Assert.Equal(GrpcStatusCode.ResourceExhausted, _effects.End!.Value.Code);
+    }
+
+    [Fact]
+    public void Records_before_the_hello_and_a_second_hello_end_the_session()
+    {
+        Send(Session(), Batch(1, 0, "a"));
+        Assert.Equal(GrpcStatusCode.InvalidArgument, _effects.End!.Value.Code);
+        IngestSession session = Session();
+        Send(session, Hello("agent-1"));
+        Send(session, Hello("agent-1"));
+        Assert.Equal(GrpcStatusCode.InvalidArgument, _effects.End!.Value.Code);
+    }
+
+    [Fact]
+    public void A_key_begins_with_the_proven_identity_whatever_the_batch_says()
+    {
+        IngestSession session = Greeted();
+        Send(session, Batch(4, 0, "a"));
+        Assert.Equal(Key(4), _effects.Apply!.Run.Segment);
+    }
+
+    [Fact]
+    public void Only_what_is_durable_is_acknowledged_and_poison_is_named()
+    {
+        IngestSession session = Greeted();
+        Send(session, Batch(4, 0, "a", "b"));
+        HandedRun run = _effects.Apply!;
+        Assert.Empty(_effects.Send);
+        session.Applied(run, new RunResult(RunOutcome.Applied, new SegmentProgress(Key(4), 2, false, true), [new RefusedRecord(1, "too long")], [new AppliedTick("shop", 1000, 5, 3)]), _effects);
+        Acknowledgement ack = Assert.Single(_effects.Send).Ack;
+        Assert.Equal(2UL, Assert.Single(ack.Held).Records);
+        Assert.Equal((1UL, "too long"), (ack.Refused[0].Record, ack.Refused[0].Reason));
+        AgentState agent = _fleet.Agents()[0];
+        Assert.Equal((2, 1, 3, 5), (agent.Records, agent.Refused, agent.Samples, agent.NewestMs));
+    }
+
+    [Fact]
+    public void Runs_that_fail_together_ask_for_their_segment_once()
+    {
+        IngestSession session = Greeted();
+        var handed = new List<HandedRun>();
+        for (ulong i = 0; i < 3; i++)
+        {
+            Send(session, Batch(4, 5 + i, "a"));
+            handed.Add(_effects.Apply!);
+        }
+        var needsStart = new RunResult(RunOutcome.NeedsStart, new SegmentProgress(Key(4), 0, false, true), [], []);
+        session.Applied(handed[0], needsStart, _effects);
+        Assert.Equal(4UL, Assert.Single(_effects.Send).Control.Resend.Segment.Number);
+        // A batch that was on its way is dropped; the start is handed on; the older failures ask for nothing more.
+        Send(session, Batch(4, 8, "a"));
+        Assert.Null(_effects.Apply);
+        Send(session, Batch(4, 0, "a"));
+        Assert.NotNull(_effects.Apply);
+        session.Applied(handed[1], needsStart, _effects);
+        Assert.Empty(_effects.Send);
+        session.Applied(handed[2], needsStart, _effects);
+        Assert.Empty(_effects.Send);
+        Assert.Equal(1, session.Resends);
+    }
+
+    [Fact]
+    public void A_full_store_ends_the_session_as_resource_exhausted()
+    {
+        IngestSession session = Greeted();
+        Send(session, Batch(4, 0, "a"));
+        session.Applied(_effects.Apply!, new RunResult(RunOutcome.Unavailable, new SegmentProgress(Key(4), 0, false, true), [], [], "the disk is full"), _effects);
+        Assert.Equal(new GrpcStatus(GrpcStatusCode.ResourceExhausted, "the disk is full"), _effects.End);
+        Assert.Empty(_effects.Send);
+    }
+
+    [Fact]
+    public void A_watermark_waits_for_the_runs_before_it()
+    {
+        IngestSession session = Greeted();
+        Send(session, Batch(4, 0, "a"));
+        HandedRun run = _effects.Apply!;
+        Send(session, Watermark(1000));
+        Assert.Equal(0, _fleet.PassedMs);
+        session.Applied(run, new RunResult(RunOutcome.Applied, new SegmentProgress(Key(4), 1, false, true), [], []), _effects);
+        Assert.Equal(1000, _fleet.PassedMs);
+        Send(session, Watermark(900));
+        Assert.Equal(1000, _fleet.PassedMs);
+        session.Ended();
+        Assert.Equal(long.MaxValue, _fleet.PassedMs);
+    }
+
+    [Fact]
+    public void A_watermark_from_the_future_is_worth_no_more_than_now()
+    {
+        IngestSession session = Greeted();
+        Send(session, Watermark(_time.NowMs + 3_600_000));
+        Assert.Equal(_time.NowMs, _fleet.PassedMs);
+    }
+
+    [Fact]
+    public void Event_time_has_passed_what_the_slowest_connected_agent_passed()
+    {
+        IngestSession one = Greeted();
+        IngestSession two = Session("agent-2");
+        Send(two, Hello("agent-2"));
+        Send(one, Watermark(2000));
+        Send(two, Watermark(1500));
+        Assert.Equal(1500, _fleet.PassedMs);
+        two.Ended();
+        Assert.Equal(2000, _fleet.PassedMs);
+    }
+
+    [Fact]
+    public void The_clock_offset_is_the_least_delayed_of_the_last_measures()
+    {
+        IngestSession session = Greeted();
+        foreach (long delay in new[] { 900, 20, 400 })
+        {
+            AgentMessage message = Watermark(1);
+            message.Watermark.ClockUnixMs = _time.NowMs + 5000 - delay;
+            Send(session, message);
+        }
+        Assert.Equal(4980, session.ClockOffsetMs);
+        Assert.Equal(4980, _fleet.Agents()[0].ClockOffsetMs);
+    }
+
+    [Fact]
+    public void A_fenced_process_may_come_back_when_the_newer_one_is_gone()
+    {
+        bool fenced = false;
+        var older = new IngestSession(_options, _store, _fleet, "agent-1", new FleetSession(another => fenced = another));
+        Send(older, Hello("agent-1"));
+        IngestSession newer = Session();
+        AgentMessage hello = Hello("agent-1");
+        hello.Hello.ProcessId = "p2";
+        Send(newer, hello);
+        Assert.True(fenced);
+        older.Ended();
+        Assert.True(_fleet.Agents()[0].Connected);
+        Send(Session(), Hello("agent-1"));
+        Assert.Equal(GrpcStatusCode.FailedPrecondition, _effects.End!.Value.Code);
+        newer.Ended();
+        _time.Advance(_options.FenceTime);
+        Send(Session(), Hello("agent-1"));
+        Assert.Null(_effects.End);
+    }
+
+    [Fact]
+    public void More_agents_than_the_limit_are_refused_and_known_ones_go_on()
+    {
+        var fleet = new AgentFleet(_options with { MaxAgents = 1 }, _time, _meter);
+        Assert.True(fleet.Register("agent-1", "1", []));
+        Assert.True(fleet.Register("agent-1", "2", []));
+        Assert.False(fleet.Register("agent-2", "1", []));
+    }
+
+    private static SegmentKey Key(ulong number) => new("agent-1", 3, number, 42);
+
+    private static SegmentId Id(ulong number) => new() { Epoch = 3, Number = number, Nonce = 42 };
+
+    private static AgentMessage Batch(ulong number, ulong first, params string[] records)
+    {
+        var batch = new RecordBatch { Segment = Id(number), FirstRecord = first };
+        batch.Records.AddRange(records.Select(ByteString.CopyFromUtf8));
+        return new AgentMessage { Records = batch };
+    }
+
+    private AgentMessage Watermark(long unixMs) => new() { Watermark = new Watermark { UnixMs = unixMs, ClockUnixMs = _time.NowMs } };
+
+    private AgentMessage Hello(string agent, params ulong[] segments)
+    {
+        var hello = new Hello { AgentId = agent, Epoch = 3, ProcessId = "p1", ClockUnixMs = _time.NowMs };
+        hello.OpenSegments.AddRange(segments.Select(Id));
+        return new AgentMessage { Hello = hello };
+    }
+
+    private IngestSession Session(string identity = "agent-1") => new(_options, _store, _fleet, identity, new FleetSession(static _ => Assert.Fail("there is nothing to replace")));
+
+    private IngestSession Greeted()
+    {
+        IngestSession session = Session();
+        Send(session, Hello("agent-1"));
+        Assert.Null(_effects.End);
+        return session;
+    }
+
+    private void Send(IngestSession session, AgentMessage message) => session.Received(_time.NowMs, message, _effects);
+
+    private sealed class KnownStore : IRecordStore
+    {
+        public Dictionary<SegmentKey, SegmentProgress> Held { get; } = [];
+
+        public string StoreId => "store-7";
+
+        public SegmentProgress HeldOf(SegmentKey segment) => Held.GetValueOrDefault(segment, new SegmentProgress(segment, 0, false, true));
+
+        public ValueTask<RunResult> ApplyAsync(RecordRun run, CancellationToken cancellation) => throw new InvalidOperationException("the session never calls the store itself");
+    }
+}
