@@ -60,7 +60,8 @@ public sealed partial class StoreEngine
                 FrameKind.Batch => ReplayBatch(batches, ref reader, sequence),
                 _ => false,
             };
-            if (!isWhole)
+            // What is covered may have lost its beginning with the log before it, and is not needed then.
+            if (!isWhole && !isCovered)
                 _unreadableFrames++;
         }
         catch (Exception e) when (e is InvalidDataException or ArgumentException)

@@ -141,6 +141,8 @@ public sealed partial class StoreEngine
         var checkpoint = new Checkpoint(before.Number + 1, _wal.Next, boundaryMs);
         _checkpoints.Write(checkpoint, _records, _head);
         _checkpoint = checkpoint;
+        // A dictionary that goes on would keep the log back to its beginning.
+        _batches.Forget();
         ulong needed = _ledger.FirstNeeded(boundaryMs, Math.Min(checkpoint.Next, before.Next));
         _wal.FreeBelow(needed);
         _ledger.Forget(needed);

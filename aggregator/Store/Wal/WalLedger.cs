@@ -30,19 +30,15 @@ internal sealed class WalLedger
             first = Math.Min(first, group << BitsPerGroup);
             break;
         }
-        // What stays may depend on frames before it, and those on others again.
-        while (true)
+        // Frames that are still needed depend on frames before them. Those between that are not needed may stay without what they depend on.
+        ulong needed = first;
+        foreach ((ulong group, (long newest, ulong needs)) in _groups)
         {
-            ulong needed = first;
-            foreach ((ulong group, (_, ulong needs)) in _groups)
-            {
-                if (((group + 1) << BitsPerGroup) > first)
-                    needed = Math.Min(needed, needs);
-            }
-            if (needed == first)
-                return first;
-            first = needed;
+            ulong end = (group + 1) << BitsPerGroup;
+            if (end > first && (newest >= boundaryMs || end > limit))
+                needed = Math.Min(needed, needs);
         }
+        return needed;
     }
 
     /// <summary>Forgets frames that are gone.</summary>
