@@ -156,7 +156,7 @@ public sealed class Re2PatternTests
     {
         var random = new Random(20261121);
         int compared = 0;
-        for (int n = 0; n < 400; n++)
+        for (int n = 0; n < 150; n++)
         {
             string pattern = Pattern(random, 3);
             (Re2Node root, IReadOnlyList<string?> names) = Re2Parser.Parse(pattern, dotAll: true);
@@ -170,14 +170,14 @@ public sealed class Re2PatternTests
                 compared++;
             }
         }
-        Assert.Equal(3_200, compared);
+        Assert.Equal(1_200, compared);
     }
 
     [Fact]
     public void Without_foreign_syntax_the_framework_agrees()
     {
         var random = new Random(7);
-        for (int n = 0; n < 300; n++)
+        for (int n = 0; n < 100; n++)
         {
             string pattern = Pattern(random, 3, plain: true);
             var theirs = new Regex($@"\A(?s:{pattern})\z", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking);
