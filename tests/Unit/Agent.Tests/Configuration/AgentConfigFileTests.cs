@@ -1,0 +1,78 @@
+using Bellwether.Agent.Collect.Scrape.Discovery;
+using Bellwether.Agent.Configuration;
+using Bellwether.Core.Configuration;
+
+namespace Bellwether.Agent.Tests.Configuration;
+
+/// <summary>agent.yaml as users write it.</summary>
+public sealed class AgentConfigFileTests
+{
+    private const string Good = """
+        agent:
+          id: a1
+          labels: {site: x}
+        aggregators:
+          - address: 127.0.0.1:9095
+            token_file: agent.token
+        spool:
+          path: spool
+          max_size: 64MB
+        global:
+          scrape_interval: 5s
+        scrape_configs:
+          - job_name: shop
+            static_configs:
+              - targets: ["localhost:1", "localhost:1"]
+        collectors:
+          host:
+            interval: 5s
+          postgres:
+            - dsn: postgresql://u@localhost/db
+              queries:
+                - name: q
+                  sql: select 1 as n
+                  metrics:
+                    - column: n
+        """;
+
+    [Fact]
+    public void A_whole_file_reads()
+    {
+        ConfigResult<AgentConfig> result = AgentConfigFile.Parse(Good, "/etc/b/agent.yaml");
+        Assert.True(result.IsOk, string.Join("\n", result.Errors));
+        AgentConfig config = result.Value;
+        Assert.Equal("/etc/b/agent.token", config.Aggregators[0].TokenFile);
+        Assert.Equal(new Uri("http://127.0.0.1:9095"), config.Aggregators[0].Uri);
+        Assert.Equal("q_n", config.Collectors.Postgres[0].ToOptions(null).Queries[0].Metrics[0].Name);
+        Assert.Equal(5, config.Collectors.Host!.ToOptions("a1").Interval.TotalSeconds);
+        Assert.Equal(config, AgentConfigFile.Parse(Good, "/etc/b/agent.yaml").Value);
+        var discovery = new TargetDiscovery(config.ScrapeConfigs[0], TimeProvider.System);
+        Assert.True(discovery.Refresh());
+        Assert.Equal("http://localhost:1/metrics", Assert.Single(discovery.Current.Targets).Url);
+        Assert.False(discovery.Refresh());
+    }
+
+    [Fact]
+    public void Errors_come_all_at_once_with_their_places()
+    {
+        ConfigResult<AgentConfig> result = AgentConfigFile.Parse("""
+            agent:
+              idd: x
+            aggregators:
+              - address: 10.0.0.1
+            spool:
+              max_size: 1MB
+            scrape_configs:
+              - job_name: a
+                consul_sd_configs: []
+            """, "agent.yaml");
+        Assert.Equal(
+            [
+                "agent.yaml:2:3: agent.idd: unknown key 'idd'; did you mean 'id'?",
+                "agent.yaml:4:14: aggregators[0].address: '10.0.0.1' has no port; write host:port",
+                "agent.yaml:6:13: spool.max_size: 1MB is below the minimum 16MB",
+                "agent.yaml:9:5: scrape_configs[0].consul_sd_configs: this discovery is not supported; use static_configs or file_sd_configs",
+            ],
+            result.Errors.Select(e => e.ToString()));
+    }
+}
