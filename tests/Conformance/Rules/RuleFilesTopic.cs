@@ -26,7 +26,9 @@ internal sealed class RuleFilesTopic : ITopic
                     report.Fail("rules/" + file, 0, one.TryGetProperty("why", out JsonElement why) ? why.GetString()! : "load", expected, read.IsOk ? "ok" : read.Errors[0].ToString());
             });
         }
-        report.Note("rules: the recorded life cycle (lifecycle-2.42) is not replayed here");
+        string lifeCycle = Path.Combine(folder, "lifecycle-2.42");
+        if (Directory.Exists(lifeCycle))
+            report.Case("rules/lifecycle-2.42/observed.json", 0, "life cycle", () => new RuleLifeCycle(lifeCycle, report).Run());
     }
 }
 

@@ -1,5 +1,6 @@
 using System.Diagnostics.Metrics;
 using Bellwether.Evaluate.PromQl;
+using Bellwether.Evaluate.Rules;
 using Bellwether.Kit;
 using Bellwether.Serve.QueryApi;
 using Bellwether.Serve.RemoteWrite;
@@ -19,7 +20,7 @@ internal sealed class ServedApi : IDisposable
     private readonly RemoteWriteReceiver _receiver;
     private readonly Meter _meter = new("conformance");
 
-    public ServedApi(SeriesInMemory store)
+    public ServedApi(SeriesInMemory store, Func<IReadOnlyList<RuleGroupStatus>>? rules = null)
     {
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new());
         builder.WebHost.UseKestrelCore().UseUrls("http://127.0.0.1:0");
@@ -28,7 +29,7 @@ internal sealed class ServedApi : IDisposable
         _app = builder.Build();
         _app.UseRouting();
         var engine = new PromQlEngine(new EngineOptions(), TimeProvider.System);
-        _api = new QueryApi(new QueryApiSources { Engine = engine, Reader = store }, new QueryApiOptions(), TimeProvider.System, _meter, NullLogger.Instance);
+        _api = new QueryApi(new QueryApiSources { Engine = engine, Reader = store, Rules = rules ?? (() => []) }, new QueryApiOptions(), TimeProvider.System, _meter, NullLogger.Instance);
         _receiver = new RemoteWriteReceiver(store, new RemoteWriteReceiveOptions(), _meter);
         _api.Map(_app);
         _receiver.Map(_app);
