@@ -10,6 +10,7 @@ using Bellwether.Core.Relabel;
 using Bellwether.Core.Text;
 using Bellwether.Kit;
 using Bellwether.Serve.RemoteWrite;
+using Bellwether.Store;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
@@ -128,6 +129,62 @@ public sealed class ForwardTests : IDisposable
             await prometheus.WaitForExitAsync();
             await drain;
         }
+    }
+
+    [Fact]
+    public async Task What_the_store_commits_is_forwarded_once()
+    {
+        await using var upstream = await Receiver.StartAsync(_ => null);
+        using RemoteWriteForwarder forwarder = Open(upstream.Url);
+        await using StoreWriter store = StoreWriter.Open(new StoreOptions { Folder = Path.Combine(_folder, "store") }, new OsDisk(), TimeProvider.System, new Random(1), _meter, NullLogger.Instance);
+        store.Engine.Attach(forwarder);
+        long nowMs = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
+        var batch = new SampleBatch();
+        batch.Samples.Add(new SeriesSample(Labels.Of("__name__", "m", "i", "1"), nowMs, 42));
+        await RunAsync(forwarder, async () =>
+        {
+            await store.AppendAsync(batch, default);
+            await UntilAsync(() => upstream.Store.Named("m").Count == 1);
+            // The same again is a duplicate: nothing new to forward.
+            await store.AppendAsync(batch, default);
+            batch.Samples[0] = batch.Samples[0] with { TimestampMs = nowMs + 1 };
+            await store.AppendAsync(batch, default);
+            await UntilAsync(() => upstream.Store.Of(upstream.Store.Named("m")[0]).Count == 2);
+        });
+        Assert.Equal(2, upstream.Requests);
+    }
+
+    [Fact]
+    public async Task A_real_prometheus_writes_into_us()
+    {
+        if (!File.Exists("/usr/bin/prometheus"))
+        {
+            Assert.True(Environment.GetEnvironmentVariable("CI") is null, "prometheus is missing: apt-get install prometheus");
+            return;
+        }
+        await using var upstream = await Receiver.StartAsync(_ => null);
+        int port = FreePort();
+        string address = string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{port}");
+        await File.WriteAllTextAsync(Path.Combine(_folder, "p.yml"), $$"""
+            global: {scrape_interval: 1s}
+            scrape_configs: [{job_name: self, static_configs: [{targets: ["{{address}}"] }] }]
+            remote_write: [{url: "{{upstream.Url}}", queue_config: {batch_send_deadline: 200ms}, metadata_config: {send_interval: 1s} }]
+            """ + "\n");
+        var start = new ProcessStartInfo("/usr/bin/prometheus", ["--config.file=p.yml", "--storage.tsdb.path=data", "--web.listen-address=" + address]) { WorkingDirectory = _folder, RedirectStandardError = true };
+        using Process prometheus = Process.Start(start)!;
+        Task drain = prometheus.StandardError.ReadToEndAsync();
+        try
+        {
+            await UntilAsync(() => upstream.Store.Named("up").Count == 1 && upstream.Store.Named("prometheus_build_info").Count == 1 && upstream.Store.Metadata("up") is null && upstream.Store.AllMetadata().Count > 10);
+        }
+        finally
+        {
+            prometheus.Kill();
+            await prometheus.WaitForExitAsync();
+            await drain;
+        }
+        Assert.Equal("self", upstream.Store.Named("up")[0].Get("job"));
+        Assert.Equal(MetricType.Gauge, upstream.Store.Metadata("prometheus_build_info")!.Type);
     }
 
     private RemoteWriteForwarder Open(string url, Func<RemoteWriteConfig, RemoteWriteConfig>? change = null)
