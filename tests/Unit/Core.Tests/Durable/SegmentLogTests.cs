@@ -145,6 +145,33 @@ public sealed class SegmentLogTests
     }
 
     [Fact]
+    public void A_reader_beside_the_writer_sees_whole_frames_in_order_while_files_are_freed_and_overwritten_under_it()
+    {
+        var random = new Random(11);
+        using SegmentLog log = Open(out _);
+        using LogReader reader = log.Read();
+        long last = -1;
+        int read = 0;
+        for (int i = 0; i < 3000; i++)
+        {
+            Append(log, Text(i));
+            if (random.Next(3) == 0)
+                Assert.Equal(LogSync.Durable, log.Sync());
+            if (random.Next(60) == 0)
+                log.FreeBelow((ulong)random.Next(i + 1));
+            for (int moves = random.Next(4); moves > 0 && reader.MoveNext() is var found && found != LogRead.End; moves--)
+            {
+                Assert.Equal(LogRead.Frame, found);
+                Assert.True((long)reader.Sequence > last);
+                last = (long)reader.Sequence;
+                Assert.Equal(Text((int)last), Encoding.UTF8.GetString(reader.Payload));
+                read++;
+            }
+        }
+        Assert.InRange(read, 1000, 3000);
+    }
+
+    [Fact]
     public void A_missing_file_is_an_expected_state()
     {
         using (SegmentLog log = Open(out _))
