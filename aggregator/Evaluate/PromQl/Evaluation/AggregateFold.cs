@@ -120,6 +120,6 @@ internal sealed class AggregateFold
             _notes.MixedSchemas(members[0].Labels.MetricName, _expr.Inner.Span);
             return;
         }
-        into.Set(i, 0, (_expr.Op == "avg" ? sum.Total.Divide(_histograms.Count) : sum.Total).Compact());
+        into.Set(i, 0, (_expr.Op == "avg" ? HistogramSum.Mean(sum.Total, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_histograms)) ?? sum.Total : sum.Total).Compact());
     }
 }

@@ -70,7 +70,7 @@ internal static class ClassicBuckets
 
     public static double Fraction(double lower, double upper, List<(double Upper, double Count)> buckets)
     {
-        if (buckets.Count == 0 || !double.IsPositiveInfinity(buckets[^1].Upper) || buckets[^1].Count == 0 || double.IsNaN(lower) || double.IsNaN(upper) || buckets.Count < 2)
+        if (buckets.Count == 0 || !double.IsPositiveInfinity(buckets[^1].Upper) || buckets[^1].Count == 0 || double.IsNaN(lower) || double.IsNaN(upper))
             return double.NaN;
         return lower >= upper ? 0 : (Rank(upper, buckets) - Rank(lower, buckets)) / buckets[^1].Count;
     }
@@ -86,7 +86,9 @@ internal static class ClassicBuckets
                 rank = buckets[i].Count;
                 continue;
             }
-            if (value <= lower || double.IsNegativeInfinity(lower) || double.IsPositiveInfinity(upper))
+            if (double.IsNegativeInfinity(lower) && !double.IsPositiveInfinity(upper))
+                return double.IsNegativeInfinity(value) ? rank : buckets[i].Count;
+            if (value <= lower || double.IsPositiveInfinity(upper))
                 return rank;
             return rank + ((buckets[i].Count - rank) * (value - lower) / (upper - lower));
         }

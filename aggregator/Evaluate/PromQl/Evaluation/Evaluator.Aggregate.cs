@@ -78,7 +78,7 @@ internal sealed partial class Evaluator
         {
             foreach (double q in parameter)
             {
-                if (groups.Count > 0 && (double.IsNaN(q) || q < 0 || q > 1))
+                if (double.IsNaN(q) || q < 0 || q > 1)
                     _notes.QuantileOutOfRange(q, a.Parameter!.Span);
             }
         }
@@ -102,8 +102,6 @@ internal sealed partial class Evaluator
         var candidates = new List<(EvalSeries Series, double Value)>();
         for (int i = 0; i < grid.Count; i++)
         {
-            if (groups.Count == 0)
-                break;
             if (double.IsNaN(parameter[i]))
                 return Fail<EvalValue>("Parameter value is NaN", a.Parameter!.Span);
             if (!(Math.Abs(parameter[i]) < 9.2e18))
@@ -152,8 +150,6 @@ internal sealed partial class Evaluator
 
     private EvalValue? LimitRatio(AggregateExpr a, List<EvalSeries> members, double[] parameter, Grid grid)
     {
-        if (members.Count == 0)
-            return EvalValue.OfSeries([]);
         var result = new List<EvalSeries>(members.Count);
         var ratios = new double[grid.Count];
         for (int i = 0; i < grid.Count; i++)

@@ -32,7 +32,7 @@ internal sealed partial class Evaluator
     private EvalValue? WithScalar(BinaryExpr b, List<EvalSeries> series, double[] scalars, bool scalarLeft, Grid grid)
     {
         bool comparison = BinaryOperators.IsComparison(b.Op);
-        bool dropsName = !comparison || b.ReturnBool;
+        bool dropsName = b.ReturnBool || (!comparison && b.Op is not ("</" or ">/"));
         var result = new List<EvalSeries>(series.Count);
         foreach (EvalSeries source in series)
         {
@@ -244,13 +244,15 @@ internal sealed partial class Evaluator
         bool kept = BinaryOperators.Apply(b, l, r, _notes, out Operand value, out bool valid);
         bool oneToOne = b.Matching!.Cardinality == MatchCardinality.OneToOne;
         manyDone[key] = true;
-        if (!valid || (comparison && !b.ReturnBool && !kept))
+        if (!valid)
             return true;
-        if (comparison)
-            value = b.ReturnBool ? new Operand(kept ? 1 : 0, null) : l;
         if (oneToOne && run.Matched[key])
             return FailBool("multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)", b.Span);
         run.Matched[key] = true;
+        if (comparison && !b.ReturnBool && !kept)
+            return true;
+        if (comparison)
+            value = b.ReturnBool ? new Operand(kept ? 1 : 0, null) : l;
         bool dropLater = _options.DelayedNameRemoval && (b.ReturnBool || (many ?? one)!.DropName);
         EvalSeries column = run.Column(many, one, () => ResultLabels(b, many, one), dropLater);
         if (!run.AtThisStep.Add(column) || column.Has(i))

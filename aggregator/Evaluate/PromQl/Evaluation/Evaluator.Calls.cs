@@ -74,7 +74,7 @@ internal sealed partial class Evaluator
         if (Scalars(c.Arguments[0], grid) is not { } a || Scalars(c.Arguments[1], grid) is not { } b)
             return null;
         bool max = c.Function.Name == "max_of";
-        return EvalValue.OfScalars(Column(grid, i => double.IsNaN(a[i]) ? b[i] : double.IsNaN(b[i]) ? a[i] : max ? Math.Max(a[i], b[i]) : Math.Min(a[i], b[i])));
+        return EvalValue.OfScalars(Column(grid, i => max ? Math.Max(a[i], b[i]) : Math.Min(a[i], b[i])));
     }
 
     private EvalValue? Timestamps(CallExpr c, Grid grid)

@@ -37,7 +37,7 @@ internal sealed partial class Evaluator
         }
         if (Eval(c.Arguments[vectorAt], grid) is not { } vector)
             return null;
-        if (name != "histogram_fraction" && !CheckQuantiles(parameters, name, label, vector))
+        if (name != "histogram_fraction" && !CheckQuantiles(parameters, name, label))
             return null;
         List<HistogramGroup> groups = GroupBuckets(vector.Series, c.Arguments[vectorAt].Span);
         var result = new List<EvalSeries>();
@@ -50,7 +50,7 @@ internal sealed partial class Evaluator
         return Unique(result, c, false);
     }
 
-    private bool CheckQuantiles(List<(double[] Values, Expr Expr)> parameters, string name, string label, EvalValue vector)
+    private bool CheckQuantiles(List<(double[] Values, Expr Expr)> parameters, string name, string label)
     {
         if (name == "histogram_quantiles" && label.Length == 0)
             return FailBool("invalid label name \"\"", parameters[0].Expr.Span);
@@ -58,7 +58,7 @@ internal sealed partial class Evaluator
         {
             foreach (double q in values)
             {
-                if (vector.Series.Count > 0 && (double.IsNaN(q) || q < 0 || q > 1))
+                if (double.IsNaN(q) || q < 0 || q > 1)
                     _notes.QuantileOutOfRange(q, expr.Span);
             }
         }
@@ -115,7 +115,7 @@ internal sealed partial class Evaluator
         {
             Labels labels = group.Labels;
             if (label.Length > 0)
-                labels = labels.With(label, Printer.FormatNumber(parameters[k].Values[0]));
+                labels = labels.With(label, OpenMetricsNumber(parameters[k].Values[0]));
             columns.Add(Renamed(new EvalSeries(labels, 0), grid.Count));
         }
         var buckets = new List<(double Upper, double Count)>();
@@ -141,6 +141,13 @@ internal sealed partial class Evaluator
         }
         columns.RemoveAll(s => s.IsEmpty);
         result.AddRange(columns);
+    }
+
+    /// <summary>A number as the label le has it: whole numbers with a fraction of zero.</summary>
+    private static string OpenMetricsNumber(double value)
+    {
+        string text = Printer.FormatNumber(value);
+        return double.IsFinite(value) && text.AsSpan().IndexOfAny('.', 'e') < 0 ? text + ".0" : text;
     }
 
     private bool PrepareClassic(List<(double Upper, double Count)> buckets, string function, HistogramGroup group, TextSpan span)

@@ -113,7 +113,11 @@ internal sealed partial class Evaluator
             call.TimeMs = grid.At(i);
             for (int k = 0; k < scalars.Count; k++)
                 call.Scalars[k] = scalars[k][i];
-            if (input.Boundary != Boundary.None)
+            bool transitions = input.Boundary == Boundary.Anchored && _functionName is "changes" or "resets";
+            int firstFloat = floatFrom, firstHistogram = histogramFrom;
+            if (transitions && floatTo + histogramTo > floatFrom + histogramFrom)
+                IncludeAnchor(floatTimes, histogramTimes, start - (long)_options.Lookback.TotalMilliseconds, ref firstFloat, ref firstHistogram);
+            if (input.Boundary != Boundary.None && !transitions)
             {
                 if (ExtendedRange.Evaluate(source, start, end, input.Boundary, (long)_options.Lookback.TotalMilliseconds, into, i, call, _functionName!))
                     any = true;
@@ -123,12 +127,12 @@ internal sealed partial class Evaluator
                 continue;
             var window = new Window
             {
-                FloatTimes = floatTimes[floatFrom..floatTo],
-                Floats = CollectionsMarshal.AsSpan(source.Floats)[floatFrom..floatTo],
-                FloatStarts = CollectionsMarshal.AsSpan(source.FloatStarts)[floatFrom..floatTo],
-                HistogramTimes = histogramTimes[histogramFrom..histogramTo],
-                Histograms = CollectionsMarshal.AsSpan(source.Histograms)[histogramFrom..histogramTo],
-                HistogramStarts = CollectionsMarshal.AsSpan(source.HistogramStarts)[histogramFrom..histogramTo],
+                FloatTimes = floatTimes[firstFloat..floatTo],
+                Floats = CollectionsMarshal.AsSpan(source.Floats)[firstFloat..floatTo],
+                FloatStarts = CollectionsMarshal.AsSpan(source.FloatStarts)[firstFloat..floatTo],
+                HistogramTimes = histogramTimes[firstHistogram..histogramTo],
+                Histograms = CollectionsMarshal.AsSpan(source.Histograms)[firstHistogram..histogramTo],
+                HistogramStarts = CollectionsMarshal.AsSpan(source.HistogramStarts)[firstHistogram..histogramTo],
                 StartMs = start,
                 EndMs = end,
             };
@@ -139,6 +143,18 @@ internal sealed partial class Evaluator
             }
         }
         return any;
+    }
+
+    /// <summary>Takes the last sample at or before the start of the range in, of whichever kind it is.</summary>
+    private static void IncludeAnchor(ReadOnlySpan<long> floatTimes, ReadOnlySpan<long> histogramTimes, long after, ref int firstFloat, ref int firstHistogram)
+    {
+        long lastFloat = firstFloat > 0 ? floatTimes[firstFloat - 1] : long.MinValue, lastHistogram = firstHistogram > 0 ? histogramTimes[firstHistogram - 1] : long.MinValue;
+        if (Math.Max(lastFloat, lastHistogram) <= after)
+            return;
+        if (lastFloat > lastHistogram)
+            firstFloat--;
+        else
+            firstHistogram--;
     }
 
     private static void Advance(ReadOnlySpan<long> times, long start, long end, ref int from, ref int to)

@@ -197,7 +197,8 @@ internal sealed partial class Evaluator
             if (one.HistogramAt(i) is { } histogram)
             {
                 series.HistogramTimes.Add(grid.At(i));
-                series.Histograms.Add(histogram);
+                // Steps skip samples, so what a sample says of the one before it no longer holds.
+                series.Histograms.Add(histogram.ResetHint == CounterResetHint.Gauge ? histogram : histogram.WithHint(CounterResetHint.Unknown));
                 series.HistogramStarts.Add(0);
             }
             else

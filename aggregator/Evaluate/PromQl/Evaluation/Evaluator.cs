@@ -159,11 +159,13 @@ internal sealed partial class Evaluator
     private static bool DependsOnTime(CallExpr c) => c.Function.Name switch
     {
         "time" => true,
-        "timestamp" or "start_timestamp" or "predict_linear" => c.Function.Name == "predict_linear",
+        "timestamp" or "start_timestamp" => Unwrapped(c.Arguments[0]) is not VectorSelector,
+        "predict_linear" => true,
         "day_of_month" or "day_of_week" or "day_of_year" or "days_in_month" or "hour" or "minute" or "month" or "year" => c.Arguments.Count == 0,
-        "sort" or "sort_desc" or "sort_by_label" or "sort_by_label_desc" or "absent" or "absent_over_time" => false,
         _ => false,
     };
+
+    private static Expr Unwrapped(Expr expr) => expr is ParenExpr p ? Unwrapped(p.Inner) : expr;
 
     private EvalValue? Unary(UnaryExpr u, Grid grid)
     {

@@ -115,10 +115,12 @@ internal static class HistogramBuckets
                 rank += b.Count;
                 continue;
             }
-            if (value <= lower || double.IsNegativeInfinity(lower))
+            if (double.IsNegativeInfinity(lower))
+                return double.IsNegativeInfinity(value) ? rank : rank + b.Count;
+            if (value <= lower)
                 return rank;
             if (double.IsPositiveInfinity(b.Upper))
-                return h.HasCustomBuckets ? rank : rank;
+                return rank;
             if (h.HasCustomBuckets || b.Side == 0)
                 return rank + (b.Count * (value - lower) / (b.Upper - lower));
             double logLower = Math.Log2(Math.Abs(lower)), logUpper = Math.Log2(Math.Abs(b.Upper)), log = Math.Log2(Math.Abs(value));

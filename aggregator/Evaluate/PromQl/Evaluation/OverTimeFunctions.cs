@@ -130,10 +130,7 @@ internal static class OverTimeFunctions
         {
             if (!SumHistograms(w, c, out histogram))
                 return false;
-            if (double.IsInfinity(histogram!.Sum) || double.IsInfinity(histogram.Count))
-                histogram = HistogramMean(w);
-            else
-                histogram = histogram.Divide(w.Histograms.Length);
+            histogram = HistogramSum.Mean(histogram!, w.Histograms);
             return histogram is not null;
         }
         var mean = new CompensatedMean();
@@ -141,18 +138,6 @@ internal static class OverTimeFunctions
             mean.Add(v);
         value = mean.Mean;
         return true;
-    }
-
-    /// <summary>The mean step by step, for sums that overflow.</summary>
-    private static NativeHistogram? HistogramMean(in Window w)
-    {
-        NativeHistogram? mean = w.Histograms[0];
-        for (int i = 1; i < w.Histograms.Length && mean is not null; i++)
-        {
-            double weight = (double)i / (i + 1);
-            mean = mean.Multiply(weight).Add(w.Histograms[i].Divide(i + 1), out _, out _);
-        }
-        return mean;
     }
 
     private static bool SumHistograms(in Window w, RangeCall c, out NativeHistogram? histogram)
@@ -268,38 +253,5 @@ internal static class OverTimeFunctions
         }
         value = level;
         return true;
-    }
-}
-
-/// <summary>A running sum of histograms and what happened on the way.</summary>
-internal sealed class HistogramSum
-{
-    private bool _incompatible;
-    private bool _sawReset;
-    private bool _sawNotReset;
-
-    /// <summary>The sum; null when nothing was added or the histograms do not go together.</summary>
-    public NativeHistogram? Total { get; private set; }
-
-    public bool Reconciled { get; private set; }
-
-    public bool HintsCollide => _sawReset && _sawNotReset;
-
-    public bool Incompatible => _incompatible;
-
-    public void Add(NativeHistogram h)
-    {
-        if (_incompatible)
-            return;
-        _sawReset |= h.ResetHint == CounterResetHint.Reset;
-        _sawNotReset |= h.ResetHint == CounterResetHint.NotReset;
-        if (Total is null)
-        {
-            Total = h;
-            return;
-        }
-        Total = Total.Add(h, out bool reconciled, out _);
-        Reconciled |= reconciled;
-        _incompatible = Total is null;
     }
 }

@@ -1,6 +1,3 @@
-using Bellwether.Core.Model;
-using MatchType = Bellwether.Core.Model.MatchType;
-
 namespace Bellwether.Evaluate.PromQl.Syntax;
 
 /// <content>Aggregations, calls, the modifiers of binary operators, and the type checks of all these.</content>
@@ -83,7 +80,7 @@ public sealed partial class PromQlParser
         return _error is null ? names : null;
     }
 
-    private List<Expr>? Arguments(string context)
+    private List<Expr>? Arguments(string context, bool emptySelectorLast = false)
     {
         if (!Expect("(", context))
             return null;
@@ -95,7 +92,10 @@ public sealed partial class PromQlParser
         }
         while (true)
         {
+            // The second argument of info() is a set of matchers for data labels, not a selection.
+            _emptySelectorAllowed = emptySelectorLast && arguments.Count > 0;
             Expr? argument = Binary(0);
+            _emptySelectorAllowed = false;
             if (argument is null)
                 return null;
             arguments.Add(argument);
@@ -116,7 +116,7 @@ public sealed partial class PromQlParser
             return Fail<CallExpr>($"unknown function with name \"{name.Value}\"", name.Span);
         if (function.Experimental && !_options.Experimental)
             return Fail<CallExpr>($"function \"{name.Value}\" is not enabled", name.Span);
-        List<Expr>? arguments = Arguments("function call");
+        List<Expr>? arguments = Arguments("function call", function.Name == "info");
         if (arguments is null)
             return null;
         var call = new CallExpr(function, arguments) { Span = new TextSpan(name.Span.Start, _lastEnd) };
@@ -148,22 +148,7 @@ public sealed partial class PromQlParser
         string name = call.Function.Name;
         if (name == "info" && call.Arguments.Count > 1 && call.Arguments[1] is not VectorSelector)
             return Fail<CallExpr>("expected label selectors only", call.Arguments[1].Span);
-        if (name == "label_replace" && call.Arguments[4] is StringLiteral regex && !IsRegex(regex.Value))
-            return Fail<CallExpr>($"invalid regular expression in label_replace(): {regex.Value}", regex.Span);
         return call;
-    }
-
-    private static bool IsRegex(string pattern)
-    {
-        try
-        {
-            _ = new LabelMatcher(MatchType.Regex, "x", pattern);
-            return true;
-        }
-        catch (FormatException)
-        {
-            return false;
-        }
     }
 
     private bool Typed(Expr expr, ValueType wanted, string context)

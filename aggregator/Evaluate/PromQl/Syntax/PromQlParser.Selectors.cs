@@ -14,7 +14,7 @@ public sealed partial class PromQlParser
         if (IsSymbol("{") && !Braces(ref name, matchers))
             return null;
         var span = new TextSpan(start, _lastEnd);
-        if (matchers.TrueForAll(m => m.MatchesEmpty))
+        if (!_emptySelectorAllowed && matchers.TrueForAll(m => m.MatchesEmpty))
             return Fail<VectorSelector>("vector selector must contain at least one non-empty matcher", span);
         return new VectorSelector(name, matchers) { Span = span };
     }

@@ -53,6 +53,7 @@ public sealed partial class PromQlParser
     private int _lastEnd;
     private int _depth;
     private bool _colonInWords = true;
+    private bool _emptySelectorAllowed;
 
     private PromQlParser(string text, ParserOptions options)
     {

@@ -182,15 +182,15 @@ public sealed class SeriesNotation
             _items.Add(new SeriesItem(false, SpecialValues.StaleMarker));
             return true;
         }
-        if (NumberText.TryParse(item, out double single))
-        {
-            _items.Add(new SeriesItem(false, single));
-            return true;
-        }
-        return Split(item, out string first, out string step, out int times)
+        // 0x5 is zero, five times more; only what cannot be read so is hexadecimal.
+        if (Split(item, out string first, out string step, out int times)
             && NumberText.TryParse(first, out double value)
-            && (step.Length == 0 || NumberText.TryParse(step, out _))
-            && Repeat(value, step.Length == 0 ? 0 : Number(step), times, step.Length > 0);
+            && (step.Length == 0 || NumberText.TryParse(step, out _)))
+            return Repeat(value, step.Length == 0 ? 0 : Number(step), times, step.Length > 0);
+        if (!NumberText.TryParse(item, out double single))
+            return false;
+        _items.Add(new SeriesItem(false, single));
+        return true;
     }
 
     private static double Number(string text) => NumberText.TryParse(text, out double value) ? value : 0;
