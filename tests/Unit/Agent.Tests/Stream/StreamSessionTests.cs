@@ -59,6 +59,23 @@ public sealed class StreamSessionTests
     }
 
     [Fact]
+    public void A_segment_that_was_asked_for_starts_at_its_first_record_although_parts_are_held()
+    {
+        _spool.Append([1]);
+        _spool.Append([2]);
+        SegmentId id = Open().Hello.OpenSegments.Single();
+        _spool.Append(new byte[10]);
+        Receive(new AggregatorMessage { Hello = new HelloAnswer { StoreId = "s", WindowBytes = 10 } });
+        SegmentId live = _effects.Send!.Records.Segment;
+        // The window is full: the request waits, and an acknowledgement of what is held must not undo it.
+        Receive(new AggregatorMessage { Control = new Control { Resend = new Resend { Segment = id } } });
+        Receive(Held(id, 1));
+        Receive(Held(live, 1));
+        AgentMessage batch = _effects.Send!.KindCase == AgentMessage.KindOneofCase.Records ? _effects.Send : NextRecords();
+        Assert.Equal((id, 0UL, 2), (batch.Records.Segment, batch.Records.FirstRecord, batch.Records.Records.Count));
+    }
+
+    [Fact]
     public void A_segment_is_freed_only_when_it_is_wholly_held()
     {
         _spool.Append([1]);
