@@ -60,8 +60,9 @@ public sealed partial class StoreEngine : IDisposable
     /// <summary>Selections. Thread-safe.</summary>
     public ISeriesReader Reader => _reader;
 
-    /// <summary>Exemplars and the like. Thread-safe.</summary>
-    internal StoreReader FullReader => _reader;
+    /// <summary>Exemplars in memory of series that match, with a time in the range (Unix ms, inclusive), by labels. Thread-safe.</summary>
+    public IReadOnlyList<(Labels Labels, IReadOnlyList<Exemplar> Exemplars)> Exemplars(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) =>
+        _reader.Exemplars(fromMs, toMs, matchers, cancellation);
 
     /// <summary>Bytes framed since the last <see cref="Commit"/>.</summary>
     public long PendingBytes => _wal.Pending;

@@ -98,6 +98,8 @@ internal sealed class MemoryDisk : IDisk
         node.Durable = [.. node.Bytes];
     }
 
+    public byte[] Content(string path) => [.. _names[path].Bytes];
+
     public long LengthOf(string path) => _names[path].Bytes.Length;
 
     private void Change()
