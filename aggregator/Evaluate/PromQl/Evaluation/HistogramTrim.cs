@@ -17,7 +17,7 @@ internal static class HistogramTrim
         double zero = 0;
         foreach (HistogramBucket bucket in HistogramBuckets.All(h))
         {
-            double share = Share(h, bucket, bound);
+            double share = Share(h, bucket, bound, upper);
             double kept = upper ? share : 1 - share;
             double left = bucket.Count * kept;
             changed |= kept < 1 && bucket.Count != 0;
@@ -37,7 +37,7 @@ internal static class HistogramTrim
     }
 
     /// <summary>How much of a bucket lies below the bound, 0 to 1.</summary>
-    private static double Share(NativeHistogram h, HistogramBucket b, double bound)
+    private static double Share(NativeHistogram h, HistogramBucket b, double bound, bool upper)
     {
         if (bound >= b.Upper)
             return 1;
@@ -48,13 +48,14 @@ internal static class HistogramTrim
             double lower = b.Lower;
             if (double.IsNegativeInfinity(lower))
             {
-                if (b.Upper <= 0)
-                    return 0;
+                // Nothing says how far down it reaches: below zero all of it counts as below the bound.
+                if (b.Upper <= 0 || (bound < 0 && !upper))
+                    return 1;
                 lower = 0;
                 if (bound <= 0)
                     return 0;
             }
-            return double.IsPositiveInfinity(b.Upper) ? 1 : (bound - lower) / (b.Upper - lower);
+            return double.IsPositiveInfinity(b.Upper) ? 0 : (bound - lower) / (b.Upper - lower);
         }
         if (b.Side == 0)
             return (bound - b.Lower) / (b.Upper - b.Lower);
@@ -72,9 +73,9 @@ internal static class HistogramTrim
         if (h.HasCustomBuckets)
         {
             if (double.IsNegativeInfinity(lower))
-                lower = top > 0 ? 0 : top;
+                lower = top > 0 ? 0 : top = upper ? Math.Min(top, bound) : top;
             if (double.IsPositiveInfinity(top))
-                top = lower;
+                top = lower = upper ? lower : Math.Max(lower, bound);
             return (lower + top) / 2;
         }
         if (b.Side == 0)
