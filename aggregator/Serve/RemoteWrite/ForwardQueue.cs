@@ -40,6 +40,7 @@ internal sealed class ForwardQueue : IDisposable
     private readonly WriteRequestWriter _writer = new();
     private byte[] _frame = new byte[64 * 1024];
     private ulong _position;
+    private ulong _lowestCursor;
 
     public ForwardQueue(ForwardQueueOptions options, IDisk disk, TimeProvider time, Random random)
     {
@@ -67,6 +68,9 @@ internal sealed class ForwardQueue : IDisposable
                 return _log.DurableSequence;
         }
     }
+
+    /// <summary>Samples dropped, since the queue was opened, because it was full when more came. Read it by the thread that appends.</summary>
+    public long Overflowed { get; private set; }
 
     /// <summary>Bytes on disk.</summary>
     public long Bytes
@@ -124,11 +128,12 @@ internal sealed class ForwardQueue : IDisposable
         AtomicFile.Write(_disk, CursorPath(upstream), content);
     }
 
-    /// <summary>Frees what every upstream has, and what is too old or too much for those that lag. Returns the first sequence that is still there.</summary>
-    public ulong Free(ulong lowestCursor)
+    /// <summary>Frees what every upstream has, and what is too old or too much for those that lag. Returns how many samples were dropped so.</summary>
+    public long Free(ulong lowestCursor)
     {
         lock (_gate)
         {
+            _lowestCursor = lowestCursor;
             ulong below = lowestCursor;
             long oldestMs = _time.GetUtcNow().ToUnixTimeMilliseconds() - (long)_options.AgeMax.TotalMilliseconds;
             IReadOnlyList<LogFileInfo> files = _log.Files;
@@ -138,8 +143,9 @@ internal sealed class ForwardQueue : IDisposable
                 if (files[i + 1].CreatedMs < oldestMs || _log.Bytes > _options.BytesMax - (2 * _options.FileBytes) && i == 0)
                     below = Math.Max(below, files[i].NextSequence);
             }
+            long dropped = CountSamples(lowestCursor, below);
             _log.FreeBelow(below);
-            return _log.Files.Count > 0 ? _log.Files[0].FirstSequence : _log.NextSequence;
+            return dropped;
         }
     }
 
@@ -173,7 +179,11 @@ internal sealed class ForwardQueue : IDisposable
                         return false;
                     break;
                 case LogAppend.LogFull:
-                    if (_log.Files.Count < 2 || _log.FreeBelow(_log.Files[0].NextSequence) == 0)
+                    if (_log.Files.Count < 2)
+                        return false;
+                    ulong below = _log.Files[0].NextSequence;
+                    Overflowed += CountSamples(_lowestCursor, below);
+                    if (_log.FreeBelow(below) == 0)
                         return false;
                     break;
                 default:
@@ -181,6 +191,25 @@ internal sealed class ForwardQueue : IDisposable
             }
         }
         return false;
+    }
+
+    /// <summary>Samples in the frames from a sequence on and below another: those that no upstream will get when they are freed.</summary>
+    private long CountSamples(ulong from, ulong below)
+    {
+        if (from >= below)
+            return 0;
+        long samples = 0;
+        using LogReader reader = _log.Read(from);
+        while (reader.MoveNext() is var step && step != LogRead.End)
+        {
+            if (step == LogRead.Lost)
+                continue;
+            if (reader.Sequence >= below)
+                break;
+            if (reader.Payload.Length >= HeaderBytes)
+                samples += BinaryPrimitives.ReadUInt32LittleEndian(reader.Payload[8..]);
+        }
+        return samples;
     }
 
     private string CursorPath(string upstream) => Path.Combine(_options.Folder, $"{upstream}.cursor");

@@ -55,10 +55,13 @@ public sealed partial class RemoteWriteForwarder : ISampleTap, IDisposable
     {
         if (samples.Length == 0)
             return;
+        long overflowed = _queue.Overflowed;
         int dropped = _queue.Append(position, samples);
         // Before the store acknowledges: what it takes for stored is durable here too. A full disk leaves it waiting in memory, and KeepAsync tries again.
         _queue.Sync();
         _queued.Add(samples.Length - dropped);
+        if (_queue.Overflowed > overflowed)
+            _dropped.Add(_queue.Overflowed - overflowed, new KeyValuePair<string, object?>("reason", "overflow"));
         if (dropped > 0)
             _dropped.Add(dropped, new KeyValuePair<string, object?>("reason", "queue_full"));
     }
@@ -91,7 +94,9 @@ public sealed partial class RemoteWriteForwarder : ISampleTap, IDisposable
                 if (_time.GetElapsedTime(freed) > s_free)
                 {
                     freed = _time.GetTimestamp();
-                    _queue.Free(_upstreams.Length == 0 ? ulong.MaxValue : _upstreams.Min(u => u.Cursor));
+                    long dropped = _queue.Free(_upstreams.Length == 0 ? 0 : _upstreams.Min(u => u.Cursor));
+                    if (dropped > 0)
+                        _dropped.Add(dropped, new KeyValuePair<string, object?>("reason", "queue_bound"));
                 }
                 await Task.Delay(s_sync, _time, cancellation);
             }

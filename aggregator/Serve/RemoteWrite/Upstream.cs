@@ -141,7 +141,7 @@ internal sealed partial class Upstream : IDisposable
             int samples = (int)BinaryPrimitives.ReadUInt32LittleEndian(payload[8..]);
             if (batch.Samples.Count > 0 && batch.Samples.Count + samples > _config.Queue.MaxSamplesPerSend)
                 return (next, true);
-            if (reader.Sequence > next && next != Cursor)
+            if (reader.Sequence > next)
                 LogSkipped(_name, reader.Sequence - next);
             WriteRequestReport report = _reader.Read(payload[ForwardQueue.HeaderBytes..], batch);
             if (report.Malformed is not null)
