@@ -132,6 +132,30 @@ public sealed class ForwardTests : IDisposable
     }
 
     [Fact]
+    public void A_full_queue_drops_the_oldest_samples_and_counts_them()
+    {
+        var options = new ForwardQueueOptions { Folder = Path.Combine(_folder, "small"), BytesMax = 512 << 10, FileBytes = 64 << 10 };
+        using var queue = new ForwardQueue(options, new OsDisk(), TimeProvider.System, new Random(1));
+        const int Commits = 400, Samples = 100;
+        long refused = 0;
+        for (ulong position = 1; position <= Commits; position++)
+        {
+            refused += queue.Append(position, [.. Enumerable.Range(0, Samples).Select(i => new SeriesSample(Labels.Of("__name__", "m", "i", i.ToString(CultureInfo.InvariantCulture)), (long)position, i))]);
+            Assert.True(queue.Sync());
+        }
+        long kept = 0, last = 0;
+        using Core.Durable.LogReader reader = queue.Read(0);
+        while (reader.MoveNext() == Core.Durable.LogRead.Frame)
+        {
+            kept += Samples;
+            last = (long)System.Buffers.Binary.BinaryPrimitives.ReadUInt64LittleEndian(reader.Payload);
+        }
+        Assert.True(queue.Overflowed > 0);
+        Assert.Equal((0L, Commits), (refused, (int)last));
+        Assert.Equal((long)Commits * Samples, kept + queue.Overflowed);
+    }
+
+    [Fact]
     public async Task What_the_store_commits_is_forwarded_once()
     {
         await using var upstream = await Receiver.StartAsync(_ => null);
