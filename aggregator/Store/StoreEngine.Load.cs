@@ -100,6 +100,6 @@ public sealed partial class StoreEngine
         return true;
     }
 
-    [LoggerMessage(EventId = 3001, Level = LogLevel.Information, Message = "store {Folder} opened: id {StoreId}, {Frames} frames of the log with {Samples} samples replayed, {Damaged} damaged places, {Unreadable} unreadable frames")]
+    [LoggerMessage(EventId = 5701, Level = LogLevel.Information, Message = "store {Folder} opened: id {StoreId}, {Frames} frames of the log with {Samples} samples replayed, {Damaged} damaged places, {Unreadable} unreadable frames")]
     private static partial void LogOpened(ILogger log, string folder, string storeId, long frames, long samples, int damaged, long unreadable);
 }

@@ -208,12 +208,12 @@ public sealed partial class StoreEngine
         _head.Held.RemoveRange(kept, _head.Held.Count - kept);
     }
 
-    [LoggerMessage(EventId = 3030, Level = LogLevel.Information, Message = "the store wrote {Files} chunk files with {Samples} samples of {Series} series; {Left} series are in memory")]
+    [LoggerMessage(EventId = 5730, Level = LogLevel.Information, Message = "the store wrote {Files} chunk files with {Samples} samples of {Series} series; {Left} series are in memory")]
     private static partial void LogCut(ILogger log, int files, long samples, int series, int left);
 
-    [LoggerMessage(EventId = 3031, Level = LogLevel.Error, Message = "the store could not write chunk files or its checkpoint; it will try again")]
+    [LoggerMessage(EventId = 5731, Level = LogLevel.Error, Message = "the store could not write chunk files or its checkpoint; it will try again")]
     private static partial void LogCutFailed(ILogger log, Exception error);
 
-    [LoggerMessage(EventId = 3032, Level = LogLevel.Information, Message = "the store deleted {Files} chunk files older than {OldestMs}")]
+    [LoggerMessage(EventId = 5732, Level = LogLevel.Information, Message = "the store deleted {Files} chunk files older than {OldestMs}")]
     private static partial void LogDropped(ILogger log, int files, long oldestMs);
 }

@@ -189,13 +189,13 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
         }
     }
 
-    [LoggerMessage(EventId = 3010, Level = LogLevel.Critical, Message = "the store's writer ended by a defect")]
+    [LoggerMessage(EventId = 5710, Level = LogLevel.Critical, Message = "the store's writer ended by a defect")]
     private static partial void LogDied(ILogger log, Exception error);
 
-    [LoggerMessage(EventId = 3011, Level = LogLevel.Error, Message = "the store's log could not be written")]
+    [LoggerMessage(EventId = 5711, Level = LogLevel.Error, Message = "the store's log could not be written")]
     private static partial void LogCommitFailed(ILogger log, Exception error);
 
-    [LoggerMessage(EventId = 3012, Level = LogLevel.Error, Message = "the store's disk is full: {Full} (less than {MinFreeBytes} bytes free); new data are refused while it is")]
+    [LoggerMessage(EventId = 5712, Level = LogLevel.Error, Message = "the store's disk is full: {Full} (less than {MinFreeBytes} bytes free); new data are refused while it is")]
     private static partial void LogFull(ILogger log, bool full, long minFreeBytes);
 
     private abstract class Work

@@ -154,9 +154,9 @@ internal sealed partial class BlockSet : IDisposable
         return long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out long number) ? number : 0;
     }
 
-    [LoggerMessage(EventId = 3021, Level = LogLevel.Error, Message = "chunk file {Name} has damaged parts; they are left out, the rest is served")]
+    [LoggerMessage(EventId = 5721, Level = LogLevel.Error, Message = "chunk file {Name} has damaged parts; they are left out, the rest is served")]
     private static partial void LogDamaged(ILogger log, string name);
 
-    [LoggerMessage(EventId = 3020, Level = LogLevel.Error, Message = "chunk file {Name} was moved to quarantine: {Reason}")]
+    [LoggerMessage(EventId = 5720, Level = LogLevel.Error, Message = "chunk file {Name} was moved to quarantine: {Reason}")]
     private static partial void LogQuarantined(ILogger log, string name, string reason);
 }
