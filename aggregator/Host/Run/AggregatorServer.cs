@@ -85,7 +85,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         _fleet = new AgentFleet(ingest, time, _meter);
         _authenticator = new TokenAuthenticator(AgentCredentials.Proofs(CredentialsOf(config)));
         var engine = new PromQlEngine(new EngineOptions { MaxSamples = config.Limits.MaxSamplesPerQuery, Timeout = config.Limits.QueryTimeout }, time);
-        var ruleOptions = new RuleEngineOptions { DefaultInterval = config.Global.EvaluationInterval, EvaluationDelayMax = config.Evaluation.DelayMax };
+        var ruleOptions = new RuleEngineOptions { DefaultInterval = config.Global.EvaluationInterval, EvaluationDelayMax = config.Evaluation.DelayMax, ExternalLabels = config.Global.ExternalLabels };
         _rules = new RuleEngine(new RuleSurroundings(engine, _store.Reader, _store, _fleet), ruleOptions, time, _meter, loggers.CreateLogger<RuleEngine>());
         var apiOptions = new QueryApiOptions
         {
