@@ -12,6 +12,9 @@ public sealed record ScrapeSchedulerOptions
     /// <summary>Collections under way at the same time. Default 32.</summary>
     public int ConcurrencyMax { get; init; } = 32;
 
+    /// <summary>How long collections under way may go on when the scheduler stops. Default 3 s.</summary>
+    public TimeSpan StopGrace { get; init; } = TimeSpan.FromSeconds(3);
+
     /// <summary>Shifts all offsets, so that two agents do not scrape the same targets at the same moments. Any number; e.g. a hash of the agent's id.</summary>
     public ulong OffsetSeed { get; init; }
 }
@@ -121,7 +124,10 @@ public sealed partial class ScrapeScheduler : IAsyncDisposable
         Pump();
     }
 
-    /// <summary>Starts nothing more, cancels what is under way and waits for it. Series are not ended: the agent will be back.</summary>
+    /// <summary>
+    /// Starts nothing more, lets what is under way finish within <see cref="ScrapeSchedulerOptions.StopGrace"/> (an answer that a target has given is not thrown away), then
+    /// cancels the rest and waits for it. Series are not ended: the agent will be back.
+    /// </summary>
     public async Task StopAsync()
     {
         Task idle;
@@ -130,8 +136,13 @@ public sealed partial class ScrapeScheduler : IAsyncDisposable
             _stopped = true;
             idle = _running == 0 ? Task.CompletedTask : (_idle ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
         }
-        await _stop.CancelAsync();
         await _timer.DisposeAsync();
+        using (var rest = new CancellationTokenSource())
+        {
+            await Task.WhenAny(idle, Task.Delay(_options.StopGrace, _time, rest.Token));
+            await rest.CancelAsync();
+        }
+        await _stop.CancelAsync();
         await idle;
     }
 
