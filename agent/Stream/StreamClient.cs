@@ -143,16 +143,16 @@ internal sealed partial class StreamClient
         return (session.StoreId is not null, call.Status is { IsOk: false } status ? status.ToString() : reason, code);
     }
 
-    [LoggerMessage(3001, LogLevel.Information, "stream: connected to {Address}, store {StoreId}; its clock is {OffsetMs} ms ahead of ours")]
+    [LoggerMessage(1401, LogLevel.Information, "stream: connected to {Address}, store {StoreId}; its clock is {OffsetMs} ms ahead of ours")]
     private static partial void SessionStands(ILogger log, Uri address, string storeId, double offsetMs);
 
-    [LoggerMessage(3002, LogLevel.Warning, "stream: {Reason}; next attempt in {Seconds:0.0} s (records are kept in the spool)")]
+    [LoggerMessage(1402, LogLevel.Warning, "stream: {Reason}; next attempt in {Seconds:0.0} s (records are kept in the spool)")]
     private static partial void WillRetry(ILogger log, string reason, double seconds);
 
-    [LoggerMessage(3003, LogLevel.Error, "stream: the aggregator refused a record for good: {Refusal}")]
+    [LoggerMessage(1403, LogLevel.Error, "stream: the aggregator refused a record for good: {Refusal}")]
     private static partial void Refused(ILogger log, string refusal);
 
-    [LoggerMessage(3004, LogLevel.Information, "stream: stopped")]
+    [LoggerMessage(1404, LogLevel.Information, "stream: stopped")]
     private static partial void Stopped(ILogger log);
 }
 

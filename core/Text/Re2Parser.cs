@@ -15,9 +15,20 @@ internal sealed class Re2Parser
 
     private static readonly Dictionary<string, RuneSet> s_posix = new(StringComparer.Ordinal)
     {
-        ["alnum"] = Set("09AZaz"), ["alpha"] = Set("AZaz"), ["ascii"] = Set("\0\x7F"), ["blank"] = Set("\t\t  "), ["cntrl"] = Set("\0\x1F\x7F\x7F"), ["digit"] = Set("09"),
-        ["graph"] = Set("!~"), ["lower"] = Set("az"), ["print"] = Set(" ~"), ["punct"] = Set("!/:@[`{~"), ["space"] = Set("\t\r  "), ["upper"] = Set("AZ"),
-        ["word"] = Set("09AZ__az"), ["xdigit"] = Set("09AFaf"),
+        ["alnum"] = Set("09AZaz"),
+        ["alpha"] = Set("AZaz"),
+        ["ascii"] = Set("\0\x7F"),
+        ["blank"] = Set("\t\t  "),
+        ["cntrl"] = Set("\0\x1F\x7F\x7F"),
+        ["digit"] = Set("09"),
+        ["graph"] = Set("!~"),
+        ["lower"] = Set("az"),
+        ["print"] = Set(" ~"),
+        ["punct"] = Set("!/:@[`{~"),
+        ["space"] = Set("\t\r  "),
+        ["upper"] = Set("AZ"),
+        ["word"] = Set("09AZ__az"),
+        ["xdigit"] = Set("09AFaf"),
     };
 
     private static readonly RuneSet s_space = Set("\t\n\f\r  ");

@@ -109,11 +109,13 @@ public sealed class FaultyDisk(Random random) : IDisk
         Change();
         _names.Remove(from);
         _names[to] = inode;
-        _pendingNames.Add((Folder(to), () =>
+        _pendingNames.Add((Folder(to), MakeDurable));
+
+        void MakeDurable()
         {
             _durableNames.Remove(from);
             _durableNames[to] = inode;
-        }));
+        }
     }
 
     /// <inheritdoc/>
@@ -185,13 +187,15 @@ public sealed class FaultyDisk(Random random) : IDisk
             _names.Remove(path);
         else
             _names[path] = inode;
-        _pendingNames.Add((Folder(path), () =>
+        _pendingNames.Add((Folder(path), MakeDurable));
+
+        void MakeDurable()
         {
             if (inode is null)
                 _durableNames.Remove(path);
             else
                 _durableNames[path] = inode;
-        }));
+        }
     }
 
     private void Change()

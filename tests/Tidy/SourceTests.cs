@@ -77,7 +77,7 @@ public sealed partial class SourceTests
     [GeneratedRegex(@"\b(class|record|struct|interface)\s+\w*(Manager|Helper|Helpers|Util|Utils|Utilities)\b")]
     private static partial Regex VagueType();
 
-    [GeneratedRegex(@"\bunsafe\b(?=\s+(class|struct|void|static|\{|partial))|\bunsafe\s*$", RegexOptions.Multiline)]
+    [GeneratedRegex(@"^\s*((public|private|protected|internal|static|sealed|readonly|override|extern|file)\s+)*unsafe\b", RegexOptions.Multiline)]
     private static partial Regex UnsafeKeyword();
 
     [GeneratedRegex(@"\[LoggerMessage\(\s*(?:EventId\s*=\s*)?(\d+)")]

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.InteropServices;
 using System.Text;
 
@@ -50,25 +51,20 @@ internal sealed class HostFiles
     public FilePath Udev(string relative) => new(Path.Combine(_udev, relative));
 
     /// <summary>Reads a whole file; false when it cannot be opened or read.</summary>
-    public unsafe bool TryRead(FilePath path, out ReadOnlySpan<byte> text)
+    public bool TryRead(FilePath path, out ReadOnlySpan<byte> text)
     {
         text = default;
         int file;
-        fixed (byte* name = path.Utf8Z)
-        {
-            do
-                file = Libc.Open(name, Libc.OpenReadOnly | Libc.OpenCloseOnExec);
-            while (file < 0 && Marshal.GetLastPInvokeError() == Libc.ErrorInterrupted);
-        }
+        do
+            file = Libc.Open(path.Utf8Z, Libc.OpenReadOnly | Libc.OpenCloseOnExec);
+        while (file < 0 && Marshal.GetLastPInvokeError() == Libc.ErrorInterrupted);
         if (file < 0)
             return false;
         int length = 0;
         bool ok;
         while (true)
         {
-            nint read;
-            fixed (byte* into = &_buffer[length])
-                read = Libc.Read(file, into, _buffer.Length - length);
+            nint read = Libc.Read(file, _buffer.AsSpan(length), _buffer.Length - length);
             if (read < 0 && Marshal.GetLastPInvokeError() == Libc.ErrorInterrupted)
                 continue;
             ok = read >= 0;
@@ -105,13 +101,10 @@ internal sealed class HostFiles
     public string? ReadText(FilePath path) => TryReadTrimmed(path, out ReadOnlySpan<byte> text) ? Encoding.UTF8.GetString(text) : null;
 
     /// <summary>The path with every link on the way resolved as the kernel does; null when there is nothing. (.NET resolves a link's <c>..</c> by text, which is wrong below another link.)</summary>
-    public static unsafe string? RealPath(FilePath path)
+    public static string? RealPath(FilePath path)
     {
-        byte* resolved = stackalloc byte[Libc.PathBytesMax];
-        fixed (byte* name = path.Utf8Z)
-        {
-            return Libc.RealPath(name, resolved) == null ? null : Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(resolved));
-        }
+        Span<byte> resolved = stackalloc byte[Libc.PathBytesMax];
+        return Libc.RealPath(path.Utf8Z, resolved) == 0 ? null : Encoding.UTF8.GetString(resolved[..resolved.IndexOf((byte)0)]);
     }
 
     /// <summary>Opens a folder for listing; check <see cref="FolderEntries.IsOpen"/>.</summary>
@@ -134,28 +127,36 @@ internal sealed class HostFiles
 /// <summary>Names in a folder, one by one, without . and .. and without an allocation. A name is valid until the next one.</summary>
 internal ref struct FolderEntries
 {
+    // NAME_MAX is 255 bytes: no entry is longer.
+    private const int EntryBytesMax = 512;
+
+    private readonly byte[] _entry;
     private nint _directory;
 
     /// <summary>Opens the folder.</summary>
-    public unsafe FolderEntries(FilePath folder)
+    public FolderEntries(FilePath folder)
     {
-        fixed (byte* path = folder.Utf8Z)
-            _directory = Libc.OpenDirectory(path);
+        _directory = Libc.OpenDirectory(folder.Utf8Z);
+        _entry = ArrayPool<byte>.Shared.Rent(EntryBytesMax);
     }
 
     /// <summary>Whether the folder could be opened.</summary>
     public readonly bool IsOpen => _directory != 0;
 
     /// <summary>Moves to the next name.</summary>
-    public readonly unsafe bool TryNext(out ReadOnlySpan<byte> name)
+    public readonly bool TryNext(out ReadOnlySpan<byte> name)
     {
         name = default;
         while (_directory != 0)
         {
-            byte* entry = Libc.ReadDirectory(_directory);
-            if (entry == null)
+            nint entry = Libc.ReadDirectory(_directory);
+            if (entry == 0)
                 return false;
-            name = MemoryMarshal.CreateReadOnlySpanFromNullTerminated(entry + Libc.DirectoryEntryNameOffset);
+            int length = Math.Min(EntryBytesMax, Marshal.ReadInt16(entry, Libc.DirectoryEntryLengthOffset) & 0xFFFF);
+            Marshal.Copy(entry, _entry, 0, length);
+            name = _entry.AsSpan(Libc.DirectoryEntryNameOffset, length - Libc.DirectoryEntryNameOffset);
+            int end = name.IndexOf((byte)0);
+            name = end < 0 ? name : name[..end];
             if (!name.SequenceEqual("."u8) && !name.SequenceEqual(".."u8))
                 return true;
         }
@@ -166,7 +167,10 @@ internal ref struct FolderEntries
     public void Dispose()
     {
         if (_directory != 0)
+        {
             _ = Libc.CloseDirectory(_directory);
-        _directory = 0;
+            _directory = 0;
+        }
+        ArrayPool<byte>.Shared.Return(_entry);
     }
 }

@@ -57,17 +57,14 @@ internal sealed class MountProbe : IDisposable
         _round = null;
     }
 
-    private static unsafe MountAnswer StatVfs(FilePath path)
+    private static MountAnswer StatVfs(FilePath path)
     {
         Libc.StatVfsResult result;
-        fixed (byte* name = path.Utf8Z)
+        while (Libc.StatVfs(path.Utf8Z, out result) != 0)
         {
-            while (Libc.StatVfs(name, &result) != 0)
-            {
-                int error = Marshal.GetLastPInvokeError();
-                if (error != Libc.ErrorInterrupted)
-                    return new MountAnswer(false, ErrorTexts.Of(error), 0, 0, 0, 0, 0);
-            }
+            int error = Marshal.GetLastPInvokeError();
+            if (error != Libc.ErrorInterrupted)
+                return new MountAnswer(false, ErrorTexts.Of(error), 0, 0, 0, 0, 0);
         }
         // f_blocks counts fragments (POSIX); on all but some FUSE file systems the two sizes are equal.
         double unit = result.FragmentSize != 0 ? result.FragmentSize : result.BlockSize;

@@ -6,13 +6,15 @@ namespace Bellwether.Agent.Collect.Host;
 /// <summary>The host's clock, its zone and its clock source.</summary>
 internal sealed class TimePart : HostPart
 {
+    private const int ZoneNameBytesMax = 64;
+
     private readonly HostContext _context;
     private readonly MetricFamily _seconds;
     private readonly MetricFamily _zone;
     private readonly MetricFamily _available;
     private readonly MetricFamily _current;
     private readonly List<ClockSource> _sources = [];
-    private readonly byte[] _zoneName = new byte[64];
+    private readonly byte[] _zoneName = new byte[ZoneNameBytesMax];
     private int _zoneLength;
     private int _zoneSlot = -1;
 
@@ -48,13 +50,15 @@ internal sealed class TimePart : HostPart
         return true;
     }
 
-    private unsafe void SetZone(long unixSeconds)
+    private void SetZone(long unixSeconds)
     {
-        Libc.BrokenDownTime time;
-        if (Libc.LocalTime(&unixSeconds, &time) == 0)
+        if (Libc.LocalTime(in unixSeconds, out Libc.BrokenDownTime time) == 0)
             return;
-        ReadOnlySpan<byte> name = MemoryMarshal.CreateReadOnlySpanFromNullTerminated(time.ZoneName);
-        name = name[..Math.Min(name.Length, _zoneName.Length)];
+        Span<byte> name = stackalloc byte[ZoneNameBytesMax];
+        int length = 0;
+        while (length < name.Length && Marshal.ReadByte(time.ZoneName, length) is byte next and not 0)
+            name[length++] = next;
+        name = name[..length];
         if (_zoneSlot < 0 || !name.SequenceEqual(_zoneName.AsSpan(0, _zoneLength)))
         {
             name.CopyTo(_zoneName);

@@ -13,15 +13,12 @@ internal sealed class UnamePart(HostContext context) : HostPart
     private int _slot = -1;
 
     /// <inheritdoc/>
-    public override unsafe bool Collect()
+    public override bool Collect()
     {
         Span<byte> now = stackalloc byte[FieldCount * Libc.UtsFieldLength];
         now.Clear();
-        fixed (byte* fields = now)
-        {
-            if (Libc.Uname(fields) != 0)
-                return false;
-        }
+        if (Libc.Uname(now) != 0)
+            return false;
         if (_slot < 0 || !now.SequenceEqual(_last))
         {
             now.CopyTo(_last);

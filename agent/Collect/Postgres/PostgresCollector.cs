@@ -278,13 +278,13 @@ public sealed partial class PostgresCollector : ICollector
             LogWorks(Server);
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "PostgreSQL {Server} cannot be reached, pg_up is 0: {Error}")]
+    [LoggerMessage(EventId = 1201, Level = LogLevel.Warning, Message = "PostgreSQL {Server} cannot be reached, pg_up is 0: {Error}")]
     private partial void LogDown(string server, string error);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "PostgreSQL {Server} works again")]
+    [LoggerMessage(EventId = 1202, Level = LogLevel.Information, Message = "PostgreSQL {Server} works again")]
     private partial void LogWorks(string server);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "PostgreSQL {Server}: query {Query} fails, its metrics are missing until it works again: {Error}")]
+    [LoggerMessage(EventId = 1203, Level = LogLevel.Warning, Message = "PostgreSQL {Server}: query {Query} fails, its metrics are missing until it works again: {Error}")]
     private partial void LogQueryFails(string server, string query, string error);
 
     /// <summary>One table with the parts that know its slots.</summary>

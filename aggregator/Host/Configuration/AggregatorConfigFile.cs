@@ -1,7 +1,6 @@
 using System.Net;
 using Bellwether.Core.Configuration;
 using Bellwether.Core.Configuration.Prometheus;
-using Bellwether.Core.Model;
 
 namespace Bellwether.Aggregator.Configuration;
 

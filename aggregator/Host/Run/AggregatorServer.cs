@@ -10,7 +10,6 @@ using Bellwether.Aggregator.Configuration;
 using Bellwether.Core.Configuration;
 using Bellwether.Core.Exposition;
 using Bellwether.Core.Grpc.Server;
-using Bellwether.Core.Model;
 using Bellwether.Core.Platform;
 using Bellwether.Core.Telemetry;
 using Bellwether.Evaluate.PromQl;
@@ -23,7 +22,6 @@ using Bellwether.Serve.RemoteWrite;
 using Bellwether.Store;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.Extensions.DependencyInjection;
@@ -219,12 +217,14 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     private (string ContentType, Func<System.IO.Stream, CancellationToken, Task> Write) MetricsFor(string accept)
     {
         ExpositionFormat format = ExpositionContent.Negotiate(accept);
-        return (ExpositionWriter.ContentType(format), async (stream, cancellation) =>
+        return (ExpositionWriter.ContentType(format), WriteTo);
+
+        async Task WriteTo(System.IO.Stream stream, CancellationToken cancellation)
         {
             var buffer = new ArrayBufferWriter<byte>();
             ExpositionWriter.Write(buffer, _selfMetrics.Collect(), format);
             await stream.WriteAsync(buffer.WrittenMemory, cancellation);
-        });
+        }
     }
 
     private WebApplication BuildGrpc(IngestOptions ingest)

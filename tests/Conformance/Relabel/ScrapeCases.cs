@@ -10,7 +10,6 @@ using Bellwether.Core.Model;
 using Bellwether.Core.Relabel;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 
 namespace Bellwether.Conformance.Relabel;

@@ -105,8 +105,12 @@ public sealed class ForwardTests : IDisposable
         }
         int port = FreePort();
         await File.WriteAllTextAsync(Path.Combine(_folder, "p.yml"), "global: {}\n");
-        var start = new ProcessStartInfo("/usr/bin/prometheus", ["--config.file=p.yml", "--storage.tsdb.path=data", "--web.enable-remote-write-receiver",
-            string.Create(CultureInfo.InvariantCulture, $"--web.listen-address=127.0.0.1:{port}")]) { WorkingDirectory = _folder, RedirectStandardError = true };
+        string address = string.Create(CultureInfo.InvariantCulture, $"--web.listen-address=127.0.0.1:{port}");
+        var start = new ProcessStartInfo("/usr/bin/prometheus", ["--config.file=p.yml", "--storage.tsdb.path=data", "--web.enable-remote-write-receiver", address])
+        {
+            WorkingDirectory = _folder,
+            RedirectStandardError = true,
+        };
         using Process prometheus = Process.Start(start)!;
         Task drain = prometheus.StandardError.ReadToEndAsync();
         try
@@ -194,7 +198,11 @@ public sealed class ForwardTests : IDisposable
             scrape_configs: [{job_name: self, static_configs: [{targets: ["{{address}}"] }] }]
             remote_write: [{url: "{{upstream.Url}}", queue_config: {batch_send_deadline: 200ms}, metadata_config: {send_interval: 1s} }]
             """ + "\n");
-        var start = new ProcessStartInfo("/usr/bin/prometheus", ["--config.file=p.yml", "--storage.tsdb.path=data", "--web.listen-address=" + address]) { WorkingDirectory = _folder, RedirectStandardError = true };
+        var start = new ProcessStartInfo("/usr/bin/prometheus", ["--config.file=p.yml", "--storage.tsdb.path=data", "--web.listen-address=" + address])
+        {
+            WorkingDirectory = _folder,
+            RedirectStandardError = true,
+        };
         using Process prometheus = Process.Start(start)!;
         Task drain = prometheus.StandardError.ReadToEndAsync();
         try

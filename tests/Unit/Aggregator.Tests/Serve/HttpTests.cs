@@ -17,7 +17,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Bellwether.Aggregator.Tests.Serve;
 
-public sealed class HttpTests : IAsyncLifetime
+public sealed class HttpTests : IAsyncLifetime, IDisposable
 {
     private static readonly Labels s_up = Labels.Of("__name__", "up", "job", "shop", "ä.b", "1");
     private readonly SeriesInMemory _store = new();
@@ -44,11 +44,13 @@ public sealed class HttpTests : IAsyncLifetime
         _store.Add(s_up, 1_799_999_999_000, 1);
     }
 
-    public async Task DisposeAsync()
+    public async Task DisposeAsync() => await _app!.DisposeAsync();
+
+    public void Dispose()
     {
-        await _app!.DisposeAsync();
-        _api!.Dispose();
-        _receiver!.Dispose();
+        _client.Dispose();
+        _api?.Dispose();
+        _receiver?.Dispose();
         _meter.Dispose();
     }
 
@@ -158,8 +160,14 @@ public sealed class HttpTests : IAsyncLifetime
     {
         var histogram = new NativeHistogram
         {
-            Schema = 1, Count = 7, Sum = 12.5, ZeroCount = 1, ZeroThreshold = 0.001, IsInteger = true,
-            PositiveSpans = [new BucketSpan(-1, 2), new BucketSpan(1, 1)], PositiveBuckets = [1, 3, 2],
+            Schema = 1,
+            Count = 7,
+            Sum = 12.5,
+            ZeroCount = 1,
+            ZeroThreshold = 0.001,
+            IsInteger = true,
+            PositiveSpans = [new BucketSpan(-1, 2), new BucketSpan(1, 1)],
+            PositiveBuckets = [1, 3, 2],
         };
         var writer = new WriteRequestWriter();
         writer.Add([new SeriesSample(s_up, 1, 5), new SeriesSample(s_up, 2, SpecialValues.StaleMarker), new SeriesSample(s_up.With("h", "1"), -3, 0, histogram)]);

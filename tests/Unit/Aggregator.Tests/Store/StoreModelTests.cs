@@ -18,7 +18,7 @@ public sealed class StoreModelTests
         int files = 0, samplesInFiles = 0;
         Check.One(Config.QuickThrowOnFailure.WithMaxTest(60), Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
         {
-            var journey = new Journey(seed);
+            using var journey = new Journey(seed);
             journey.Run();
             files += journey.Files;
             samplesInFiles += journey.SamplesInFiles;
@@ -26,7 +26,7 @@ public sealed class StoreModelTests
         Assert.True(files > 60 && samplesInFiles > 1000, $"only {files} chunk files with {samplesInFiles} samples: the journeys do not reach them");
     }
 
-    private sealed class Journey
+    private sealed class Journey : IDisposable
     {
         private readonly Random _random;
         private readonly VirtualTime _time = new();
@@ -74,6 +74,10 @@ public sealed class StoreModelTests
             Verify();
             Files = _store.Blocks.Count;
             SamplesInFiles = (int)_store.Blocks.Files.Sum(f => f.Footer.Samples);
+        }
+
+        public void Dispose()
+        {
             _store.Dispose();
             _meter.Dispose();
         }

@@ -105,7 +105,14 @@ public sealed class GoldenTests
         tick.Timed.Add(new TimedSample(ratio, 1_700_000_044_000, -0.0));
         tick.Histograms.Add(new SlotHistogram(histogram, new NativeHistogram
         {
-            Schema = 3, ZeroThreshold = 1e-128, ZeroCount = 1, Count = 12, Sum = 3.5, IsInteger = true, PositiveSpans = [new BucketSpan(-2, 2)], PositiveBuckets = [4, 7],
+            Schema = 3,
+            ZeroThreshold = 1e-128,
+            ZeroCount = 1,
+            Count = 12,
+            Sum = 3.5,
+            IsInteger = true,
+            PositiveSpans = [new BucketSpan(-2, 2)],
+            PositiveBuckets = [4, 7],
             ResetHint = CounterResetHint.NotReset,
         }));
         tick.Exemplars.Add(new SlotExemplar(requests, new Exemplar(Labels.Of("trace_id", "abc"), 1, 1_700_000_044_500)));

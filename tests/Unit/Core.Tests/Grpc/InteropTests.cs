@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Security.Cryptography.X509Certificates;
 using Bellwether.Core.Grpc;
-using Bellwether.Core.Grpc.Server;
 using Bellwether.Kit;
 using Google.Protobuf.WellKnownTypes;
 using Xunit.Abstractions;
