@@ -29,9 +29,12 @@ public sealed record AgentConfig
     public CollectorsSection Collectors { get; init; } = new();
 
     /// <summary>Prometheus' <c>global</c>.</summary>
+    [Reload("Prometheus' section global: what jobs share.")]
     public GlobalConfig Global { get; init; } = new();
 
     /// <summary>Prometheus' <c>scrape_configs</c>.</summary>
+    [Reload("Scrape jobs in Prometheus' form.")]
+    [Reload("Files with more scrape_configs; '*' may stand in the last part of a path.", Key = "scrape_config_files", Type = "list of files", Default = "none")]
     public ValueList<ScrapeConfig> ScrapeConfigs { get; init; } = [];
 }
 
@@ -43,7 +46,7 @@ public sealed record AgentSection
     public string Id { get; init; } = "";
 
     /// <summary>Labels of the agent.</summary>
-    [Reload("Labels of this agent in the aggregator's fleet, e.g. site or region.")]
+    [Restart("Labels of this agent in the aggregator's fleet, e.g. site or region.")]
     public Labels Labels { get; init; } = Labels.Empty;
 }
 
@@ -51,7 +54,7 @@ public sealed record AgentSection
 public sealed record AggregatorSection
 {
     /// <summary>Host and port, or URL.</summary>
-    [Restart("host:port, or a URL. Without a scheme: TLS, but plain text on loopback when no tls section is there.")]
+    [Restart("host:port, or a URL. Without a scheme: TLS, but plain text on loopback when no tls section is there.", Default = "required")]
     public string Address { get; init; } = "";
 
     /// <summary>The token itself.</summary>
@@ -107,7 +110,7 @@ public sealed record ClientTlsSection
 public sealed record SpoolSection
 {
     /// <summary>The folder.</summary>
-    [Restart("The folder of the spool; it belongs to this agent alone.")]
+    [Restart("The folder of the spool; it belongs to this agent alone.", Type = "path")]
     public string Path { get; init; } = "spool";
 
     /// <summary>The most bytes on disk.</summary>
@@ -123,7 +126,7 @@ public sealed record SpoolSection
 public sealed record StatusSection
 {
     /// <summary>The socket's path; empty = no socket.</summary>
-    [Restart("Path of the Unix socket that `bellwether-agent status` asks; empty: none.")]
+    [Restart("Path of the Unix socket that `bellwether-agent status` asks; empty: none.", Type = "path")]
     public string Socket { get; init; } = "agent.sock";
 }
 
@@ -163,8 +166,10 @@ public sealed record WatchdogSection
 public sealed record CollectorsSection
 {
     /// <summary>The host, or null when the section is not there.</summary>
+    [Reload("node_exporter's metrics of this host; the section alone turns them on.")]
     public HostSection? Host { get; init; }
 
     /// <summary>PostgreSQL servers.</summary>
+    [Reload("PostgreSQL servers: postgres_exporter's metrics, and own queries.")]
     public ValueList<PostgresSection> Postgres { get; init; } = [];
 }

@@ -78,7 +78,7 @@ public static class AgentConfigFile
             section.Close();
             all.Add(aggregator);
         }
-        if (all.Count == 0 && root.IsPresent && root.Find("aggregators") is null or { Kind: ConfigNodeKind.Sequence, Items.Count: 0 } or { IsNull: true })
+        if (all.Count == 0 && (root.IsPresent || root.Reading.Errors.Count == 0) && root.Find("aggregators") is null or { Kind: ConfigNodeKind.Sequence, Items.Count: 0 } or { IsNull: true })
             root.Error("aggregators", "is missing; name at least one address, e.g. aggregators: [{address: localhost:9095, token_file: agent.token}]");
         if (all.Count > MaxAggregators)
             root.Error("aggregators", $"has {all.Count} addresses; at most {MaxAggregators}");

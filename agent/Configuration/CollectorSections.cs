@@ -35,31 +35,31 @@ public sealed record HostSection
     public ValueList<string> Disable { get; init; } = [];
 
     /// <summary>Where procfs is.</summary>
-    [Reload("Where procfs is.")]
+    [Reload("Where procfs is.", Type = "path")]
     public string Procfs { get; init; } = s_defaults.ProcPath;
 
     /// <summary>Where sysfs is.</summary>
-    [Reload("Where sysfs is.")]
+    [Reload("Where sysfs is.", Type = "path")]
     public string Sysfs { get; init; } = s_defaults.SysPath;
 
     /// <summary>Where the host's root is.</summary>
-    [Reload("Where the host's root file system is mounted, e.g. /host in a container.")]
+    [Reload("Where the host's root file system is mounted, e.g. /host in a container.", Type = "path")]
     public string Rootfs { get; init; } = s_defaults.RootPath;
 
     /// <summary>Mount points left out.</summary>
-    [Reload("Mount points left out (a regular expression).")]
+    [Reload("Mount points left out.", Type = "regular expression")]
     public string MountPointExclude { get; init; } = s_defaults.MountPointExclude;
 
     /// <summary>File system types left out.</summary>
-    [Reload("File system types left out (a regular expression).")]
+    [Reload("File system types left out.", Type = "regular expression")]
     public string FsTypeExclude { get; init; } = s_defaults.FileSystemTypeExclude;
 
     /// <summary>Block devices left out.</summary>
-    [Reload("Block devices left out (a regular expression).")]
+    [Reload("Block devices left out.", Type = "regular expression")]
     public string DiskDeviceExclude { get; init; } = s_defaults.DiskDeviceExclude;
 
     /// <summary>Network devices left out.</summary>
-    [Reload("Network devices left out of netdev (a regular expression).")]
+    [Reload("Network devices left out of netdev.", Type = "regular expression")]
     public string NetDeviceExclude { get; init; } = s_defaults.NetDevExclude;
 
     /// <summary>Whether CPU info is written.</summary>
@@ -118,7 +118,7 @@ public sealed record PostgresSection
     public string Database { get; init; } = "";
 
     /// <summary>The SSL mode.</summary>
-    [Reload("disable, prefer, require, verify-ca or verify-full.", Default = "prefer")]
+    [Reload("disable, prefer, require, verify-ca or verify-full.", Default = "prefer", Type = "word")]
     public string SslMode { get; init; } = "";
 
     /// <summary>How often.</summary>
@@ -158,7 +158,7 @@ public sealed record PostgresSection
     public bool StatementText { get; init; }
 
     /// <summary>Own queries.</summary>
-    [Reload("Own queries: name, sql, interval, timeout, rows_max, labels (columns), metrics (column, name, type, help, scale).")]
+    [Reload("Own queries.")]
     public ValueList<PostgresQuerySection> Queries { get; init; } = [];
 
     /// <summary>The collector's options; <paramref name="password"/> is what the caller read from <see cref="PasswordFile"/>, or null.</summary>
@@ -193,24 +193,31 @@ public sealed record PostgresSection
 public sealed record PostgresQuerySection
 {
     /// <summary>Its name, unique in the collector.</summary>
+    [Reload("Its name, unique in the collector; metrics are named NAME_COLUMN.", Default = "required")]
     public string Name { get; init; } = "";
 
     /// <summary>The SQL.</summary>
+    [Reload("The SQL, run in a read-only transaction.", Default = "required")]
     public string Sql { get; init; } = "";
 
     /// <summary>How often it runs; 0 = at each tick.</summary>
+    [Reload("How often it runs; between, its last values are repeated.", Default = "the collector's")]
     public TimeSpan Interval { get; init; }
 
     /// <summary>How long it may take; 0 = the collector's query_timeout.</summary>
+    [Reload("How long it may take.", Default = "the collector's query_timeout")]
     public TimeSpan Timeout { get; init; }
 
     /// <summary>Rows beyond are not read.</summary>
+    [Reload("Rows beyond are not read; 1 to 100000.")]
     public int RowsMax { get; init; } = 1000;
 
     /// <summary>Columns that become labels.</summary>
+    [Reload("Columns whose text becomes a label.")]
     public ValueList<string> Labels { get; init; } = [];
 
     /// <summary>Columns that become samples.</summary>
+    [Reload("Columns whose number becomes a sample; at least one.")]
     public ValueList<PostgresQueryMetric> Metrics { get; init; } = [];
 
     internal PostgresQuery ToQuery() => new()

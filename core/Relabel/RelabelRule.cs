@@ -53,24 +53,31 @@ public sealed record RelabelRule
     public static Re2Pattern DefaultRegex { get; } = Re2Pattern.CompileAnchored("(.*)");
 
     /// <summary>The labels whose values are joined to the source value.</summary>
+    [Option("The labels whose values are joined to the source value.")]
     public ValueList<string> SourceLabels { get; init; } = [];
 
     /// <summary>What stands between the joined values.</summary>
+    [Option("What stands between the joined values.")]
     public string Separator { get; init; } = DefaultSeparator;
 
     /// <summary>Matched against the whole source value (or label name).</summary>
+    [Option("Matched against the whole source value (or the label's name); RE2's language.", Type = "regular expression", Default = "`(.*)`")]
     public Re2Pattern Regex { get; init; } = DefaultRegex;
 
     /// <summary>The divisor of <see cref="RelabelAction.HashMod"/>.</summary>
+    [Option("The divisor of hashmod.")]
     public ulong Modulus { get; init; }
 
     /// <summary>The label that is set; may hold <c>$1</c> with <see cref="RelabelAction.Replace"/>.</summary>
+    [Option("The label that is set; with replace it may hold `$1`.")]
     public string TargetLabel { get; init; } = "";
 
     /// <summary>What it is set to, with <c>$1</c>, <c>${name}</c>, <c>$$</c>.</summary>
+    [Option("What it is set to, with `$1`, `${name}` and `$$`.")]
     public string Replacement { get; init; } = DefaultReplacement;
 
     /// <summary>What the rule does.</summary>
+    [Option("replace, keep, drop, keepequal, dropequal, hashmod, labelmap, labeldrop, labelkeep, lowercase or uppercase.", Type = "word")]
     public RelabelAction Action { get; init; } = RelabelAction.Replace;
 
     /// <summary>Whether label names must fit <c>[a-zA-Z_][a-zA-Z0-9_]*</c> (Prometheus' <c>legacy</c>) instead of any UTF-8.</summary>

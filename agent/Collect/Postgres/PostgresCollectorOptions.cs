@@ -1,3 +1,4 @@
+using Bellwether.Core.Configuration;
 using Bellwether.Core.Model;
 
 namespace Bellwether.Agent.Collect.Postgres;
@@ -102,7 +103,12 @@ public sealed record PostgresQueryLabel(string Column, string? Name = null);
 /// <param name="Type">Its type.</param>
 /// <param name="Help">Its help text.</param>
 /// <param name="Scale">The value is multiplied by this, e.g. 0.001 for milliseconds to seconds.</param>
-public sealed record PostgresQueryMetric(string Column, string Name, MetricType Type, string Help = "", double Scale = 1);
+public sealed record PostgresQueryMetric(
+    [property: Reload("The column.", Default = "required")] string Column,
+    [property: Reload("The metric's name.", Default = "QUERY_COLUMN")] string Name,
+    [property: Reload("gauge, counter or untyped.", Default = "gauge", Type = "word")] MetricType Type,
+    [property: Reload("The metric's help text.", Default = "none")] string Help = "",
+    [property: Reload("The value is multiplied by this, e.g. 0.001 for milliseconds to seconds.", Default = "1")] double Scale = 1);
 
 /// <summary>A metric that the collector can write, for documentation and checks.</summary>
 /// <param name="Name">Its name.</param>

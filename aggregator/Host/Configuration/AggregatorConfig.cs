@@ -11,7 +11,7 @@ public sealed record AggregatorConfig
     public ListenSection Listen { get; init; } = new();
 
     /// <summary>The store's folder.</summary>
-    [Restart("The folder of the store; it belongs to this aggregator alone.")]
+    [Restart("The folder of the store; it belongs to this aggregator alone.", Type = "path")]
     public string DataDir { get; init; } = "data";
 
     /// <summary>How long data is kept.</summary>
@@ -25,12 +25,14 @@ public sealed record AggregatorConfig
     public ValueList<string> RuleFiles { get; init; } = [];
 
     /// <summary>Prometheus' <c>global</c>: evaluation_interval and external_labels count here.</summary>
+    [Restart("Prometheus' section global: evaluation_interval and external_labels count here.")]
     public GlobalConfig Global { get; init; } = new();
 
     /// <summary>When rules are evaluated.</summary>
     public EvaluationSection Evaluation { get; init; } = new();
 
     /// <summary>Prometheus' <c>remote_write</c>.</summary>
+    [Restart("Where what is stored is forwarded, in Prometheus' form.")]
     public ValueList<RemoteWriteConfig> RemoteWrite { get; init; } = [];
 
     /// <summary>Bounds.</summary>
@@ -76,11 +78,11 @@ public sealed record ListenerSection
 public sealed record ServerTlsSection
 {
     /// <summary>PEM file of the certificate.</summary>
-    [Restart("PEM file of the certificate and its chain.")]
+    [Restart("PEM file of the certificate and its chain.", Default = "required")]
     public string CertFile { get; init; } = "";
 
     /// <summary>PEM file of the key.</summary>
-    [Restart("PEM file of the certificate's key.")]
+    [Restart("PEM file of the certificate's key.", Default = "required")]
     public string KeyFile { get; init; } = "";
 
     /// <summary>PEM file of the authorities that sign clients; empty = no client certificates.</summary>
@@ -100,7 +102,7 @@ public sealed record RetentionSection
 public sealed record AgentEntry
 {
     /// <summary>The agent's id.</summary>
-    [Reload("The agent's id, or '*' for a token that any agent may use.")]
+    [Reload("The agent's id, or '*' for a token that any agent may use.", Default = "required")]
     public string Id { get; init; } = "";
 
     /// <summary>SHA-256 of the token in hexadecimal.</summary>
@@ -128,7 +130,7 @@ public sealed record AgentEntry
 public sealed record EvaluationSection
 {
     /// <summary>The longest wait for sources.</summary>
-    [Reload("How long a step of the rules waits for sources that are late.")]
+    [Restart("How long a step of the rules waits for sources that are late.")]
     public TimeSpan DelayMax { get; init; } = TimeSpan.FromSeconds(2);
 }
 
@@ -148,11 +150,11 @@ public sealed record LimitsSection
     public int MaxAgents { get; init; } = 10_000;
 
     /// <summary>The most samples that one query may load.</summary>
-    [Reload("The most samples that one query may hold at a time.")]
+    [Restart("The most samples that one query may hold at a time.")]
     public int MaxSamplesPerQuery { get; init; } = 50_000_000;
 
     /// <summary>The longest a query may run.</summary>
-    [Reload("The longest that a query may run.")]
+    [Restart("The longest that a query may run.")]
     public TimeSpan QueryTimeout { get; init; } = TimeSpan.FromMinutes(2);
 
     /// <summary>The least free disk.</summary>
