@@ -29,7 +29,7 @@ public sealed record GlobalConfig
     public TimeSpan RuleQueryOffset { get; init; }
 
     /// <summary>Labels added to what leaves the program (not to what is stored); <c>${VAR}</c> is expanded from the environment.</summary>
-    [Option("Labels added to what the aggregator forwards, where a series does not have them; `${NAME}` and `$NAME` come from the environment, `$$` is a dollar sign.")]
+    [Option("Labels added to what the aggregator forwards, where a series does not have them, and to alert templates as `$externalLabels`; `${NAME}` and `$NAME` come from the environment, `$$` is a dollar sign.")]
     public Labels ExternalLabels { get; init; } = Labels.Empty;
 
     /// <summary>A file for the query log; empty = none.</summary>

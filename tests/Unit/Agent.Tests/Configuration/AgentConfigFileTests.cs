@@ -75,4 +75,44 @@ public sealed class AgentConfigFileTests
             ],
             result.Errors.Select(e => e.ToString()));
     }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("# nothing\n")]
+    [InlineData("---\n")]
+    [InlineData("agent: {id: a}\n")]
+    [InlineData("aggregators:\n")]
+    [InlineData("aggregators: []\n")]
+    public void A_file_without_aggregators_is_refused(string text)
+    {
+        ConfigError error = Assert.Single(AgentConfigFile.Parse(text, "agent.yaml").Errors);
+        Assert.Equal("aggregators", error.Path);
+        Assert.StartsWith("is missing; name at least one address", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Broken_YAML_is_one_error_and_not_a_missing_aggregator_too() => Assert.Single(AgentConfigFile.Parse("agent: [", "agent.yaml").Errors);
+
+    [Theory]
+    [InlineData("address: http://10.0.0.1:9095", "would send the token readable")]
+    [InlineData("address: ftp://10.0.0.1:9095", "is not host:port or https://host:port")]
+    [InlineData("address: 10.0.0.1:9095/x", "is not host:port or https://host:port")]
+    [InlineData("address: a:1\n    token: x\n    token_file: y", "aggregators[0].token: stands beside token_file")]
+    [InlineData("address: a:1\n    tls: {cert_file: x}", "aggregators[0].tls.cert_file: cert_file and key_file go together")]
+    [InlineData("token_file: y", "aggregators[0].address: is missing")]
+    public void Wrong_aggregators_are_refused(string lines, string message) =>
+        Assert.Contains(message, Assert.Single(AgentConfigFile.Parse($"aggregators:\n  - {lines}\n", "agent.yaml").Errors).ToString(), StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("address: 127.0.0.1:1", "http://127.0.0.1:1/")]
+    [InlineData("address: 127.0.0.1:1\n    tls:", "https://127.0.0.1:1/")]
+    [InlineData("address: centre.example:1", "https://centre.example:1/")]
+    [InlineData("address: centre.example:1\n    allow_plaintext: true", "http://centre.example:1/")]
+    [InlineData("address: \"[::1]:1\"", "http://[::1]:1/")]
+    public void An_address_without_a_scheme_is_TLS_but_for_loopback(string lines, string url)
+    {
+        ConfigResult<AgentConfig> result = AgentConfigFile.Parse($"aggregators:\n  - {lines}\n", "agent.yaml");
+        Assert.True(result.IsOk, string.Join("\n", result.Errors));
+        Assert.Equal(new Uri(url), result.Value.Aggregators[0].Uri);
+    }
 }
