@@ -8,6 +8,7 @@ namespace Bellwether.Store;
 // Opening: what the log holds goes back into the head.
 public sealed partial class StoreEngine
 {
+    private const int ToldAtOnce = 10_000;
     private long _replayedFrames;
     private long _unreadableFrames;
 
@@ -30,6 +31,8 @@ public sealed partial class StoreEngine
         _head.SkipBeforeMs = long.MinValue;
         _head.IsHoldingOff = false;
         _records.ReplayEnded();
+        if (_tap is not null)
+            ReplayToldTo(wal);
         Opened = new OpenReport
         {
             ReplayedFrames = _replayedFrames,
@@ -44,9 +47,21 @@ public sealed partial class StoreEngine
         return wal;
     }
 
+    private void ReplayToldTo(WriteAheadLog wal)
+    {
+        // A tap that holds more than the log: its end was lost, or the store's folder. Positions that the tap knows must not come again, it would not take them.
+        wal.SkipTo(_tap!.HeldTo);
+        Tell(wal.Next);
+        _head.Tapped ??= [];
+    }
+
     private void ReplayFrame(BatchFrameReader batches, FrameKind kind, ulong sequence, ReadOnlySpan<byte> frame)
     {
         _replayedFrames++;
+        if (_tap is not null && _head.Tapped is null && sequence >= _tap.HeldTo)
+            _head.Tapped = [];
+        if (_head.Tapped is { Count: >= ToldAtOnce })
+            Tell(sequence);
         // What the checkpoint covers stands in chunk files or in its list of held samples, but for the newest partition.
         bool isCovered = sequence < _checkpoint.Next;
         _head.SkipBeforeMs = isCovered ? _checkpoint.BoundaryMs : long.MinValue;
@@ -79,8 +94,13 @@ public sealed partial class StoreEngine
             return false;
         foreach (SeriesSample sample in batch.Samples)
         {
-            if (sample.TimestampMs < _head.SkipBeforeMs || _head.Judge(sample.TimestampMs) == AppendOutcome.TooOld)
+            if (_head.Judge(sample.TimestampMs) == AppendOutcome.TooOld)
                 continue;
+            if (sample.TimestampMs < _head.SkipBeforeMs)
+            {
+                _head.TellCovered(sample.Labels, sample.TimestampMs, sample.Value, sample.Histogram, sample.StartMs);
+                continue;
+            }
             // A clock that went back since must not cost what was acknowledged: only age is judged again.
             if (_head.Resolve(sample.Labels, out _, out _) is not { } series)
                 continue;

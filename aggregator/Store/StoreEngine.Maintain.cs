@@ -16,7 +16,11 @@ public sealed partial class StoreEngine
     public long MaintainedMs => Volatile.Read(ref _maintainedMs);
 
     private long _maintainedMs;
+    private long _checkpointedMs;
     private long _failedCuts;
+
+    /// <summary>Unix ms of the last checkpoint since the store was opened; 0: none yet. Thread-safe.</summary>
+    public long CheckpointedMs => Volatile.Read(ref _checkpointedMs);
 
     /// <summary>Cuts that failed (full disk, mostly) and are tried again. Thread-safe.</summary>
     public long FailedCuts => Volatile.Read(ref _failedCuts);
@@ -141,6 +145,7 @@ public sealed partial class StoreEngine
         var checkpoint = new Checkpoint(before.Number + 1, _wal.Next, boundaryMs);
         _checkpoints.Write(checkpoint, _records, _head);
         _checkpoint = checkpoint;
+        Volatile.Write(ref _checkpointedMs, _head.NowMs);
         // A dictionary that goes on would keep the log back to its beginning.
         _batches.Forget();
         ulong needed = _ledger.FirstNeeded(boundaryMs, Math.Min(checkpoint.Next, before.Next));

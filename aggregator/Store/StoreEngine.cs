@@ -32,10 +32,11 @@ public sealed partial class StoreEngine : IDisposable
     private readonly StoreReader _reader;
     private readonly WriteAheadLog _wal;
     private Checkpoint _checkpoint;
-    private ISampleTap? _tap;
+    private readonly ISampleTap? _tap;
 
-    private StoreEngine(StoreOptions options, IDisk disk, TimeProvider time, Random random, Meter meter, ILogger log, IDisposable folderLock)
+    private StoreEngine(StoreOptions options, IDisk disk, TimeProvider time, Random random, Meter meter, ILogger log, ISampleTap? tap, IDisposable folderLock)
     {
+        _tap = tap;
         _options = options;
         _disk = disk;
         _time = time;
@@ -69,27 +70,23 @@ public sealed partial class StoreEngine : IDisposable
 
     internal StoreTelemetry Telemetry { get; }
 
-    /// <summary>Opens a store and replays its log. Succeeds on any content of the folder; what is damaged is counted, logged and left aside. Throws <see cref="IOException"/> when the folder is in use or cannot be read.</summary>
-    public static StoreEngine Open(StoreOptions options, IDisk disk, TimeProvider time, Random random, Meter meter, ILogger log)
+    /// <summary>
+    /// Opens a store and replays its log. Succeeds on any content of the folder; what is damaged is counted, logged and left aside. Throws <see cref="IOException"/> when the folder is in use or cannot be read.
+    /// </summary>
+    /// <param name="tap">Learns of every sample committed from now on, and before this returns of what the log holds behind its <see cref="ISampleTap.HeldTo"/>.</param>
+    public static StoreEngine Open(StoreOptions options, IDisk disk, TimeProvider time, Random random, Meter meter, ILogger log, ISampleTap? tap = null)
     {
         disk.CreateFolder(options.Folder);
         IDisposable folderLock = disk.Lock(options.Folder);
         try
         {
-            return new StoreEngine(options, disk, time, random, meter, log, folderLock);
+            return new StoreEngine(options, disk, time, random, meter, log, tap, folderLock);
         }
         catch
         {
             folderLock.Dispose();
             throw;
         }
-    }
-
-    /// <summary>Tells every sample that is committed from now on to a tap. To be called once, before the first append.</summary>
-    public void Attach(ISampleTap tap)
-    {
-        _tap = tap;
-        _head.Tapped = [];
     }
 
     /// <summary>Applies a batch; durable after the next <see cref="Commit"/>.</summary>
@@ -141,11 +138,7 @@ public sealed partial class StoreEngine : IDisposable
     {
         _wal.Sync();
         _records.Committed();
-        if (_head.Tapped is { Count: > 0 } tapped)
-        {
-            _tap!.OnCommitted(_wal.Next, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(tapped));
-            tapped.Clear();
-        }
+        Tell(_wal.Next);
     }
 
     /// <summary>What is durable of a segment. Thread-safe.</summary>
@@ -189,6 +182,15 @@ public sealed partial class StoreEngine : IDisposable
     internal long WalBytes => _wal.Bytes;
 
     internal RecordApplier Records => _records;
+
+    // Positions are the sequence behind the commit's last frame, so they are the same when it is told again after a crash.
+    private void Tell(ulong position)
+    {
+        if (_head.Tapped is not { Count: > 0 } tapped)
+            return;
+        _tap!.OnCommitted(position, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(tapped));
+        tapped.Clear();
+    }
 
     private long NowMs() => _time.GetUtcNow().ToUnixTimeMilliseconds();
 

@@ -20,6 +20,14 @@ internal sealed class StoreTelemetry : IDisposable
         meter.CreateObservableGauge(MetricNames.StoreSeries, () => Read(e => e.HeadSeries), null, "Series in memory.");
         meter.CreateObservableGauge(MetricNames.StoreHeldSamples, () => Read(e => e.HeldSamples), null, "Samples that are ahead of the clock and wait for their time.");
         meter.CreateObservableGauge(MetricNames.StoreWalBytes, () => Read(e => e.WalBytes), null, "Bytes of the write-ahead log.");
+        meter.CreateObservableGauge(MetricNames.StoreChunkFiles, () => Read(e => e.Blocks.Count), null, "Chunk files that are served.");
+        meter.CreateObservableGauge(MetricNames.StoreChunkFileBytes, () => Read(e => e.Blocks.Bytes), null, "Bytes of the chunk files that are served.");
+        meter.CreateObservableCounter(MetricNames.StoreFilesQuarantined, () => Read(e => e.Blocks.QuarantinedFiles), null, "Chunk files moved to quarantine since the start.");
+        meter.CreateObservableCounter(MetricNames.StoreReadsDamaged, () => Read(e => e.Blocks.DamagedReads), null, "Reads that met a damaged chunk or index.");
+        meter.CreateObservableCounter(MetricNames.StoreWalDamaged, () => Read(e => e.Opened.DamagedLogPlaces), null, "Places of the write-ahead log that were damaged when it was opened.");
+        meter.CreateObservableCounter(MetricNames.StoreCutsFailed, () => Read(e => e.FailedCuts), null, "Cuts of partitions into chunk files that failed and are tried again.");
+        meter.CreateObservableGauge(MetricNames.StoreMaintained, () => Seconds(e => e.MaintainedMs), null, "Unix time of the last maintenance that went through; 0: none yet.");
+        meter.CreateObservableGauge(MetricNames.StoreCheckpointed, () => Seconds(e => e.CheckpointedMs), null, "Unix time of the last checkpoint since the start; 0: none yet.");
     }
 
     public void Dispose() => _engine = null;
@@ -36,6 +44,8 @@ internal sealed class StoreTelemetry : IDisposable
     };
 
     private IEnumerable<Measurement<long>> Read(Func<StoreEngine, long> figure) => _engine is { } engine ? [new Measurement<long>(figure(engine))] : [];
+
+    private IEnumerable<Measurement<double>> Seconds(Func<StoreEngine, long> timeMs) => _engine is { } engine ? [new Measurement<double>(timeMs(engine) / 1000.0)] : [];
 
     private IEnumerable<Measurement<long>> Outcomes()
     {

@@ -2,6 +2,7 @@ using System.Diagnostics.Metrics;
 using System.Threading.Channels;
 using Bellwether.Core.Model;
 using Bellwether.Core.Platform;
+using Bellwether.Core.Telemetry;
 using Microsoft.Extensions.Logging;
 
 namespace Bellwether.Store;
@@ -25,13 +26,14 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
     private bool _isFull;
     private bool _isRefusing;
 
-    private StoreWriter(StoreEngine engine, StoreOptions options, TimeProvider time, ILogger log)
+    private StoreWriter(StoreEngine engine, StoreOptions options, TimeProvider time, Meter meter, ILogger log)
     {
         _engine = engine;
         _options = options;
         _time = time;
         _log = log;
         _queue = Channel.CreateBounded<Work>(new BoundedChannelOptions(options.MaxQueued) { SingleReader = true, FullMode = BoundedChannelFullMode.Wait });
+        meter.CreateObservableCounter(MetricNames.StoreGroupsRefused, () => RefusedGroups, null, "Groups of writes refused because the disk was full or failed.");
         _thread = new Thread(Run) { IsBackground = true, Name = "store writer" };
         _thread.Start();
         _maintenance = time.CreateTimer(_ => _queue.Writer.TryWrite(new MaintenanceWork()), null, s_maintenanceInterval, s_maintenanceInterval);
@@ -53,8 +55,8 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
     public long RefusedGroups => Volatile.Read(ref _refusedGroups);
 
     /// <summary>Opens the store in a folder and starts its writer. See <see cref="StoreEngine.Open"/>.</summary>
-    public static StoreWriter Open(StoreOptions options, IDisk disk, TimeProvider time, Random random, Meter meter, ILogger log) =>
-        new(StoreEngine.Open(options, disk, time, random, meter, log), options, time, log);
+    public static StoreWriter Open(StoreOptions options, IDisk disk, TimeProvider time, Random random, Meter meter, ILogger log, ISampleTap? tap = null) =>
+        new(StoreEngine.Open(options, disk, time, random, meter, log, tap), options, time, meter, log);
 
     /// <inheritdoc/>
     public SegmentProgress HeldOf(SegmentKey segment) => _engine.HeldOf(segment);

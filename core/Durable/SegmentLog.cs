@@ -141,6 +141,18 @@ public sealed class SegmentLog : IDisposable
         return LogAppend.Appended;
     }
 
+    /// <summary>Lets the next append have at least this sequence; nothing may wait. For who must not give out a number again that damage took from the log's end.</summary>
+    public void SkipTo(ulong sequence)
+    {
+        if (_pendingBytes > 0)
+            throw new InvalidOperationException("frames wait");
+        if (sequence > _nextSequence)
+        {
+            Close();
+            _nextSequence = _firstPending = sequence;
+        }
+    }
+
     /// <summary>Makes everything appended durable. When it cannot, everything still waits in memory, and the caller tries again later or discards it.</summary>
     public LogSync Sync()
     {

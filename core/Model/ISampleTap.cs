@@ -7,7 +7,8 @@ namespace Bellwether.Core.Model;
 public interface ISampleTap
 {
     /// <summary>
-    /// Commits up to this position were durable on the tap's side when it was opened; the tap takes none of them again. 0: none.
+    /// Commits up to this position were durable on the tap's side when it was opened; the tap takes none of them again. 0: none. The store tells what its log holds after it
+    /// when it is opened, so that a crash between its own fsync and the tap's loses nothing; a commit of which the tap held a part only is told again, whole.
     /// </summary>
     ulong HeldTo { get; }
 

@@ -100,6 +100,34 @@ public static class MetricNames
 
     /// <summary>Bytes of the write-ahead log.</summary>
     public const string StoreWalBytes = "bellwether_store_wal_bytes";
+
+    /// <summary>Chunk files that are served.</summary>
+    public const string StoreChunkFiles = "bellwether_store_chunk_files";
+
+    /// <summary>Bytes of the chunk files that are served.</summary>
+    public const string StoreChunkFileBytes = "bellwether_store_chunk_file_bytes";
+
+    /// <summary>Chunk files moved to quarantine since the store was opened.</summary>
+    public const string StoreFilesQuarantined = "bellwether_store_files_quarantined_total";
+
+    /// <summary>Reads that met a damaged chunk or index in a file that is served; the rest was answered.</summary>
+    public const string StoreReadsDamaged = "bellwether_store_reads_damaged_total";
+
+    /// <summary>Cuts of partitions into chunk files that failed and are tried again.</summary>
+    public const string StoreCutsFailed = "bellwether_store_cuts_failed_total";
+
+    /// <summary>Places of the write-ahead log that were damaged when it was opened.</summary>
+    public const string StoreWalDamaged = "bellwether_store_wal_damaged_places_total";
+
+    /// <summary>Groups of writes refused because the disk was full or failed.</summary>
+    public const string StoreGroupsRefused = "bellwether_store_groups_refused_total";
+
+    /// <summary>Unix seconds of the last maintenance that went through; 0: none yet.</summary>
+    public const string StoreMaintained = "bellwether_store_maintenance_last_success_timestamp_seconds";
+
+    /// <summary>Unix seconds of the last checkpoint; 0: none yet.</summary>
+    public const string StoreCheckpointed = "bellwether_store_checkpoint_last_success_timestamp_seconds";
+
     /// <summary>Steps of rule groups evaluated.</summary>
     public const string EvaluateSteps = "bellwether_evaluate_steps_total";
 
@@ -138,6 +166,9 @@ public static class MetricNames
 
     /// <summary>Requests to an upstream, by outcome.</summary>
     public const string ForwardRequests = "bellwether_forward_requests_total";
+
+    /// <summary>Unix seconds of the last request that an upstream took; 0: none yet.</summary>
+    public const string ForwardSent = "bellwether_forward_last_success_timestamp_seconds";
 
     /// <summary>Bytes of samples that wait for an upstream.</summary>
     public const string ForwardQueueBytes = "bellwether_forward_queue_bytes";

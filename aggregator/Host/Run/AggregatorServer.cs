@@ -70,15 +70,14 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         _log = loggers.CreateLogger<AggregatorServer>();
         _selfMetrics = new SelfMetrics(_meter, ProcessMetrics.Collect);
         var disk = new OsDisk();
-        _store = StoreWriter.Open(StoreOptionsOf(config), disk, time, ProcessRandom.Create(), _meter, loggers.CreateLogger<StoreWriter>());
+        // The forwarder is there before the store, which tells it at opening what it does not hold yet.
         if (config.RemoteWrite.Count > 0)
         {
             var queue = new ForwardQueueOptions { Folder = Path.Combine(config.DataDir, "forward") };
-            var around = new ForwardSurroundings(config.Global.ExternalLabels, () => _store.Reader.AllMetadata(), _meter, RemoteWriteForwarder.DefaultHandler);
+            var around = new ForwardSurroundings(config.Global.ExternalLabels, () => _store!.Reader.AllMetadata(), _meter, RemoteWriteForwarder.DefaultHandler);
             _forwarder = new RemoteWriteForwarder(queue, config.RemoteWrite, around, disk, time, loggers.CreateLogger<RemoteWriteForwarder>());
-            // Before the doors open: nothing is appended yet.
-            _store.Engine.Attach(_forwarder);
         }
+        _store = StoreWriter.Open(StoreOptionsOf(config), disk, time, ProcessRandom.Create(), _meter, loggers.CreateLogger<StoreWriter>(), _forwarder);
         var ingest = new IngestOptions { MaxAgents = config.Limits.MaxAgents };
         _fleet = new AgentFleet(ingest, time, _meter);
         _authenticator = new TokenAuthenticator(AgentCredentials.Proofs(CredentialsOf(config)));

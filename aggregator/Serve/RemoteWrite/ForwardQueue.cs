@@ -22,7 +22,7 @@ public sealed record ForwardQueueOptions
 }
 
 /// <summary>
-/// The samples that wait for upstreams, on disk: frames of [commit position u64][samples u32][WriteRequest], little-endian, in the one durable log. Each upstream
+/// The samples that wait for upstreams, on disk: frames of [position of the last commit that is whole with it u64][samples u32][WriteRequest], little-endian, in the one durable log. Each upstream
 /// has a cursor (the next frame to send) in a small file beside it. Thread-safe.
 /// </summary>
 internal sealed class ForwardQueue : IDisposable
@@ -94,9 +94,11 @@ internal sealed class ForwardQueue : IDisposable
             {
                 ReadOnlySpan<SeriesSample> part = samples[..Math.Min(samples.Length, SamplesPerFrame)];
                 samples = samples[part.Length..];
-                if (!TryAppend(position, part))
+                // Only the last part says that the commit is held: a crash may leave the parts before it alone, and the store tells all of it again then.
+                if (!TryAppend(samples.Length == 0 ? position : _position, part))
                     dropped += part.Length;
             }
+            _position = position;
         }
         return dropped;
     }

@@ -42,6 +42,7 @@ public sealed partial class RemoteWriteForwarder : ISampleTap, IDisposable
         _queued = around.Meter.CreateCounter<long>(MetricNames.ForwardSamplesQueued, description: "Samples queued for upstreams.");
         _dropped = around.Meter.CreateCounter<long>(MetricNames.ForwardSamplesDropped, description: "Samples that will not be sent.");
         around.Meter.CreateObservableGauge(MetricNames.ForwardQueueBytes, () => _queue.Bytes, description: "Bytes of samples that wait for upstreams.");
+        around.Meter.CreateObservableGauge(MetricNames.ForwardSent, () => _upstreams.Select(u => u.LastSuccess), description: "Unix time of the last request that an upstream took; 0: none yet.");
     }
 
     /// <inheritdoc/>

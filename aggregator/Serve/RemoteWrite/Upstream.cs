@@ -45,6 +45,7 @@ internal sealed partial class Upstream : IDisposable
     private TimeSpan? _retryAfter;
     private long _metadataSentMs;
     private long _cursor;
+    private long _sentMs;
 
     public Upstream(string name, RemoteWriteConfig config, ForwardQueue queue, ForwardSurroundings around, TimeProvider time, Random random, ILogger logger)
     {
@@ -66,6 +67,9 @@ internal sealed partial class Upstream : IDisposable
 
     /// <summary>The next frame to send.</summary>
     public ulong Cursor => (ulong)Volatile.Read(ref _cursor);
+
+    /// <summary>Unix seconds of the last request that it took; 0: none yet.</summary>
+    public Measurement<double> LastSuccess => new(Volatile.Read(ref _sentMs) / 1000.0, _tag);
 
     /// <summary>Sends until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellation)
@@ -266,7 +270,9 @@ internal sealed partial class Upstream : IDisposable
             using HttpResponseMessage response = await _client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, both.Token);
             _requests.Add(1, _tag, new("outcome", ((int)response.StatusCode).ToString(CultureInfo.InvariantCulture)));
             _retryAfter = RetryAfter(response);
-            if (!response.IsSuccessStatusCode)
+            if (response.IsSuccessStatusCode)
+                Volatile.Write(ref _sentMs, _time.GetUtcNow().ToUnixTimeMilliseconds());
+            else
                 LogRefused(_name, (int)response.StatusCode, await ReasonAsync(response, both.Token));
             return response.StatusCode;
         }

@@ -31,9 +31,6 @@ internal sealed class BlockFile
 
     public long Bytes { get; }
 
-    /// <summary>Chunks that did not check since it was opened.</summary>
-    public int DamagedChunks { get; private set; }
-
     /// <summary>Bytes of its index when that is in memory.</summary>
     public long IndexBytesInMemory => Volatile.Read(ref _index)?.Bytes ?? 0;
 
@@ -81,8 +78,6 @@ internal sealed class BlockFile
         }
         catch (Exception e) when (e is InvalidDataException or IOException)
         {
-            lock (_gate)
-                DamagedChunks++;
             return false;
         }
     }

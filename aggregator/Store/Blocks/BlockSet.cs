@@ -18,6 +18,7 @@ internal sealed partial class BlockSet : IDisposable
     private BlockFile[] _files = [];
     private long _nextNumber;
     private long _uses;
+    private long _damagedReads;
 
     public BlockSet(IDisk disk, string folder, StoreOptions options, ILogger log)
     {
@@ -34,7 +35,8 @@ internal sealed partial class BlockSet : IDisposable
 
     public long Bytes => Files.Sum(f => f.Bytes);
 
-    public int DamagedChunks => Files.Sum(f => f.DamagedChunks);
+    /// <summary>Reads that met damage since the store was opened.</summary>
+    public long DamagedReads => Interlocked.Read(ref _damagedReads);
 
     /// <summary>Files moved aside since the store was opened.</summary>
     public int QuarantinedFiles { get; private set; }
@@ -53,9 +55,10 @@ internal sealed partial class BlockSet : IDisposable
         }
     }
 
-    /// <summary>Something of a file could not be read: said once per file.</summary>
+    /// <summary>Something of a file could not be read: counted, and said once per file.</summary>
     public void NoteDamage(BlockFile file)
     {
+        Interlocked.Increment(ref _damagedReads);
         if (file.TryNoteDamage())
             LogDamaged(_log, file.Name);
     }

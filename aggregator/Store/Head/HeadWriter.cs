@@ -107,6 +107,10 @@ internal sealed class HeadWriter
         return Count(timeMs, outcome);
     }
 
+    /// <summary>During replay: a sample that stands in a chunk file already, told all the same since the tap may not hold it.</summary>
+    public void TellCovered(Labels labels, long timeMs, double value, NativeHistogram? histogram, long startMs) =>
+        Tapped?.Add(new SeriesSample(labels, timeMs, value, histogram, startMs));
+
     /// <summary>Counts an outcome that came before the head was asked.</summary>
     public AppendOutcome Count(AppendOutcome outcome)
     {

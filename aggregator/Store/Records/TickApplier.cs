@@ -20,7 +20,7 @@ internal sealed class TickApplier
         int stored = 0;
         AppendOutcome judged = _head.Judge(tick.TimestampMs);
         if (tick.TimestampMs < _head.SkipBeforeMs)
-            stored = 0;
+            TellCovered(tick);
         else if (judged == AppendOutcome.Stored)
             stored = ApplyColumns(tick, series);
         else if (judged == AppendOutcome.TooNew)
@@ -90,7 +90,10 @@ internal sealed class TickApplier
     private int ApplyTimed(DecodedSource source, HeadSeries?[] series, int slot, long time, double value, NativeHistogram? histogram)
     {
         if (time < _head.SkipBeforeMs)
+        {
+            _head.TellCovered(source[slot]!, time, value, histogram, source.StartOf(slot));
             return 0;
+        }
         AppendOutcome judged = _head.Judge(time);
         if (judged == AppendOutcome.TooNew)
         {
@@ -109,6 +112,18 @@ internal sealed class TickApplier
         }
         AppendOutcome outcome = histogram is null ? _head.Append(into, time, value, source.StartOf(slot)) : _head.Append(into, time, histogram, source.StartOf(slot));
         return outcome is AppendOutcome.Stored or AppendOutcome.Conflict ? 1 : 0;
+    }
+
+    private void TellCovered(DecodedTick tick)
+    {
+        if (_head.Tapped is null)
+            return;
+        for (int slot = 0; slot < tick.Source.Count; slot++)
+        {
+            bool ended = SourceTick.IsSet(tick.Ended, slot);
+            if (ended || SourceTick.IsSet(tick.Present, slot))
+                _head.TellCovered(tick.Source[slot]!, tick.TimestampMs, ended ? SpecialValues.StaleMarker : tick.Values[slot], null, tick.Source.StartOf(slot));
+        }
     }
 
     private void Hold(DecodedTick tick)

@@ -49,6 +49,9 @@ internal sealed class WriteAheadLog : IDisposable
             throw new IOException(outcome == LogSync.DiskFull ? "the disk is full" : "the disk failed: " + _log.LastError?.Message, _log.LastError);
     }
 
+    /// <summary>Lets the next frame have at least this sequence.</summary>
+    public void SkipTo(ulong sequence) => _log.SkipTo(sequence);
+
     /// <summary>Frees files of which nothing at or above a sequence is needed; returns how many.</summary>
     public int FreeBelow(ulong sequence) => _log.FreeBelow(sequence);
 

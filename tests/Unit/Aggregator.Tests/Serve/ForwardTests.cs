@@ -164,8 +164,7 @@ public sealed class ForwardTests : IDisposable
     {
         await using var upstream = await Receiver.StartAsync(_ => null);
         using RemoteWriteForwarder forwarder = Open(upstream.Url);
-        await using StoreWriter store = StoreWriter.Open(new StoreOptions { Folder = Path.Combine(_folder, "store") }, new OsDisk(), TimeProvider.System, new Random(1), _meter, NullLogger.Instance);
-        store.Engine.Attach(forwarder);
+        await using StoreWriter store = StoreWriter.Open(new StoreOptions { Folder = Path.Combine(_folder, "store") }, new OsDisk(), TimeProvider.System, new Random(1), _meter, NullLogger.Instance, forwarder);
         long nowMs = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
         var batch = new SampleBatch();
         batch.Samples.Add(new SeriesSample(Labels.Of("__name__", "m", "i", "1"), nowMs, 42));
@@ -219,10 +218,76 @@ public sealed class ForwardTests : IDisposable
         Assert.Equal(MetricType.Gauge, upstream.Store.Metadata("prometheus_build_info")!.Type);
     }
 
-    private RemoteWriteForwarder Open(string url, Func<RemoteWriteConfig, RemoteWriteConfig>? change = null)
+    [Fact]
+    public async Task Metadata_arrive_at_the_upstream_and_again_after_the_interval()
+    {
+        await using var upstream = await Receiver.StartAsync(_ => null);
+        var known = new Dictionary<string, MetricMetadata> { ["m"] = new(MetricType.Counter, "What m counts, in \"Zürich\".", "seconds"), ["n"] = new(MetricType.Histogram, "", "") };
+        using RemoteWriteForwarder forwarder = Open(upstream.Url, c => c with { Metadata = new MetadataConfig { SendInterval = TimeSpan.FromMilliseconds(1), MaxSamplesPerSend = 1 } }, known);
+        await RunAsync(forwarder, async () =>
+        {
+            Commit(forwarder, 0, 1);
+            await UntilAsync(() => upstream.Store.AllMetadata().Count == 2 && upstream.Store.Named("m").Count == 1);
+            known["n"] = new MetricMetadata(MetricType.Gauge, "changed", "");
+            Commit(forwarder, 1, 1);
+            await UntilAsync(() => upstream.Store.Metadata("n")?.Type == MetricType.Gauge);
+        });
+        Assert.Equal(known["m"], upstream.Store.Metadata("m"));
+    }
+
+    [Fact]
+    public async Task A_real_prometheus_ends_a_series_at_the_stale_marker_and_takes_metadata()
+    {
+        if (!File.Exists("/usr/bin/prometheus"))
+        {
+            Assert.True(Environment.GetEnvironmentVariable("CI") is null, "prometheus is missing: apt-get install prometheus");
+            return;
+        }
+        int port = FreePort();
+        await File.WriteAllTextAsync(Path.Combine(_folder, "p.yml"), "global: {}\n");
+        var start = new ProcessStartInfo("/usr/bin/prometheus", ["--config.file=p.yml", "--storage.tsdb.path=data", "--web.enable-remote-write-receiver",
+            string.Create(CultureInfo.InvariantCulture, $"--web.listen-address=127.0.0.1:{port}")]) { WorkingDirectory = _folder, RedirectStandardError = true };
+        using Process prometheus = Process.Start(start)!;
+        Task drain = prometheus.StandardError.ReadToEndAsync();
+        try
+        {
+            using var metrics = new Core.Telemetry.SelfMetrics(_meter);
+            using var client = new HttpClient { BaseAddress = new Uri(string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{port}")) };
+            var known = new Dictionary<string, MetricMetadata> { ["gone"] = new(MetricType.Gauge, "Help.", "") };
+            using RemoteWriteForwarder forwarder = Open(client.BaseAddress + "api/v1/write", c => c with { Metadata = new MetadataConfig() }, known);
+            long nowMs = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
+            Labels gone = Labels.Of("__name__", "gone"), there = Labels.Of("__name__", "there");
+            await RunAsync(forwarder, async () =>
+            {
+                forwarder.OnCommitted(++_position, [new SeriesSample(gone, nowMs - 3000, 1), new SeriesSample(gone, nowMs - 2000, 2), new SeriesSample(there, nowMs - 2000, 2)]);
+                forwarder.OnCommitted(++_position, [new SeriesSample(gone, nowMs - 1000, SpecialValues.StaleMarker), new SeriesSample(there, nowMs - 1000, 3)]);
+                await UntilAsync(() => Count(client, "there[1m]") == 2);
+            });
+            // The marker itself is no point; the series is over at once, not after the lookback.
+            Assert.Equal(2, Count(client, "gone[1m]"));
+            Assert.Equal(1, Instant(client, "there"));
+            Assert.Equal(0, Instant(client, "gone"));
+            Assert.All(metrics.Collect().Single(f => f.Name == Core.Telemetry.MetricNames.ForwardRequests).Samples, s => Assert.True(s.Labels.Any(l => l.Value.StartsWith('2') || l.Value == "network")));
+            Assert.True(metrics.Collect().Single(f => f.Name == Core.Telemetry.MetricNames.ForwardSent).Samples[0].Value >= nowMs / 1000.0);
+        }
+        finally
+        {
+            prometheus.Kill();
+            await prometheus.WaitForExitAsync();
+            await drain;
+        }
+    }
+
+    private static int Instant(HttpClient client, string query)
+    {
+        using JsonDocument answer = JsonDocument.Parse(client.GetStringAsync($"/api/v1/query?query={Uri.EscapeDataString(query)}").GetAwaiter().GetResult());
+        return answer.RootElement.GetProperty("data").GetProperty("result").GetArrayLength();
+    }
+
+    private RemoteWriteForwarder Open(string url, Func<RemoteWriteConfig, RemoteWriteConfig>? change = null, Dictionary<string, MetricMetadata>? metadata = null)
     {
         var config = new RemoteWriteConfig { Url = url, Queue = new QueueConfig { BatchSendDeadline = TimeSpan.FromMilliseconds(200), MaxBackoff = TimeSpan.FromMilliseconds(100) }, Metadata = new MetadataConfig { Send = false } };
-        var around = new ForwardSurroundings(Labels.Of("site", "test"), () => new Dictionary<string, MetricMetadata>(), _meter, RemoteWriteForwarder.DefaultHandler);
+        var around = new ForwardSurroundings(Labels.Of("site", "test"), () => metadata ?? [], _meter, RemoteWriteForwarder.DefaultHandler);
         return new RemoteWriteForwarder(new ForwardQueueOptions { Folder = Path.Combine(_folder, "queue") }, [change?.Invoke(config) ?? config], around, new OsDisk(), TimeProvider.System, NullLogger.Instance);
     }
 
