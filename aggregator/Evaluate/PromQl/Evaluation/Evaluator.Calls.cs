@@ -8,6 +8,24 @@ namespace Bellwether.Evaluate.PromQl.Evaluation;
 /// <content>Functions over instant vectors and scalars.</content>
 internal sealed partial class Evaluator
 {
+    /// <summary>
+    /// Where only count and sum of histograms are asked for, selectors find out for each histogram whether its counter was reset, as Prometheus does, which then reads no
+    /// buckets: it is seen by the hints, and in the warning about those that do not agree.
+    /// </summary>
+    private EvalValue? CallDetecting(CallExpr c, Grid grid)
+    {
+        bool outer = _detectsResets;
+        _detectsResets = c.Function.Name switch
+        {
+            "histogram_count" or "histogram_sum" or "histogram_avg" => true,
+            "histogram_quantile" or "histogram_quantiles" or "histogram_fraction" or "histogram_stddev" or "histogram_stdvar" => false,
+            _ => outer,
+        };
+        EvalValue? value = Call(c, grid);
+        _detectsResets = outer;
+        return value;
+    }
+
     private EvalValue? Call(CallExpr c, Grid grid)
     {
         string name = c.Function.Name;

@@ -27,11 +27,14 @@ internal sealed partial class Evaluator
         if (!hasPositive)
             matchers.Add(new LabelMatcher(MatchType.Regex, LabelNames.MetricName, ".+_info"));
         VectorSelector like = FirstSelector(c.Arguments[0]);
-        if (Select(new VectorSelector("", matchers) { At = like.At, Offset = like.Offset, Span = c.Span }, grid) is not { } infos)
+        // Of an info metric's series the one with the newest sample counts: a label that changed made a new series, and the old one is seen until the lookback ends.
+        var selector = new VectorSelector("", matchers) { At = like.At, Offset = like.Offset, Span = c.Span };
+        if (Select(selector, grid, PointValue.Timestamp) is not { } infos)
             return null;
         return Enrich(c, grid, bases.Series, infos.Series, data, IsInfo);
     }
 
+    /// <param name="infos">The info metrics' series, with the times of their samples as values.</param>
     private EvalValue? Enrich(CallExpr c, Grid grid, List<EvalSeries> bases, List<EvalSeries> infos, List<LabelMatcher> data, Func<Labels, bool> isInfo)
     {
         bool mayBeMissing = data.TrueForAll(m => m.MatchesEmpty);
@@ -72,14 +75,15 @@ internal sealed partial class Evaluator
     private Labels? EnrichedLabels(CallExpr c, Labels source, List<EvalSeries> partners, int i, HashSet<string> wanted, bool mayBeMissing)
     {
         var builder = new LabelsBuilder(source);
-        var seenNames = new HashSet<string>();
         bool matched = false;
         foreach (EvalSeries info in partners)
         {
             if (!info.Has(i))
                 continue;
             matched = true;
-            if (!seenNames.Add(info.Labels.MetricName))
+            if (partners.Exists(other => IsSame(other, info) && other.Values[i] > info.Values[i]))
+                continue;
+            if (partners.Exists(other => other != info && IsSame(other, info) && other.Values[i] == info.Values[i]))
             {
                 FailBool($"found duplicate series for info metric {GoText.Quote(info.Labels.MetricName)}", c.Span);
                 return null;
@@ -98,6 +102,8 @@ internal sealed partial class Evaluator
             }
         }
         return matched || mayBeMissing ? builder.Build() : null;
+
+        bool IsSame(EvalSeries a, EvalSeries b) => a.Has(i) && a.Labels.MetricName == b.Labels.MetricName;
     }
 
     private static VectorSelector FirstSelector(Expr expr) => expr switch

@@ -32,8 +32,11 @@ internal sealed partial class Evaluator
             if (_buffer.Count == 0)
                 continue;
             var series = new EvalSeries(set.LabelsAt(s), grid.Count);
-            if (Walk(series, grid, at, offset, lookback, what))
-                result.Add(series);
+            if (!Walk(series, grid, at, offset, lookback, what))
+                continue;
+            result.Add(series);
+            if (!Account(grid.Count, v))
+                return null;
         }
         return EvalValue.OfSeries(result);
     }
@@ -59,7 +62,7 @@ internal sealed partial class Evaluator
             switch (what)
             {
                 case PointValue.Value:
-                    series.Set(i, values[k], histogram);
+                    series.Set(i, values[k], histogram is not null && _detectsResets ? WithDetectedReset(histogram, PreviousHistogram(k)) : histogram);
                     break;
                 case PointValue.Timestamp:
                     series.Set(i, times[k] / 1000.0);
@@ -75,6 +78,22 @@ internal sealed partial class Evaluator
         }
         return any;
     }
+
+    private NativeHistogram? PreviousHistogram(int before)
+    {
+        for (int k = before - 1; k >= 0; k--)
+        {
+            if (_buffer.HistogramAt(k) is { IsStale: false } histogram)
+                return histogram;
+        }
+        return null;
+    }
+
+    /// <summary>A histogram that does not say itself whether its counter was reset says it as compared with the one before, if there is one.</summary>
+    private static NativeHistogram WithDetectedReset(NativeHistogram histogram, NativeHistogram? previous) =>
+        histogram.ResetHint != CounterResetHint.Unknown || previous is null
+            ? histogram
+            : histogram.WithHint(histogram.IsResetAfter(previous) ? CounterResetHint.Reset : CounterResetHint.NotReset);
 
     /// <summary>The argument of a range function: samples and how to cut windows from them.</summary>
     private sealed class RangeInput
@@ -134,6 +153,7 @@ internal sealed partial class Evaluator
         var series = new RangeSeries { Labels = labels };
         ReadOnlySpan<long> times = _buffer.Times;
         ReadOnlySpan<double> values = _buffer.Values;
+        NativeHistogram? previous = null;
         for (int i = 0; i < times.Length; i++)
         {
             NativeHistogram? histogram = _buffer.HistogramAt(i);
@@ -148,8 +168,9 @@ internal sealed partial class Evaluator
             else if (!histogram.IsStale)
             {
                 series.HistogramTimes.Add(times[i]);
-                series.Histograms.Add(histogram);
+                series.Histograms.Add(_detectsResets ? WithDetectedReset(histogram, previous) : histogram);
                 series.HistogramStarts.Add(_buffer.StartTimeAt(i));
+                previous = histogram;
             }
         }
         return series;
@@ -179,11 +200,20 @@ internal sealed partial class Evaluator
         if (count > _options.MaxSamples)
             return Fail<RangeInput>($"subquery has {count} steps, more than the limit of {_options.MaxSamples}", q.Span);
         var inner = new Grid(start, step, (int)count);
+        // Steps skip samples: what two samples say of each other is found by the range function.
+        bool detects = _detectsResets;
+        _detectsResets = false;
         EvalValue? value = Eval(q.Inner, inner);
+        _detectsResets = detects;
         if (value is null)
             return null;
         foreach (EvalSeries one in value.Series)
-            input.Series.Add(Samples(one, inner));
+        {
+            RangeSeries series = Samples(one, inner);
+            if (!Account(series.Count, q))
+                return null;
+            input.Series.Add(series);
+        }
         return input;
     }
 
@@ -254,8 +284,11 @@ internal sealed partial class Evaluator
             RangeSeries samples = Split(series.Labels);
             for (int i = 0; i < grid.Count; i++)
                 SmoothPoint(v, samples, series, i, (at ?? grid.At(i)) - offset, lookback);
-            if (!series.IsEmpty)
-                result.Add(series);
+            if (series.IsEmpty)
+                continue;
+            result.Add(series);
+            if (!Account(grid.Count, v))
+                return null;
         }
         return EvalValue.OfSeries(result);
     }

@@ -18,6 +18,7 @@ internal sealed partial class Evaluator
     private readonly QueryDeadline _deadline;
     private readonly SampleBuffer _buffer = new();
     private long _samples;
+    private bool _detectsResets;
 
     public Evaluator(ISeriesReader reader, EngineOptions options, Annotations notes, Grid query, bool isRange, QueryDeadline deadline)
     {
@@ -59,24 +60,35 @@ internal sealed partial class Evaluator
     {
         if (Stopped(expr))
             return null;
-        if (grid.Count > 1 && expr is not (NumberLiteral or StringLiteral or ParenExpr) && IsInvariant(expr))
+        if (expr is ParenExpr paren)
+            return Eval(paren.Inner, grid);
+        long held = _samples;
+        EvalValue? value = EvalOnce(expr, grid);
+        // What the operands held goes with them; a selector has counted its own series as it read them.
+        if (value is null || (expr is not VectorSelector && !Account(PointsOf(value, grid), expr)))
+            return null;
+        _samples = held + PointsOf(value, grid);
+        return value;
+    }
+
+    private EvalValue? EvalOnce(Expr expr, Grid grid)
+    {
+        if (grid.Count > 1 && expr is not (NumberLiteral or StringLiteral) && IsInvariant(expr))
         {
             EvalValue? once = Eval(expr, grid with { Count = 1 });
             return once is null ? null : Broadcast(once, grid.Count);
         }
-        EvalValue? value = expr switch
+        return expr switch
         {
             NumberLiteral n => EvalValue.OfScalars(Filled(n.Value, grid.Count)),
             StringLiteral s => new EvalValue { Type = ValueType.String, Text = s.Value },
-            ParenExpr p => Eval(p.Inner, grid),
             UnaryExpr u => Unary(u, grid),
             VectorSelector v => Select(v, grid),
             AggregateExpr a => Aggregate(a, grid),
             BinaryExpr b => Binary(b, grid),
-            CallExpr c => Call(c, grid),
+            CallExpr c => CallDetecting(c, grid),
             _ => Fail<EvalValue>($"a {PromQlParser.TypeName(expr.Type)} cannot be evaluated over a range", expr.Span),
         };
-        return value is not null && Account(value, grid, expr) ? value : null;
     }
 
     private bool Stopped(Expr expr)
@@ -90,12 +102,9 @@ internal sealed partial class Evaluator
         return Error is not null;
     }
 
-    private bool Account(EvalValue value, Grid grid, Expr expr)
-    {
-        long points = (long)value.Series.Count * grid.Count;
-        return Account(points, expr);
-    }
+    private static long PointsOf(EvalValue value, Grid grid) => (long)value.Series.Count * grid.Count;
 
+    /// <summary>Counts points that are held from now on, until the expression that asked for them is evaluated.</summary>
     private bool Account(long points, Expr expr)
     {
         _samples += points;

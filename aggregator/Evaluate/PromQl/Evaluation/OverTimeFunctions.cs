@@ -107,7 +107,12 @@ internal static class OverTimeFunctions
         double median = Quantiles.Of(0.5, [.. w.Floats]);
         var deviations = new List<double>(w.Floats.Length);
         foreach (double value in w.Floats)
+        {
+            // Quantiles sort NaN to the bottom; here it would be passed over, and the result would say nothing of it.
+            if (double.IsNaN(value))
+                return double.NaN;
             deviations.Add(Math.Abs(value - median));
+        }
         return Quantiles.Of(0.5, deviations);
     }
 
