@@ -87,9 +87,10 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
             _stopDiscovery?.Cancel();
             _stopDiscovery?.Dispose();
             _stopDiscovery = CancellationTokenSource.CreateLinkedTokenSource(_stopCollecting.Token);
+            IReadOnlyList<DiscoveredJob> before = _jobs;
             _jobs = [];
             CancellationToken stop = _stopDiscovery.Token;
-            var discovery = new DiscoveryLoop(config.ScrapeConfigs, _time, jobs => TakeTargets(jobs, stop));
+            var discovery = new DiscoveryLoop(config.ScrapeConfigs, _time, jobs => TakeTargets(jobs, stop), before);
             // The first look is made here, so that a plan is never made without the targets that are known.
             discovery.Step();
             MakePlanLocked();

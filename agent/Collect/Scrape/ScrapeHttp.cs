@@ -26,6 +26,7 @@ public sealed class ScrapeHttp : IDisposable
     private readonly ScrapeConfig _job;
     private readonly HttpMessageInvoker _client;
     private readonly string _accept;
+    private readonly string _timeHeader = "X-Prometheus-Scrape-Timeout-Seconds";
 
     /// <summary>Makes the client. Throws <see cref="IOException"/> or <see cref="System.Security.Cryptography.CryptographicException"/> when a certificate file cannot be read.</summary>
     public ScrapeHttp(ScrapeConfig job)
@@ -33,6 +34,14 @@ public sealed class ScrapeHttp : IDisposable
         _job = job;
         _accept = ExpositionContent.AcceptFor([.. job.ScrapeProtocols.Select(ProtocolName)]);
         _client = new HttpMessageInvoker(NewHandler(job));
+    }
+
+    /// <summary>Makes a client that asks an endpoint for targets; what <see cref="GetAsync"/> is given as time is then how often it is asked. Throws as the other.</summary>
+    internal ScrapeHttp(HttpSdConfig endpoint, TimeSpan connectTimeout)
+        : this(new ScrapeConfig { HttpClient = endpoint.HttpClient, ScrapeTimeout = connectTimeout, EnableCompression = false })
+    {
+        _accept = "application/json";
+        _timeHeader = "X-Prometheus-Refresh-Interval-Seconds";
     }
 
     /// <summary>The word of scrape_protocols for a protocol.</summary>
@@ -84,7 +93,7 @@ public sealed class ScrapeHttp : IDisposable
         request.Headers.TryAddWithoutValidation("Accept", _accept);
         request.Headers.AcceptEncoding.Add(new StringWithQualityHeaderValue(_job.EnableCompression ? "gzip" : "identity"));
         request.Headers.UserAgent.Add(new ProductInfoHeaderValue(UserAgent.Product!));
-        request.Headers.Add("X-Prometheus-Scrape-Timeout-Seconds", timeout.TotalSeconds.ToString(CultureInfo.InvariantCulture));
+        request.Headers.Add(_timeHeader, timeout.TotalSeconds.ToString(CultureInfo.InvariantCulture));
         if (!ownOrigin)
             return request;
         foreach (HttpHeaderConfig header in _job.HttpClient.HttpHeaders)

@@ -176,7 +176,7 @@ public sealed record ScrapeConfig
     public ValueList<FileSdConfig> FileSdConfigs { get; init; } = [];
 
     /// <summary>Targets from HTTP endpoints.</summary>
-    [Option("Refused; use file_sd_configs.")]
+    [Option("Targets from HTTP endpoints, which are asked again and again.")]
     public ValueList<HttpSdConfig> HttpSdConfigs { get; init; } = [];
 
     /// <summary>Rules for targets, before the scrape.</summary>

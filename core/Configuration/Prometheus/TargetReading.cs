@@ -81,8 +81,6 @@ public static class TargetReading
     public static ValueList<HttpSdConfig> ReadHttp(ConfigSection parent, bool supportedOnly)
     {
         var configs = new List<HttpSdConfig>();
-        if (supportedOnly && parent.Find("http_sd_configs") is { Items.Count: > 0 })
-            parent.Error("http_sd_configs", "is not supported; use static_configs or file_sd_configs");
         foreach (ConfigSection section in parent.Sections("http_sd_configs"))
         {
             string url = section.RequiredText("url");
@@ -109,7 +107,7 @@ public static class TargetReading
                 continue;
             others.Add(key.Text);
             if (foreign == ForeignDiscovery.Refuse)
-                section.Reading.Error(key, section.PathOf(key.Text), "this discovery is not supported; use static_configs or file_sd_configs");
+                section.Reading.Error(key, section.PathOf(key.Text), "this discovery is not supported; use static_configs, file_sd_configs or http_sd_configs");
         }
         section.Close([.. others]);
     }

@@ -9,12 +9,16 @@ namespace Bellwether.Agent.Collect.Scrape.Discovery;
 /// <param name="Job">The job.</param>
 /// <param name="Targets">Targets to scrape, without repetition. Empty when there are more than the job's <c>target_limit</c>.</param>
 /// <param name="Dropped">How many were dropped by the rules.</param>
-/// <param name="Errors">What is wrong: files that cannot be read, targets that make no sense, the limit. The last good state of a wrong file stays in force.</param>
-public sealed record DiscoveredJob(ScrapeConfig Job, IReadOnlyList<ScrapeTarget> Targets, int Dropped, IReadOnlyList<string> Errors);
+/// <param name="Errors">What is wrong: files and endpoints that cannot be read, targets that make no sense, the limit. The last good state of what is wrong stays in force.</param>
+public sealed record DiscoveredJob(ScrapeConfig Job, IReadOnlyList<ScrapeTarget> Targets, int Dropped, IReadOnlyList<string> Errors)
+{
+    /// <summary>What the next discovery of the job starts from.</summary>
+    internal DiscoveryState State { get; init; } = DiscoveryState.Empty;
+}
 
 /// <summary>
-/// Finds one job's targets: static ones and those of files. Synchronous; <see cref="Refresh"/> looks at the files that are due. Not thread-safe.
-/// A file that is wrong keeps its last good groups; a file that is gone loses them, as in Prometheus.
+/// Finds one job's targets: static ones, those of files and those of HTTP endpoints. Synchronous: <see cref="Refresh"/> looks at the files that are due, and takes what
+/// <see cref="Offer"/> brought. Not thread-safe. A file or endpoint that is wrong keeps its last good groups; a file that is gone loses them, as in Prometheus.
 /// </summary>
 public sealed class TargetDiscovery
 {
@@ -24,67 +28,122 @@ public sealed class TargetDiscovery
     private readonly ScrapeConfig _job;
     private readonly TimeProvider _time;
     private readonly Dictionary<string, FileState> _files = new(StringComparer.Ordinal);
-    private readonly Dictionary<FileSdConfig, long> _lookedAt = [];
-    private bool _first = true;
+    private readonly Dictionary<HttpSdConfig, HttpState> _http = [];
+    private readonly Dictionary<FileSdConfig, string> _unlisted = [];
+    private readonly Dictionary<object, long> _lookedAt = [];
+    private readonly HashSet<HttpSdConfig> _underWay = [];
+    private bool _changed = true;
 
     /// <summary>Makes a discovery that has not looked yet.</summary>
-    public TargetDiscovery(ScrapeConfig job, TimeProvider time)
+    /// <param name="job">The job.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="before">What was known of the job before a reload, or null.</param>
+    public TargetDiscovery(ScrapeConfig job, TimeProvider time, DiscoveredJob? before = null)
     {
         _job = job;
         _time = time;
         Current = new DiscoveredJob(job, [], 0, []);
+        foreach ((string path, FileState state) in before?.State.Files ?? DiscoveryState.Empty.Files)
+        {
+            if (job.FileSdConfigs.Contains(state.Config))
+                _files[path] = state;
+        }
+        foreach ((HttpSdConfig config, HttpState state) in before?.State.Http ?? DiscoveryState.Empty.Http)
+        {
+            if (job.HttpSdConfigs.Contains(config))
+                _http[config] = state;
+        }
     }
 
     /// <summary>What was found last.</summary>
     public DiscoveredJob Current { get; private set; }
 
-    /// <summary>How long until the next look is due; infinite when there are no files.</summary>
+    /// <summary>How long until the next look is due; infinite when there is nothing to look at. An endpoint that is being asked does not count.</summary>
     public TimeSpan NextLook
     {
         get
         {
-            if (_first)
+            if (_changed)
                 return TimeSpan.Zero;
             TimeSpan next = Timeout.InfiniteTimeSpan;
             foreach (FileSdConfig config in _job.FileSdConfigs)
+                next = Sooner(next, Left(config, config.RefreshInterval));
+            foreach (HttpSdConfig config in _job.HttpSdConfigs)
             {
-                TimeSpan left = config.RefreshInterval - _time.GetElapsedTime(_lookedAt[config]);
-                left = left < TimeSpan.Zero ? TimeSpan.Zero : left;
-                next = next == Timeout.InfiniteTimeSpan || left < next ? left : next;
+                if (!_underWay.Contains(config))
+                    next = Sooner(next, Left(config, config.RefreshInterval));
             }
             return next;
         }
     }
 
-    /// <summary>Looks at the files that are due. True when the result is another than before.</summary>
+    /// <summary>Looks at the files that are due and takes what was offered. True when the result is another than before.</summary>
     public bool Refresh()
     {
-        bool looked = _first;
         foreach (FileSdConfig config in _job.FileSdConfigs)
         {
-            if (_lookedAt.TryGetValue(config, out long last) && _time.GetElapsedTime(last) < config.RefreshInterval)
+            if (Left(config, config.RefreshInterval) > TimeSpan.Zero)
                 continue;
             _lookedAt[config] = _time.GetTimestamp();
-            looked |= LookAt(config);
+            _changed |= LookAt(config);
         }
-        _first = false;
-        if (looked)
-            Current = Build();
-        return looked;
+        if (!_changed)
+            return false;
+        _changed = false;
+        Current = Build();
+        return true;
     }
+
+    /// <summary>The endpoints that are due to be asked; each must be answered for by <see cref="Offer"/>.</summary>
+    public IReadOnlyList<HttpSdConfig> BeginDueRequests()
+    {
+        var due = new List<HttpSdConfig>();
+        foreach (HttpSdConfig config in _job.HttpSdConfigs)
+        {
+            if (Left(config, config.RefreshInterval) > TimeSpan.Zero || !_underWay.Add(config))
+                continue;
+            _lookedAt[config] = _time.GetTimestamp();
+            due.Add(config);
+        }
+        return due;
+    }
+
+    /// <summary>Brings what an endpoint answered.</summary>
+    public void Offer(HttpSdConfig config, ConfigResult<ValueList<TargetGroup>> answer)
+    {
+        _underWay.Remove(config);
+        HttpState before = _http.GetValueOrDefault(config) ?? new HttpState([], null);
+        HttpState after = answer.IsOk ? new HttpState(answer.Value, null) : before with { Error = string.Join("; ", answer.Errors) };
+        _http[config] = after;
+        _changed |= after != before;
+    }
+
+    private TimeSpan Left(object config, TimeSpan interval)
+    {
+        TimeSpan left = _lookedAt.TryGetValue(config, out long at) ? interval - _time.GetElapsedTime(at) : TimeSpan.Zero;
+        return left < TimeSpan.Zero ? TimeSpan.Zero : left;
+    }
+
+    private static TimeSpan Sooner(TimeSpan a, TimeSpan b) => a == Timeout.InfiniteTimeSpan || b < a ? b : a;
 
     private bool LookAt(FileSdConfig config)
     {
         bool changed = false;
         var there = new HashSet<string>(StringComparer.Ordinal);
-        foreach (string glob in config.Files)
+        try
         {
-            foreach (string file in PrometheusConfigFile.ExpandGlob(glob).Take(MaxFiles))
-            {
-                there.Add(file);
-                changed |= ReadFile(config, file);
-            }
+            there.UnionWith(config.Files.SelectMany(PrometheusConfigFile.ExpandGlob).Take(MaxFiles));
         }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // A folder that cannot be listed says nothing about its files: they stay as they were.
+            bool told = _unlisted.GetValueOrDefault(config) == e.Message;
+            _unlisted[config] = e.Message;
+            return !told;
+        }
+        changed |= _unlisted.Remove(config);
+        foreach (string file in there)
+            changed |= ReadFile(config, file);
         foreach ((string file, FileState state) in _files.Where(f => f.Value.Config.Equals(config) && !there.Contains(f.Key)).ToList())
         {
             _files.Remove(file);
@@ -121,11 +180,11 @@ public sealed class TargetDiscovery
         var targets = new List<ScrapeTarget>();
         var seen = new HashSet<(Labels, string)>();
         int dropped = 0;
-        foreach (TargetGroup group in Groups())
+        foreach ((TargetGroup group, Labels labels) in Groups())
         {
             foreach (Labels target in group.Targets)
             {
-                TargetOutcome outcome = TargetLabels.Build(_job, target, WithFile(group));
+                TargetOutcome outcome = TargetLabels.Build(_job, target, labels);
                 if (outcome.Error is not null)
                     errors.Add(outcome.Error);
                 else if (outcome.Target is null)
@@ -135,20 +194,33 @@ public sealed class TargetDiscovery
             }
         }
         errors.AddRange(_files.OrderBy(f => f.Key, StringComparer.Ordinal).Select(f => f.Value.Error).OfType<string>());
+        errors.AddRange(_unlisted.Values);
+        errors.AddRange(_job.HttpSdConfigs.Select(c => _http.GetValueOrDefault(c)?.Error).OfType<string>());
         if (_job.TargetLimit > 0 && targets.Count > _job.TargetLimit)
         {
             errors.Add($"job '{_job.JobName}' has {targets.Count} targets, above its target_limit {_job.TargetLimit}: none is scraped");
             targets.Clear();
         }
-        return new DiscoveredJob(_job, targets, dropped, errors);
+        return new DiscoveredJob(_job, targets, dropped, errors)
+        {
+            State = new DiscoveryState(new Dictionary<string, FileState>(_files), new Dictionary<HttpSdConfig, HttpState>(_http)),
+        };
     }
 
-    private IEnumerable<TargetGroup> Groups() =>
-        _job.StaticConfigs.Concat(_files.OrderBy(f => f.Key, StringComparer.Ordinal).SelectMany(f => f.Value.Groups));
-
-    /// <summary>Groups of files carry the file's path, as in Prometheus.</summary>
-    private static Labels WithFile(TargetGroup group) =>
-        group.Source.Contains('/') ? group.Labels.With("__meta_filepath", group.Source[..group.Source.LastIndexOf(':')]) : group.Labels;
-
-    private sealed record FileState(FileSdConfig Config, (DateTime Written, long Length) Stamp, ValueList<TargetGroup> Groups, string? Error);
+    /// <summary>All groups with their labels; those of files and endpoints carry where they come from, as in Prometheus.</summary>
+    private IEnumerable<(TargetGroup Group, Labels Labels)> Groups()
+    {
+        foreach (TargetGroup group in _job.StaticConfigs)
+            yield return (group, group.Labels);
+        foreach ((string path, FileState state) in _files.OrderBy(f => f.Key, StringComparer.Ordinal))
+        {
+            foreach (TargetGroup group in state.Groups)
+                yield return (group, group.Labels.With("__meta_filepath", path));
+        }
+        foreach (HttpSdConfig config in _job.HttpSdConfigs)
+        {
+            foreach (TargetGroup group in _http.GetValueOrDefault(config)?.Groups ?? [])
+                yield return (group, group.Labels.With("__meta_url", config.Url));
+        }
+    }
 }

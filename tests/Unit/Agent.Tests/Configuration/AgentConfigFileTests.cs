@@ -71,7 +71,7 @@ public sealed class AgentConfigFileTests
                 "agent.yaml:2:3: agent.idd: unknown key 'idd'; did you mean 'id'?",
                 "agent.yaml:4:14: aggregators[0].address: '10.0.0.1' has no port; write host:port",
                 "agent.yaml:6:13: spool.max_size: 1MB is below the minimum 16MB",
-                "agent.yaml:9:5: scrape_configs[0].consul_sd_configs: this discovery is not supported; use static_configs or file_sd_configs",
+                "agent.yaml:9:5: scrape_configs[0].consul_sd_configs: this discovery is not supported; use static_configs, file_sd_configs or http_sd_configs",
             ],
             result.Errors.Select(e => e.ToString()));
     }

@@ -172,6 +172,21 @@ public sealed class FileDiscoveryTests : IDisposable
         Assert.True(running.IsCompletedSuccessfully);
     }
 
+    [Fact]
+    public void A_reload_while_a_file_is_wrong_keeps_its_last_good_targets()
+    {
+        Write("a.yml", "- targets: [one:1]");
+        TargetDiscovery discovery = Looked(Job("a.yml"));
+        Write("a.yml", "- targets: [");
+        var after = new TargetDiscovery(Job("a.yml") with { SampleLimit = 5 }, _time, discovery.Current);
+        Assert.True(after.Refresh());
+        Assert.Equal(["one:1"], Targets(after));
+        Assert.Single(after.Current.Errors);
+        var elsewhere = new TargetDiscovery(Job("b*.yml"), _time, discovery.Current);
+        Assert.True(elsewhere.Refresh());
+        Assert.Empty(Targets(elsewhere));
+    }
+
     private static IEnumerable<string> Targets(TargetDiscovery discovery) => discovery.Current.Targets.Select(t => $"{t.Labels.Get("instance")} {t.Labels.Get("site")}".TrimEnd());
 
     private TargetDiscovery Looked(ScrapeConfig job)
