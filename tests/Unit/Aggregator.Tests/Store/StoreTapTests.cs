@@ -3,7 +3,6 @@ using System.Globalization;
 using Bellwether.Core.Codec;
 using Bellwether.Core.Configuration.Prometheus;
 using Bellwether.Core.Durable;
-using Bellwether.Core.Exposition;
 using Bellwether.Core.Model;
 using Bellwether.Core.Telemetry;
 using Bellwether.Kit;
