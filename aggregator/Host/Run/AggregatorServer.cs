@@ -255,7 +255,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         app.UseRouting();
         app.MapQueryApi(_api);
         _receiver.Map(app);
-        app.MapFleet(new FleetView(_fleet));
+        app.MapFleet(new FleetView(_fleet, () => Volatile.Read(ref _config).Agents));
         app.MapConsole();
         return app;
     }
