@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
-using System.Runtime.CompilerServices;
 using Bellwether.Core.Codec;
 using Bellwether.Core.Model;
+using Bellwether.Kit;
 
 namespace Bellwether.Core.Tests.Codec;
 
@@ -150,9 +150,9 @@ public sealed class GoldenTests
         return records;
     }
 
-    private static byte[] Kept(string name, byte[] made, [CallerFilePath] string here = "")
+    private static byte[] Kept(string name, byte[] made)
     {
-        string path = Path.Combine(Path.GetDirectoryName(here)!, "Golden", name);
+        string path = Path.Combine(SourceTree.Root, "tests", "Unit", "Core.Tests", "Codec", "Golden", name);
         if (Environment.GetEnvironmentVariable("BELLWETHER_WRITE_GOLDEN") == "1")
             File.WriteAllBytes(path, made);
         return File.ReadAllBytes(path);

@@ -143,7 +143,7 @@ public sealed class InteropTests(ITestOutputHelper output)
     /// <summary>The command of a peer with its script and environment; null (loudly) when it is missing.</summary>
     private (string Program, string Script, string? NodePath)? Find(string peer)
     {
-        string folder = Path.Combine(Root(), "tests", "EndToEnd", "interop");
+        string folder = Path.Combine(SourceTree.Root, "tests", "EndToEnd", "interop");
         if (peer == "grpcio")
         {
             if (Run("/usr/bin/python3", ["-c", "import grpc, google.protobuf"]) is not null)
@@ -183,14 +183,6 @@ public sealed class InteropTests(ITestOutputHelper output)
         if (command.NodePath is { } path)
             start.Environment["NODE_PATH"] = path;
         return Process.Start(start)!;
-    }
-
-    private static string Root()
-    {
-        string folder = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(folder, "Agent.sln")))
-            folder = Path.GetDirectoryName(folder) ?? throw new InvalidOperationException("The repository's root was not found above the tests.");
-        return folder;
     }
 
     private sealed class CertificateFiles : IDisposable
