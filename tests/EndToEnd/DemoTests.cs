@@ -60,7 +60,7 @@ public sealed class DemoTests
         string path = picture ?? Path.Combine(Path.GetTempPath(), $"bellwether-console-{port}.png");
         if (picture is not null)
             await Wait.ForAsync("some minutes of history", async () => await api.ValueAsync("count_over_time(kpi:orders:per_minute[15m])") > 240, TimeSpan.FromMinutes(10), demo);
-        await page.ScreenshotAsync(new() { Path = path });
+        await page.ScreenshotAsync(new() { Path = path, FullPage = true });
         Assert.True(new FileInfo(path).Length > 20_000, "the screenshot is all but empty");
         Assert.Empty(complaints);
         await demo.StopAsync();

@@ -13,6 +13,7 @@ describe("kpiName", () => {
 describe("value", () => {
   it("shows money, ratios, short times and plain numbers", () => {
     expect(value(1234.5, "euros")).toBe("€1,234.50");
+    expect(value(0.00011, "euros")).toBe("€0.00011");
     expect(value(0.99912, "ratio")).toBe("99.912 %");
     expect(value(0.0123, "seconds")).toBe("12.3 ms");
     expect(value(42, "per_minute")).toBe("42 per minute");

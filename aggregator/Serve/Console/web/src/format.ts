@@ -17,7 +17,8 @@ export function value(n: number, unit: string): string {
   if (Number.isNaN(n)) return "–";
   switch (unit) {
     case "euros":
-      return n.toLocaleString("en", { style: "currency", currency: "EUR" });
+      // Costs per unit are often below a cent.
+      return n.toLocaleString("en", { style: "currency", currency: "EUR", maximumFractionDigits: Math.abs(n) < 1 ? 5 : 2 });
     case "ratio":
       return `${(n * 100).toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 3 })} %`;
     case "percent":
