@@ -10,6 +10,7 @@ using Bellwether.Agent.Configuration;
 using Bellwether.Agent.Spool;
 using Bellwether.Agent.Status;
 using Bellwether.Agent.Stream;
+using Bellwether.Core.Durable;
 using Bellwether.Core.Model;
 using Bellwether.Core.Platform;
 using Bellwether.Core.Telemetry;
@@ -63,6 +64,8 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
         _sink.Watermark = () => _scheduler.WatermarkMs;
         _status = config.Status.Socket.Length > 0 ? StatusSocket.Open(config.Status.Socket, StatusNow) : null;
         Opened(_log, config.Agent.Id, VersionText, config.Spool.Path, _spool.Records);
+        foreach (LostRange lost in _spool.Report.Lost)
+            SpoolDamaged(_log, lost.File, lost.Offset, lost.Reason, lost.NextSequence - lost.FirstSequence);
         Apply(config);
         _running = Task.WhenAll(_sink.RunAsync(_stopCollecting.Token), _stream.RunAsync(_stopStream.Token));
     }
@@ -230,6 +233,9 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
 
     [LoggerMessage(1324, LogLevel.Error, "job {Job}: {Error}")]
     private static partial void TargetsWrong(ILogger log, string job, string error);
+
+    [LoggerMessage(1325, LogLevel.Error, "the spool's file {File} is damaged at {Offset}: {Reason}; {Frames} frames are lost, the rest goes on")]
+    private static partial void SpoolDamaged(ILogger log, ulong file, long offset, string reason, ulong frames);
 
     [LoggerMessage(1323, LogLevel.Warning, "the new configuration changes agent.id, aggregators, spool or status: these take effect at the next start")]
     private static partial void NeedsRestart(ILogger log);

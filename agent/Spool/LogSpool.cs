@@ -36,6 +36,7 @@ internal sealed class LogSpool : ISpool
     private SpoolSegment? _live;
     private int _segmentsSinceMetadata = MetadataEvery;
     private long _errors;
+    private long _damaged;
     private IOException? _lastError;
 
     private LogSpool(IDisk disk, string folder, SpoolOptions options, TimeProvider clock, Random random, Meter meter)
@@ -56,6 +57,8 @@ internal sealed class LogSpool : ISpool
         meter.CreateObservableGauge(MetricNames.SpoolBytes, () => Bytes);
         meter.CreateObservableGauge(MetricNames.SpoolRecords, () => Records);
         meter.CreateObservableCounter(MetricNames.SpoolErrors, () => Statistics.Errors);
+        _damaged = _log.Report.Lost.Count;
+        meter.CreateObservableCounter(MetricNames.SpoolDamaged, () => Volatile.Read(ref _damaged));
     }
 
     /// <inheritdoc/>
@@ -434,6 +437,7 @@ internal sealed class LogSpool : ISpool
     /// <summary>Ends a segment before a record that cannot be read any more; what stands behind cannot be decoded without it.</summary>
     private void CutDamaged(SpoolSegment segment, ulong records)
     {
+        _damaged++;
         if (ReferenceEquals(segment, _live))
             CloseLive();
         CountSegment(segment, Math.Max(records, segment.Acknowledged), SpoolDropReasons.Damaged);

@@ -1,3 +1,4 @@
+using Bellwether.Core.Durable;
 using Bellwether.Core.Model;
 using Bellwether.Store.Chunks;
 using Bellwether.Store.Wal;
@@ -44,6 +45,8 @@ public sealed partial class StoreEngine
             TornLogBytes = wal.Report.TornBytes,
         };
         LogOpened(_log, _options.Folder, StoreId, _replayedFrames, Opened.ReplayedSamples, Opened.DamagedLogPlaces, _unreadableFrames);
+        foreach (LostRange lost in wal.Report.Lost)
+            LogDamaged(_log, lost.File, lost.Offset, lost.Reason, lost.NextSequence - lost.FirstSequence);
         return wal;
     }
 
@@ -119,6 +122,9 @@ public sealed partial class StoreEngine
         _ledger.Note(sequence, _head.TakeNewest(), batches.Context);
         return true;
     }
+
+    [LoggerMessage(EventId = 5702, Level = LogLevel.Error, Message = "file {File} of the store's log is damaged at {Offset}: {Reason}; {Frames} frames are lost, the rest goes on")]
+    private static partial void LogDamaged(ILogger log, ulong file, long offset, string reason, ulong frames);
 
     [LoggerMessage(EventId = 5701, Level = LogLevel.Information, Message = "store {Folder} opened: id {StoreId}, {Frames} frames of the log with {Samples} samples replayed, {Damaged} damaged places, {Unreadable} unreadable frames")]
     private static partial void LogOpened(ILogger log, string folder, string storeId, long frames, long samples, int damaged, long unreadable);

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Security;
 using System.Security.Cryptography.X509Certificates;
+using Bellwether.Core.Platform;
 using Google.Protobuf;
 
 namespace Bellwether.Core.Grpc;
@@ -110,6 +111,7 @@ public sealed class GrpcChannel : IDisposable
         };
         SslClientAuthenticationOptions tls = handler.SslOptions;
         tls.TargetHost = options.ServerName;
+        tls.RemoteCertificateValidationCallback = FailureText.CheckServerCertificate;
         if (options.TrustedRoots is { } roots)
         {
             tls.CertificateChainPolicy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };

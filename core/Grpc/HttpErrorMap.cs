@@ -1,5 +1,6 @@
 using System.Net;
 using System.Security.Authentication;
+using Bellwether.Core.Platform;
 
 namespace Bellwether.Core.Grpc;
 
@@ -33,10 +34,10 @@ internal static class HttpErrorMap
                 case HttpProtocolException protocol:
                     return FromHttp2Error(protocol.ErrorCode);
                 case AuthenticationException:
-                    return new GrpcStatus(GrpcStatusCode.Unavailable, $"TLS failed: {e.Message}");
+                    return new GrpcStatus(GrpcStatusCode.Unavailable, $"TLS failed: {FailureText.Of(e)}");
             }
         }
-        return new GrpcStatus(GrpcStatusCode.Unavailable, Innermost(exception).Message);
+        return new GrpcStatus(GrpcStatusCode.Unavailable, FailureText.Of(exception));
     }
 
     /// <summary>An HTTP/2 error code, of a reset stream or of a connection that went down with it.</summary>
@@ -51,11 +52,4 @@ internal static class HttpErrorMap
         0xc => new(GrpcStatusCode.PermissionDenied, "the peer asks for better transport security (INADEQUATE_SECURITY)"),
         _ => new(GrpcStatusCode.Internal, $"the peer ended the stream with HTTP/2 error {errorCode}"),
     };
-
-    private static Exception Innermost(Exception e)
-    {
-        while (e.InnerException is { } inner)
-            e = inner;
-        return e;
-    }
 }

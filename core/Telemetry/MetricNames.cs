@@ -127,6 +127,8 @@ public static class MetricNames
 
     /// <summary>Unix seconds of the last checkpoint; 0: none yet.</summary>
     public const string StoreCheckpointed = "bellwether_store_checkpoint_last_success_timestamp_seconds";
+    /// <summary>Damaged places found in the store's files since the start, by file (log, frame, checkpoint, chunks).</summary>
+    public const string StoreDamaged = "bellwether_store_damaged_places_total";
 
     /// <summary>Steps of rule groups evaluated.</summary>
     public const string EvaluateSteps = "bellwether_evaluate_steps_total";
@@ -184,6 +186,9 @@ public static class MetricNames
 
     /// <summary>Agent: unacknowledged records in the spool.</summary>
     public const string SpoolRecords = "bellwether_spool_records";
+
+    /// <summary>Agent: damaged places found in the spool's files since the start.</summary>
+    public const string SpoolDamaged = "bellwether_spool_damaged_places_total";
 
     /// <summary>Agent: disk errors that the spool met.</summary>
     public const string SpoolErrors = "bellwether_spool_errors_total";

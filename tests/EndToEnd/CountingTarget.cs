@@ -15,14 +15,13 @@ namespace Bellwether.EndToEnd;
 internal sealed class CountingTarget : IAsyncDisposable
 {
     private readonly WebApplication _app;
-    private readonly int _series;
     private readonly Lock _gate = new();
     private readonly List<int> _answered = [];
     private int _scrapes;
 
     private CountingTarget(int series)
     {
-        _series = series;
+        Series = series;
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.UseUrls("http://127.0.0.1:0");
@@ -31,6 +30,9 @@ internal sealed class CountingTarget : IAsyncDisposable
     }
 
     public string Address { get; private set; } = "";
+
+    /// <summary>How many series it answers.</summary>
+    public int Series { get; }
 
     /// <summary>Numbers of the scrapes whose answer was written completely, in order.</summary>
     public int[] Answered
@@ -58,7 +60,7 @@ internal sealed class CountingTarget : IAsyncDisposable
         int n = Interlocked.Increment(ref _scrapes);
         var text = new System.Text.StringBuilder();
         text.Append("# TYPE ledger_value gauge\n");
-        for (int i = 0; i < _series; i++)
+        for (int i = 0; i < Series; i++)
             text.Append(CultureInfo.InvariantCulture, $"ledger_value{{i=\"{i}\"}} {((long)n * 1000) + i}\n");
         context.Response.ContentType = "text/plain; version=0.0.4";
         await context.Response.WriteAsync(text.ToString());

@@ -25,7 +25,7 @@ public sealed class DeliveryTests
         }
         int last = target.Answered.Max();
         await site.WaitForAsync("the last scrape", async () => await site.Api.ValueAsync("max(ledger_value{i=\"0\"})") >= last * 1000);
-        await CompareAsync(site, target, last, agentKills: 0);
+        await Ledger.CompareAsync(site, target, last, lostMax: 0);
     }
 
     [Fact]
@@ -47,7 +47,7 @@ public sealed class DeliveryTests
         site.StartAgent();
         int from = target.Answered.Max();
         await site.WaitForAsync("a scrape after the last start", async () => await site.Api.ValueAsync("max(ledger_value{i=\"0\"})") > (from * 1000) + 999);
-        await CompareAsync(site, target, from, agentKills: Kills);
+        await Ledger.CompareAsync(site, target, from, lostMax: Kills);
     }
 
     [Fact]
@@ -60,45 +60,50 @@ public sealed class DeliveryTests
         await Wait.ForAsync("scrapes", () => Task.FromResult(target.Answered.Length >= 4), Site.Limit, site.Agent!);
         Assert.Equal(0, await site.Agent!.StopAsync());
         int kept = target.Answered.Max();
-        site.StartAgent();
+        // The aggregator first: an agent that has knocked in vain for a while knocks at most every 30 s.
         await site.StartAggregatorAsync();
-        await site.WaitForAsync("a scrape after the restart", async () => await site.Api.ValueAsync("max(ledger_value{i=\"0\"})") > (kept * 1000) + 999);
-        await site.WaitForAsync("the backlog", async () => (await site.Api.RawAsync("ledger_value{i=\"0\"}", "10m")).Single().Samples.Any(s => s.Value == target.Answered.Min() * 1000));
-        await CompareAsync(site, target, kept, agentKills: 0);
+        site.StartAgent();
+        await Ledger.WaitForAfterAsync(site, kept);
+        await Ledger.WaitForAllAsync(site, target, kept, lostMax: 0);
+    }
+
+    [Fact]
+    public async Task Samples_reach_the_store_once_and_unaltered_while_both_sides_are_killed_in_turn()
+    {
+        await using CountingTarget target = await CountingTarget.StartAsync(Series);
+        await using var site = new Site();
+        Configure(site, target);
+        await site.StartAggregatorAsync();
+        site.StartAgent();
+        var random = new Random(3);
+        const int Pairs = 5;
+        for (int pair = 0; pair < Pairs; pair++)
+        {
+            await ScrapesAsync(random.Next(1, 3));
+            await site.Aggregator!.KillAsync();
+            await ScrapesAsync(random.Next(2));
+            await site.Agent!.KillAsync();
+            // Which of the two is back first differs.
+            if (pair % 2 == 0)
+                site.StartAgent();
+            await site.StartAggregatorAsync();
+            if (pair % 2 != 0)
+                site.StartAgent();
+        }
+        int last = target.Answered.Max();
+        await Ledger.WaitForAfterAsync(site, last);
+        await Ledger.WaitForAllAsync(site, target, last, lostMax: Pairs);
+
+        async Task ScrapesAsync(int more)
+        {
+            int seen = target.Answered.Length;
+            await Wait.ForAsync("more scrapes", () => Task.FromResult(target.Answered.Length >= seen + more), Site.Limit, site.Agent!);
+        }
     }
 
     private static void Configure(Site site, CountingTarget target)
     {
         site.ConfigureAggregator();
-        site.ConfigureAgent($"""
-            global:
-              scrape_interval: 1s
-              scrape_timeout: 1s
-            scrape_configs:
-              - job_name: ledger
-                static_configs:
-                  - targets: ["{target.Address}"]
-            """);
-    }
-
-    /// <summary>
-    /// Every stored sample is one that the target answered, each answer is stored at one time only, and none is missing up to <paramref name="upTo"/>: but for the answer that
-    /// was in flight at each kill of the agent, which nobody can have kept.
-    /// </summary>
-    private static async Task CompareAsync(Site site, CountingTarget target, int upTo, int agentKills)
-    {
-        HashSet<int> answered = [.. target.Answered];
-        List<(System.Text.Json.JsonElement Metric, List<(double Time, double Value)> Samples)> stored = await site.Api.RawAsync("ledger_value", "30m");
-        Assert.Equal(Series, stored.Count);
-        foreach ((System.Text.Json.JsonElement metric, List<(double Time, double Value)> samples) in stored)
-        {
-            int i = int.Parse(metric.GetProperty("i").GetString()!, System.Globalization.CultureInfo.InvariantCulture);
-            List<int> scrapes = [.. samples.Select(s => (int)((s.Value - i) / 1000))];
-            Assert.All(samples, s => Assert.Equal(i, s.Value % 1000));
-            Assert.Equal(scrapes.Count, scrapes.Distinct().Count());
-            Assert.All(scrapes, n => Assert.Contains(n, answered.Append(target.Answered.Max() + 1)));
-            int[] missing = [.. answered.Where(n => n <= upTo).Except(scrapes).Order()];
-            Assert.True(missing.Length <= agentKills, $"series {i}: scrapes {string.Join(", ", missing)} were answered and are not in the store");
-        }
+        site.ConfigureAgent(Ledger.Scraping(target));
     }
 }

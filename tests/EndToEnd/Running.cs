@@ -10,6 +10,7 @@ internal sealed class Running : IAsyncDisposable
     private const int LinesKept = 400;
     private readonly Process _process;
     private readonly ConcurrentQueue<string> _lines = new();
+    private bool _disposed;
 
     private Running(Process process) => _process = process;
 
@@ -67,6 +68,8 @@ internal sealed class Running : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, true))
+            return;
         if (!_process.HasExited)
         {
             _process.Kill(entireProcessTree: true);

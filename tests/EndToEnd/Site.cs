@@ -91,6 +91,23 @@ internal sealed class Site : IAsyncDisposable
         _started.Add(Agent);
     }
 
+    /// <summary>Another agent of the site, with a configuration of its own.</summary>
+    public Running StartAgent(string file)
+    {
+        Running agent = Running.Start(Programs.Agent, Folder, "run", "--config", file);
+        _started.Add(agent);
+        return agent;
+    }
+
+    /// <summary>The aggregator or the agent under strace, whose fdatasync fails as told (strace's <c>when=</c>, counted per thread).</summary>
+    public Running StartWithFailingSyncs(string when, string program, params string[] arguments)
+    {
+        Running running = Running.Start("strace", Folder,
+            ["-f", "-qq", "-o", "syncs", "-e", "trace=fsync,fdatasync", "-e", $"inject=fdatasync:error=EIO:when={when}", program, .. arguments]);
+        _started.Add(running);
+        return running;
+    }
+
     public Task WaitForAsync(string what, Func<Task<bool>> done) =>
         Wait.ForAsync(what, done, Limit, [.. new[] { Aggregator, Agent }.OfType<Running>()]);
 

@@ -4,6 +4,7 @@ using Bellwether.Core.Codec;
 using Bellwether.Core.Configuration.Prometheus;
 using Bellwether.Core.Exposition;
 using Bellwether.Core.Model;
+using Bellwether.Core.Platform;
 using Bellwether.Core.Relabel;
 
 namespace Bellwether.Agent.Collect.Scrape;
@@ -172,17 +173,8 @@ public sealed class ScrapeCollector : ICollector
         }
         catch (Exception e) when (e is HttpRequestException or IOException or InvalidDataException or SocketException or UnauthorizedAccessException or System.Security.Authentication.AuthenticationException)
         {
-            return Fetched.Failed(Innermost(e));
+            return Fetched.Failed(FailureText.Of(e));
         }
-    }
-
-    /// <summary>The cause is what helps; the wrappers only say that a request failed.</summary>
-    private static string Innermost(Exception e)
-    {
-        string text = e.Message;
-        if (e.InnerException is { } inner && !text.Contains(inner.Message, StringComparison.Ordinal))
-            text = $"{text}: {Innermost(inner)}";
-        return text;
     }
 
     private readonly record struct Fetched(int Length, ExpositionFormat Format, string? Error, bool TooLarge)

@@ -9,6 +9,7 @@ using System.Text;
 using Bellwether.Core.Configuration;
 using Bellwether.Core.Configuration.Prometheus;
 using Bellwether.Core.Exposition;
+using Bellwether.Core.Platform;
 
 namespace Bellwether.Agent.Collect.Scrape;
 
@@ -178,7 +179,7 @@ public sealed class ScrapeHttp : IDisposable
 
     private static SslClientAuthenticationOptions NewTls(TlsConfig tls)
     {
-        var options = new SslClientAuthenticationOptions { EnabledSslProtocols = Protocols(tls), CertificateRevocationCheckMode = X509RevocationMode.NoCheck };
+        var options = new SslClientAuthenticationOptions { EnabledSslProtocols = Protocols(tls), CertificateRevocationCheckMode = X509RevocationMode.NoCheck, RemoteCertificateValidationCallback = FailureText.CheckServerCertificate };
         if (tls.ServerName.Length > 0)
             options.TargetHost = tls.ServerName;
         string authorities = tls.CaFile.Length > 0 ? File.ReadAllText(tls.CaFile) : tls.Ca;

@@ -133,8 +133,9 @@ public static class AggregatorConfigFile
 
     private static void CheckClientCertificates(ConfigSection root, AggregatorConfig config)
     {
-        if (config.Agents.Any(a => a.CertificateName.Length > 0) && config.Listen.Grpc.Tls is not { ClientCaFile.Length: > 0 })
-            root.Error("agents", "certificate_name needs listen.grpc.tls.client_ca_file, which says whose certificates count");
+        // Without authorities the listener does not ask for a certificate at all. One that signed itself is its own authority.
+        if (config.Agents.Any(a => a.CertificateName.Length + a.CertificateSha256.Length > 0) && config.Listen.Grpc.Tls is not { ClientCaFile.Length: > 0 })
+            root.Error("agents", "certificate_name and certificate_sha256 need listen.grpc.tls.client_ca_file, which says whose certificates count");
     }
 
     private static EvaluationSection ReadEvaluation(ConfigSection section)

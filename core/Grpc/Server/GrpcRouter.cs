@@ -133,6 +133,7 @@ public sealed partial class GrpcRouter
         string reason = "";
         if (!endpoint.OpenToAll && _authenticator is not null && (identity = _authenticator.Authenticate(http, out reason)) is null)
         {
+            NotLetIn(_log, RemoteOf(http)?.ToString() ?? "", http.Request.Path.Value!, reason);
             AnswerAlone(http, new GrpcStatus(GrpcStatusCode.Unauthenticated, reason));
             return;
         }
@@ -204,8 +205,7 @@ public sealed partial class GrpcRouter
             foreach (string? value in values)
                 headers.AddFromWire(name, value ?? "");
         }
-        System.Net.EndPoint? remote = http.Connection.RemoteIpAddress is { } address ? new System.Net.IPEndPoint(address, http.Connection.RemotePort) : null;
-        var context = new GrpcServerContext(http.Request.Path.Value!, identity, remote, headers, lifetime);
+        var context = new GrpcServerContext(http.Request.Path.Value!, identity, RemoteOf(http), headers, lifetime);
         GrpcStatus status = await HandleAsync(http, endpoint, lifetime, context);
         if (lifetime.ClientGone)
             return;
@@ -214,6 +214,9 @@ public sealed partial class GrpcRouter
         else
             AnswerAlone(http, status, context.Trailers);
     }
+
+    private static System.Net.EndPoint? RemoteOf(HttpContext http) =>
+        http.Connection.RemoteIpAddress is { } address ? new System.Net.IPEndPoint(address, http.Connection.RemotePort) : null;
 
     private async Task<GrpcStatus> HandleAsync(HttpContext http, GrpcMethods.Endpoint endpoint, CallLifetime lifetime, GrpcServerContext context)
     {
@@ -280,4 +283,7 @@ public sealed partial class GrpcRouter
 
     [LoggerMessage(2001, LogLevel.Error, "{Path}: the handler failed; the client was answered UNKNOWN")]
     private static partial void HandlerFailed(ILogger log, string path, Exception exception);
+
+    [LoggerMessage(2002, LogLevel.Warning, "{Remote}: {Path} refused: {Reason}")]
+    private static partial void NotLetIn(ILogger log, string remote, string path, string reason);
 }
