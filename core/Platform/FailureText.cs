@@ -57,6 +57,7 @@ public static class FailureText
         HttpRequestException http => OfError(http.HttpRequestError) ?? Words(e),
         HttpIOException http => OfError(http.HttpRequestError) ?? Words(e),
         AuthenticationException => Words(e) ?? "the TLS handshake failed",
+        OperationCanceledException or TimeoutException => "it took too long",
         InvalidDataException => Words(e) ?? "the compressed data are not valid",
         _ => Words(e),
     };

@@ -268,7 +268,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         return builder;
     }
 
-    private static void Listen(KestrelServerOptions kestrel, ListenerSection listener, HttpProtocols protocols)
+    private void Listen(KestrelServerOptions kestrel, ListenerSection listener, HttpProtocols protocols)
     {
         void Configure(ListenOptions options)
         {
@@ -284,7 +284,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
             kestrel.Listen(IPAddress.Parse(listener.Host), listener.Port, Configure);
     }
 
-    private static HttpsConnectionAdapterOptions HttpsOf(ServerTlsSection tls)
+    private HttpsConnectionAdapterOptions HttpsOf(ServerTlsSection tls)
     {
         using X509Certificate2 pem = X509Certificate2.CreateFromPemFile(tls.CertFile, tls.KeyFile);
         var options = new HttpsConnectionAdapterOptions
@@ -298,7 +298,13 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
             var authorities = new X509Certificate2Collection();
             authorities.ImportFromPemFile(tls.ClientCaFile);
             options.ClientCertificateMode = ClientCertificateMode.AllowCertificate;
-            options.ClientCertificateValidation = (certificate, _, errors) => (errors & SslPolicyErrors.RemoteCertificateNotAvailable) == 0 && IsSignedBy(certificate, authorities);
+            options.ClientCertificateValidation = (certificate, _, errors) =>
+            {
+                if ((errors & SslPolicyErrors.RemoteCertificateNotAvailable) == 0 && IsSignedBy(certificate, authorities))
+                    return true;
+                CertificateRefused(_log, certificate.Subject, certificate.Issuer);
+                return false;
+            };
         }
         return options;
     }
@@ -345,6 +351,9 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
 
     [LoggerMessage(5005, LogLevel.Information, "configuration {File} taken, {Groups} rule groups")]
     private static partial void Reloaded(ILogger log, string file, int groups);
+
+    [LoggerMessage(5007, LogLevel.Warning, "a client was refused: no authority of client_ca_file has signed its certificate ({Subject}, issued by {Issuer}), or it is expired")]
+    private static partial void CertificateRefused(ILogger log, string subject, string issuer);
 
     [LoggerMessage(5006, LogLevel.Warning, "the new configuration changes listen, data_dir, retention or remote_write: these take effect at the next start")]
     private static partial void NeedsRestart(ILogger log);

@@ -48,6 +48,9 @@ public sealed record RemoteWriteReceiveOptions
 /// </summary>
 public sealed class RemoteWriteReceiver : IDisposable
 {
+    /// <summary>Larger buffers are not kept for the next request: they are rare, and a pool would hold one of each size per thread.</summary>
+    private const int PooledBytesMax = 1 << 20;
+    private const int FirstReadBytes = 64 << 10;
     private const string V2Message = "io.prometheus.write.v2.Request";
     private const string V1Message = "prometheus.WriteRequest";
 
@@ -104,7 +107,7 @@ public sealed class RemoteWriteReceiver : IDisposable
 
     private async Task ReceiveAsync(HttpContext context)
     {
-        byte[] body = ArrayPool<byte>.Shared.Rent((int)Math.Min(context.Request.ContentLength + 1 ?? 64 << 10, _options.BodyBytesMax + 1));
+        byte[] body = Rent((int)Math.Min(context.Request.ContentLength + 1 ?? FirstReadBytes, _options.BodyBytesMax + 1L));
         byte[]? plain = null;
         try
         {
@@ -121,12 +124,12 @@ public sealed class RemoteWriteReceiver : IDisposable
                     return;
                 }
                 if (length == body.Length)
-                    body = Grow(body, length);
+                    body = Grow(body, (int)Math.Min(length * 4L, _options.BodyBytesMax + 1L));
             }
             SnappyOutcome outcome = Snappy.TryGetLength(body.AsSpan(0, length), _options.InflatedBytesMax, out int plainLength);
             if (outcome == SnappyOutcome.Ok)
             {
-                plain = ArrayPool<byte>.Shared.Rent(plainLength);
+                plain = Rent(plainLength);
                 outcome = Snappy.TryInflate(body.AsSpan(0, length), plain.AsSpan(0, plainLength));
             }
             if (outcome != SnappyOutcome.Ok)
@@ -140,9 +143,9 @@ public sealed class RemoteWriteReceiver : IDisposable
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(body);
+            Return(body);
             if (plain is not null)
-                ArrayPool<byte>.Shared.Return(plain);
+                Return(plain);
         }
     }
 
@@ -221,11 +224,19 @@ public sealed class RemoteWriteReceiver : IDisposable
         return context.Response.WriteAsync(reason + "\n", context.RequestAborted);
     }
 
-    private static byte[] Grow(byte[] body, int length)
+    private static byte[] Grow(byte[] body, int size)
     {
-        byte[] larger = ArrayPool<byte>.Shared.Rent(body.Length * 2);
-        body.AsSpan(0, length).CopyTo(larger);
-        ArrayPool<byte>.Shared.Return(body);
+        byte[] larger = Rent(size);
+        body.CopyTo(larger, 0);
+        Return(body);
         return larger;
+    }
+
+    private static byte[] Rent(int size) => size > PooledBytesMax ? GC.AllocateUninitializedArray<byte>(size) : ArrayPool<byte>.Shared.Rent(size);
+
+    private static void Return(byte[] buffer)
+    {
+        if (buffer.Length <= PooledBytesMax)
+            ArrayPool<byte>.Shared.Return(buffer);
     }
 }

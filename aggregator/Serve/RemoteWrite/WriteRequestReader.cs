@@ -179,10 +179,15 @@ internal sealed class WriteRequestReader(RemoteWriteReceiveOptions options)
                     return false;
                 continue;
             }
-            if (!reader.TryBytes(out ReadOnlySpan<byte> bytes) || !TryLabel(bytes, out string? name, out string? value))
+            if (!reader.TryBytes(out ReadOnlySpan<byte> bytes))
+                return false;
+            // Once it is refused nothing more of it is kept: a series may claim millions of labels.
+            if (invalid is not null)
+                continue;
+            if (!TryLabel(bytes, out string? name, out string? value))
                 return false;
             count++;
-            invalid ??= Check(name, value, count);
+            invalid = Check(name, value, count);
             if (invalid is null)
                 _builder.Set(name!, value!);
         }
