@@ -70,8 +70,6 @@ public sealed partial class StoreEngine : IDisposable
 
     internal StoreTelemetry Telemetry { get; }
 
-    internal int QuarantinedFiles => _blocks.QuarantinedFiles;
-
     /// <summary>
     /// Opens a store and replays its log. Succeeds on any content of the folder; what is damaged is counted, logged and left aside. Throws <see cref="IOException"/> when the folder is in use or cannot be read.
     /// </summary>

@@ -19,7 +19,6 @@ internal sealed class StoreTelemetry : IDisposable
         meter.CreateObservableCounter(MetricNames.StoreRecords, Records, null, "Records of agents that were handed to the store, by what became of them.");
         meter.CreateObservableGauge(MetricNames.StoreSeries, () => Read(e => e.HeadSeries), null, "Series in memory.");
         meter.CreateObservableGauge(MetricNames.StoreHeldSamples, () => Read(e => e.HeldSamples), null, "Samples that are ahead of the clock and wait for their time.");
-        meter.CreateObservableCounter(MetricNames.StoreDamaged, Damaged, null, "Damaged places found in the store's files since the start.");
         meter.CreateObservableGauge(MetricNames.StoreWalBytes, () => Read(e => e.WalBytes), null, "Bytes of the write-ahead log.");
         meter.CreateObservableGauge(MetricNames.StoreChunkFiles, () => Read(e => e.Blocks.Count), null, "Chunk files that are served.");
         meter.CreateObservableGauge(MetricNames.StoreChunkFileBytes, () => Read(e => e.Blocks.Bytes), null, "Bytes of the chunk files that are served.");
@@ -54,16 +53,6 @@ internal sealed class StoreTelemetry : IDisposable
             yield break;
         for (int i = 0; i < s_outcomes.Length; i++)
             yield return new Measurement<long>(Volatile.Read(ref engine.Outcomes[i]), s_outcomes[i]);
-    }
-
-    private IEnumerable<Measurement<long>> Damaged()
-    {
-        if (_engine is not { } engine)
-            yield break;
-        yield return new Measurement<long>(engine.Opened.DamagedLogPlaces, new KeyValuePair<string, object?>("file", "log"));
-        yield return new Measurement<long>(engine.Opened.UnreadableFrames, new KeyValuePair<string, object?>("file", "frame"));
-        yield return new Measurement<long>(engine.Opened.DamagedCheckpoints, new KeyValuePair<string, object?>("file", "checkpoint"));
-        yield return new Measurement<long>(engine.QuarantinedFiles, new KeyValuePair<string, object?>("file", "chunks"));
     }
 
     private IEnumerable<Measurement<long>> Records()

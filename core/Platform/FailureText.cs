@@ -1,4 +1,3 @@
-using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
@@ -40,6 +39,8 @@ public static class FailureText
             if (!wrong.Contains(words))
                 wrong.Add(words);
         }
+        if (wrong.Count == 0)
+            return false;
         throw new AuthenticationException($"the server's certificate ({certificate?.Subject}) is refused: {string.Join("; ", wrong)}");
     }
 

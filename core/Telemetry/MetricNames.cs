@@ -127,9 +127,6 @@ public static class MetricNames
 
     /// <summary>Unix seconds of the last checkpoint; 0: none yet.</summary>
     public const string StoreCheckpointed = "bellwether_store_checkpoint_last_success_timestamp_seconds";
-    /// <summary>Damaged places found in the store's files since the start, by file (log, frame, checkpoint, chunks).</summary>
-    public const string StoreDamaged = "bellwether_store_damaged_places_total";
-
     /// <summary>Steps of rule groups evaluated.</summary>
     public const string EvaluateSteps = "bellwether_evaluate_steps_total";
 

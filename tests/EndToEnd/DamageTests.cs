@@ -46,7 +46,7 @@ public sealed class DamageTests
         await Ledger.WaitForAfterAsync(site, before);
         await Ledger.CompareAsync(site, target, before, lostMax: before);
         Assert.Contains("is damaged at", site.Aggregator!.Output, StringComparison.Ordinal);
-        Assert.True(await CountedAsync(site, "file=\"log\"") >= 1);
+        Assert.True(await CountedAsync(site, "bellwether_store_wal_damaged_places_total") >= 1);
     }
 
     [Fact]
@@ -65,7 +65,7 @@ public sealed class DamageTests
         FlipBytes(chunks);
         await site.StartAggregatorAsync();
         Assert.Contains("was moved to quarantine", site.Aggregator!.Output, StringComparison.Ordinal);
-        Assert.Equal(1, await CountedAsync(site, "file=\"chunks\""));
+        Assert.Equal(1, await CountedAsync(site, "bellwether_store_files_quarantined_total"));
         List<(double Time, double Value)> left = (await site.Api.RawAsync("old_value", "11h")).Single().Samples;
         Assert.InRange(left.Count, 1, 599);
         Assert.All(left, s => Assert.Equal(s.Value, Math.Round(((s.Time * 1000) - (now - 36_000_000)) / 60_000.0)));
@@ -104,9 +104,9 @@ public sealed class DamageTests
         File.WriteAllBytes(file, content);
     }
 
-    private static async Task<double> CountedAsync(Site site, string label)
+    private static async Task<double> CountedAsync(Site site, string metric)
     {
-        string line = (await site.Api.Client.GetStringAsync("/metrics")).Split('\n').Single(l => l.StartsWith("bellwether_store_damaged_places_total{", StringComparison.Ordinal) && l.Contains(label, StringComparison.Ordinal));
+        string line = (await site.Api.Client.GetStringAsync("/metrics")).Split('\n').Single(l => l.StartsWith(metric + " ", StringComparison.Ordinal));
         return double.Parse(line[(line.LastIndexOf(' ') + 1)..], System.Globalization.CultureInfo.InvariantCulture);
     }
 }
