@@ -101,9 +101,10 @@ public static class Printer
             text.Append(" bool");
         if (b.Matching is { } m)
         {
-            if (m.Labels.Count > 0 || m.On)
+            bool grouped = m.Cardinality is MatchCardinality.ManyToOne or MatchCardinality.OneToMany;
+            if (m.Labels.Count > 0 || m.On || grouped)
                 text.Append(m.On ? " on (" : " ignoring (").Append(LabelList(m.Labels)).Append(')');
-            if (m.Cardinality is MatchCardinality.ManyToOne or MatchCardinality.OneToMany)
+            if (grouped)
                 text.Append(m.Cardinality == MatchCardinality.ManyToOne ? " group_left (" : " group_right (").Append(LabelList(m.Include)).Append(')');
             if (m.FillLeft is double both && m.FillRight is double right && both.Equals(right))
             {
@@ -123,7 +124,7 @@ public static class Printer
 
     private static void WriteSelector(StringBuilder text, VectorSelector v)
     {
-        bool plain = v.Name.Length > 0 && Labels.IsLegacyMetricName(v.Name);
+        bool plain = v.Name.Length > 0 && Labels.IsLegacyMetricName(v.Name) && !Keywords.NeverMetric.Contains(v.Name.ToLowerInvariant());
         if (plain)
             text.Append(v.Name);
         var parts = new List<string>();
@@ -184,11 +185,29 @@ public static class Printer
             return "NaN";
         if (double.IsInfinity(value))
             return value > 0 ? "+Inf" : "-Inf";
-        string text = value.ToString("R", CultureInfo.InvariantCulture);
-        double size = Math.Abs(value);
-        if (size == 0 || (size >= 1e-4 && size < 1e21))
-            return text.Contains('E', StringComparison.Ordinal) ? ((decimal)size >= 0 && size < 7e27 ? value.ToString("0.#############################", CultureInfo.InvariantCulture) : text) : text;
-        string exponent = value.ToString("0.################E+00", CultureInfo.InvariantCulture);
-        return exponent.Replace('E', 'e');
+        // The shortest digits that read back to the same number, laid out anew: .NET's own formats with a pattern give 15 of them only.
+        string shortest = Math.Abs(value).ToString("R", CultureInfo.InvariantCulture);
+        string sign = double.IsNegative(value) ? "-" : "";
+        if (value == 0)
+            return sign + "0";
+        int mark = shortest.IndexOf('E', StringComparison.Ordinal);
+        string mantissa = mark < 0 ? shortest : shortest[..mark];
+        int exponent = mark < 0 ? 0 : int.Parse(shortest.AsSpan(mark + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
+        int point = mantissa.IndexOf('.', StringComparison.Ordinal);
+        exponent += (point < 0 ? mantissa.Length : point) - 1;
+        string all = mantissa.Replace(".", "", StringComparison.Ordinal);
+        string digits = all.TrimStart('0');
+        exponent -= all.Length - digits.Length;
+        return sign + LayOut(digits.TrimEnd('0'), exponent);
+    }
+
+    /// <summary>Digits d.ddd times ten to the exponent; as Go does, in full from 1e-4 to below 1e21.</summary>
+    private static string LayOut(string digits, int exponent)
+    {
+        if (exponent is < -4 or >= 21)
+            return string.Create(CultureInfo.InvariantCulture, $"{digits[0]}{(digits.Length > 1 ? "." : "")}{digits.AsSpan(1)}e{(exponent < 0 ? '-' : '+')}{Math.Abs(exponent):00}");
+        if (exponent < 0)
+            return "0." + new string('0', -exponent - 1) + digits;
+        return digits.Length <= exponent + 1 ? digits.PadRight(exponent + 1, '0') : digits[..(exponent + 1)] + "." + digits[(exponent + 1)..];
     }
 }

@@ -268,7 +268,7 @@ public sealed partial class PromQlParser
         Advance();
         DurationNode? operand = operandPrecedence > 0 ? DurationExpression(operandPrecedence) : DurationPrimary();
         return operand is null ? null : operand is DurationLiteral l
-            ? new DurationLiteral(sign.Value == "-" ? -l.Value : l.Value) { Span = new TextSpan(sign.Span.Start, l.Span.End) }
+            ? new DurationLiteral(sign.Value == "-" ? 0 - l.Value : l.Value) { Span = new TextSpan(sign.Span.Start, l.Span.End) }
             : new DurationUnary(sign.Value == "-", operand) { Span = new TextSpan(sign.Span.Start, operand.Span.End) };
     }
 

@@ -1,0 +1,121 @@
+using System.Globalization;
+using Bellwether.Core.Model;
+using Bellwether.Evaluate.PromQl;
+using Bellwether.Kit;
+using Bellwether.Kit.PromQl;
+
+namespace Bellwether.PromQl.Tests;
+
+/// <summary>What ends a query early: time, its caller, the samples that it holds.</summary>
+public sealed class LimitTests
+{
+    private readonly VirtualTime _time = new();
+    private readonly MemorySeries _series = new();
+
+    public LimitTests()
+    {
+        for (int s = 0; s < 10; s++)
+        {
+            for (int i = 0; i <= 60; i++)
+                _series.Add(Labels.Of("__name__", "v", "s", s.ToString(CultureInfo.InvariantCulture)), i * 1000, i);
+        }
+    }
+
+    [Theory]
+    [InlineData("v")]
+    [InlineData("sum(v)")]
+    [InlineData("rate(v[10s])")]
+    [InlineData("max_over_time(sum(v)[30s:1s])")]
+    [InlineData("v + on (s) v")]
+    [InlineData("v[10s]")]
+    public void A_query_that_takes_longer_than_its_time_out_ends_with_that_error(string query)
+    {
+        var engine = new PromQlEngine(new EngineOptions { Timeout = TimeSpan.FromSeconds(1) }, _time);
+        Assert.Null(engine.Instant(new Watched(_series, () => _time.Advance(TimeSpan.FromMilliseconds(10))), query, 60_000).Error);
+        QueryResult result = engine.Instant(new Watched(_series, () => _time.Advance(TimeSpan.FromMilliseconds(1001))), query, 60_000);
+        Assert.Equal(QueryErrorKind.Timeout, result.Error?.Kind);
+        Assert.Equal("query timed out in expression evaluation", result.Error!.Message);
+    }
+
+    [Theory]
+    [InlineData("v")]
+    [InlineData("sum(v)")]
+    [InlineData("rate(v[10s])")]
+    [InlineData("max_over_time(sum(v)[30s:1s])")]
+    [InlineData("v[10s]")]
+    public void A_query_that_nobody_waits_for_ends(string query)
+    {
+        var engine = new PromQlEngine(new EngineOptions(), _time);
+        using var before = new CancellationTokenSource();
+        before.Cancel();
+        Assert.Equal(QueryErrorKind.Canceled, engine.Range(_series, query == "v[10s]" ? "v" : query, 0, 60_000, 1000, before.Token).Error?.Kind);
+        using var during = new CancellationTokenSource();
+        QueryResult result = engine.Instant(new Watched(_series, during.Cancel), query, 60_000, during.Token);
+        Assert.Equal(QueryErrorKind.Canceled, result.Error?.Kind);
+        Assert.Empty(result.Series);
+    }
+
+    [Fact]
+    public void A_reader_that_gives_up_when_cancelled_is_a_cancelled_query()
+    {
+        var engine = new PromQlEngine(new EngineOptions(), _time);
+        using var stop = new CancellationTokenSource();
+        var reader = new Watched(_series, () =>
+        {
+            stop.Cancel();
+            stop.Token.ThrowIfCancellationRequested();
+        });
+        Assert.Equal(QueryErrorKind.Canceled, engine.Instant(reader, "v", 0, stop.Token).Error?.Kind);
+    }
+
+    // 10 series; a selector or a result holds one point per series and step, a range its samples.
+    [Theory]
+    [InlineData("v", 1, 10)]
+    [InlineData("v", 61, 610)]
+    [InlineData("abs(v)", 1, 20)]
+    // What the operands held is let go: no more at the end of the row than at its start.
+    [InlineData("abs(abs(abs(abs(v))))", 1, 20)]
+    [InlineData("abs(v) + on (s) abs(v)", 1, 30)]
+    [InlineData("sum(v) + sum(v) + sum(v) + sum(v)", 1, 12)]
+    [InlineData("count_over_time(v[20s])", 1, 210)]
+    [InlineData("(v)", 1, 10)]
+    public void A_query_may_hold_as_many_samples_as_the_limit_at_once(string query, int steps, long held)
+    {
+        long end = 60_000, start = end - ((steps - 1) * 1000);
+        QueryError? Run(long limit) => new PromQlEngine(new EngineOptions { MaxSamples = limit }, _time).Range(_series, query, start, end, 1000).Error;
+        Assert.Null(Run(held));
+        QueryError? error = Run(held - 1);
+        Assert.Equal(QueryErrorKind.Execution, error?.Kind);
+        Assert.Contains($"too many samples into memory (limit {held - 1})", error!.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Too_many_steps_and_wrong_ranges_are_refused_before_anything_is_read()
+    {
+        var engine = new PromQlEngine(new EngineOptions(), _time);
+        var reader = new Watched(_series, () => Assert.Fail("it was read"));
+        Assert.Equal(QueryErrorKind.BadData, engine.Range(reader, "v", 0, PromQlEngine.MaxSteps, 1).Error?.Kind);
+        Assert.Equal(QueryErrorKind.BadData, engine.Range(reader, "v", 1, 0, 1).Error?.Kind);
+        Assert.Equal(QueryErrorKind.BadData, engine.Range(reader, "v", 0, 1, 0).Error?.Kind);
+        Assert.Equal(QueryErrorKind.BadData, engine.Range(reader, "v[1m]", 0, 1, 1).Error?.Kind);
+        Assert.Equal(QueryErrorKind.BadData, engine.Instant(reader, new string('1', 20_000), 0).Error?.Kind);
+    }
+
+    /// <summary>A reader that does something at every selection.</summary>
+    private sealed class Watched(ISeriesReader inner, Action onSelect) : ISeriesReader
+    {
+        public ISeriesSet Select(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation)
+        {
+            onSelect();
+            return inner.Select(fromMs, toMs, matchers, CancellationToken.None);
+        }
+
+        public IReadOnlyList<string> LabelNames(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) => inner.LabelNames(fromMs, toMs, matchers, cancellation);
+
+        public IReadOnlyList<string> LabelValues(string name, long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) => inner.LabelValues(name, fromMs, toMs, matchers, cancellation);
+
+        public MetricMetadata? Metadata(string family) => inner.Metadata(family);
+
+        public IReadOnlyDictionary<string, MetricMetadata> AllMetadata() => inner.AllMetadata();
+    }
+}
