@@ -215,7 +215,7 @@ public sealed partial class GrpcRouter
             AnswerAlone(http, status, context.Trailers);
     }
 
-    private static System.Net.EndPoint? RemoteOf(HttpContext http) =>
+    private static System.Net.IPEndPoint? RemoteOf(HttpContext http) =>
         http.Connection.RemoteIpAddress is { } address ? new System.Net.IPEndPoint(address, http.Connection.RemotePort) : null;
 
     private async Task<GrpcStatus> HandleAsync(HttpContext http, GrpcMethods.Endpoint endpoint, CallLifetime lifetime, GrpcServerContext context)
