@@ -38,7 +38,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
     private readonly CollectorPlan _plan;
     private readonly ScrapeScheduler _scheduler;
     private readonly long _startedMs;
-    private readonly Task _running;
+    private readonly Task[] _running;
     private readonly StatusSocket? _status;
     private AgentConfig _config;
     private IReadOnlyList<DiscoveredJob> _jobs = [];
@@ -67,7 +67,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
         foreach (LostRange lost in _spool.Report.Lost)
             SpoolDamaged(_log, lost.File, lost.Offset, lost.Reason, lost.NextSequence - lost.FirstSequence);
         Apply(config);
-        _running = Task.WhenAll(_sink.RunAsync(_stopCollecting.Token), _stream.RunAsync(_stopStream.Token));
+        _running = [_sink.RunAsync(_stopCollecting.Token), _stream.RunAsync(_stopStream.Token)];
     }
 
     /// <summary>The program's version.</summary>
@@ -75,6 +75,9 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
 
     /// <summary>Ticks handed to the spool since the start.</summary>
     public long Ticks => _sink.Ticks;
+
+    /// <summary>Why a part that must run for ever has ended by itself (a bug); null: all is well.</summary>
+    public Exception? Failure => _running.Append(_discovering).FirstOrDefault(t => t.IsFaulted)?.Exception;
 
     /// <summary>How many collectors run.</summary>
     public int CollectorCount => _scheduler.Count;
@@ -84,7 +87,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
     {
         lock (_planGate)
         {
-            if (config.Spool != _config.Spool || config.Aggregators != _config.Aggregators || config.Status != _config.Status || config.Agent.Id != _config.Agent.Id)
+            if (config != _config with { Log = config.Log, Collectors = config.Collectors, Global = config.Global, ScrapeConfigs = config.ScrapeConfigs })
                 NeedsRestart(_log);
             _config = config;
             _stopDiscovery?.Cancel();
@@ -135,7 +138,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
         await _stopCollecting.CancelAsync();
         _spool.Sync();
         await _stopStream.CancelAsync();
-        await _running;
+        await Task.WhenAll(_running);
         await _discovering;
         _stopDiscovery?.Dispose();
         if (_status is not null)
@@ -237,6 +240,6 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
     [LoggerMessage(1325, LogLevel.Error, "the spool's file {File} is damaged at {Offset}: {Reason}; {Frames} frames are lost, the rest goes on")]
     private static partial void SpoolDamaged(ILogger log, ulong file, long offset, string reason, ulong frames);
 
-    [LoggerMessage(1323, LogLevel.Warning, "the new configuration changes agent.id, aggregators, spool or status: these take effect at the next start")]
+    [LoggerMessage(1323, LogLevel.Warning, "the new configuration changes agent, aggregators, spool, status or watchdog: these take effect at the next start")]
     private static partial void NeedsRestart(ILogger log);
 }

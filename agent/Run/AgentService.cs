@@ -78,6 +78,13 @@ internal sealed partial class AgentService : BackgroundService
                     seen = runtime.Ticks;
                     movedAt = _time.GetTimestamp();
                 }
+                if (runtime.Failure is { } failure)
+                {
+                    PartFailed(_log, failure);
+                    ExitCode = 1;
+                    _lifetime.StopApplication();
+                    return;
+                }
                 TimeSpan still = _time.GetElapsedTime(movedAt);
                 if (stallLimit > TimeSpan.Zero && still > stallLimit)
                 {
@@ -135,6 +142,9 @@ internal sealed partial class AgentService : BackgroundService
 
     [LoggerMessage(1333, LogLevel.Critical, "no tick for {Seconds:0} s: the agent ends itself, to be started anew")]
     private static partial void Stalled(ILogger log, double seconds);
+
+    [LoggerMessage(1336, LogLevel.Critical, "BUG: a part of the agent ended by itself; the agent ends, to be started anew")]
+    private static partial void PartFailed(ILogger log, Exception failure);
 
     [LoggerMessage(1334, LogLevel.Information, "configuration {File} taken")]
     private static partial void Reloaded(ILogger log, string file);

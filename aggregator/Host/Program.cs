@@ -14,6 +14,7 @@ namespace Bellwether.Aggregator;
 internal static class Program
 {
     private const int ExitBadConfiguration = 2;
+    private static readonly TimeSpan s_lookInterval = TimeSpan.FromSeconds(1);
 
     private static int Main(string[] args)
     {
@@ -50,9 +51,12 @@ internal static class Program
             });
             var notifier = new ServiceNotifier(time);
             notifier.Ready(server.Addresses);
-            await UntilStoppedAsync(notifier, time, stop.Token);
+            Exception? failure = await UntilStoppedAsync(server, notifier, time, stop.Token);
             notifier.Stopping();
-            return 0;
+            if (failure is null)
+                return 0;
+            Console.Error.WriteLine($"BUG: a part of the aggregator ended by itself; it ends, to be started anew: {failure}");
+            return 1;
         }
         catch (Exception e) when (e is IOException or CryptographicException or UnauthorizedAccessException or FormatException or System.Net.Sockets.SocketException)
         {
@@ -61,19 +65,24 @@ internal static class Program
         }
     }
 
-    private static async Task UntilStoppedAsync(ServiceNotifier notifier, TimeProvider time, CancellationToken stopping)
+    private static async Task<Exception?> UntilStoppedAsync(AggregatorServer server, ServiceNotifier notifier, TimeProvider time, CancellationToken stopping)
     {
+        long fedAt = time.GetTimestamp();
         try
         {
-            while (true)
+            while (server.Failure is null)
             {
-                await Task.Delay(notifier.WatchdogInterval ?? TimeSpan.FromHours(1), time, stopping);
+                await Task.Delay(s_lookInterval, time, stopping);
+                if (notifier.WatchdogInterval is not { } interval || time.GetElapsedTime(fedAt) < interval)
+                    continue;
+                fedAt = time.GetTimestamp();
                 notifier.Alive();
             }
+            return server.Failure;
         }
         catch (OperationCanceledException)
         {
-            return;
+            return null;
         }
     }
 

@@ -57,7 +57,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     private readonly WebApplication _http;
     private readonly Lock _reloadGate = new();
     private AggregatorConfig _config;
-    private Task _running = Task.CompletedTask;
+    private Task[] _running = [];
     private bool _ready;
 
     /// <summary>Opens the store and prepares everything. Throws <see cref="IOException"/> when a folder cannot be had, <see cref="CryptographicException"/> for unreadable certificates.</summary>
@@ -103,13 +103,16 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     /// <summary>Addresses that it listens on, once started.</summary>
     public string Addresses => $"agents at {_config.Listen.Grpc.Address}, API and console at {string.Join(", ", _http.Urls)}";
 
+    /// <summary>Why a part that must run for ever has ended by itself (a bug); null: all is well.</summary>
+    public Exception? Failure => _running.FirstOrDefault(t => t.IsFaulted)?.Exception;
+
     /// <summary>Applies the rules and opens the doors. Throws <see cref="IOException"/> when an address is taken.</summary>
     public async Task StartAsync(RuleSet rules, CancellationToken cancellation)
     {
         foreach (string warning in rules.Warnings)
             RuleWarning(_log, warning);
         _rules.Apply(rules.Groups);
-        _running = Task.WhenAll(_rules.RunAsync(_stop.Token), _forwarder?.RunAsync(_stop.Token) ?? Task.CompletedTask);
+        _running = [_rules.RunAsync(_stop.Token), _forwarder?.RunAsync(_stop.Token) ?? Task.CompletedTask];
         await _grpc.StartAsync(cancellation);
         await _http.StartAsync(cancellation);
         _health.Set("", true);
@@ -139,7 +142,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
                 ReloadRefused(_log, e.Message);
                 return [e.Message];
             }
-            if (config.Listen != _config.Listen || config.DataDir != _config.DataDir || config.RemoteWrite != _config.RemoteWrite || config.Retention != _config.Retention)
+            if (config != _config with { Agents = config.Agents, RuleFiles = config.RuleFiles, Log = config.Log })
                 NeedsRestart(_log);
             _loggers.Minimum = LevelOf(config.Log.Level);
             foreach (string warning in rules.Warnings)
@@ -182,7 +185,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
             await _http.StopAsync(limit.Token);
         }
         await _stop.CancelAsync();
-        await _running;
+        await Task.WhenAll(_running);
         await _grpc.DisposeAsync();
         await _http.DisposeAsync();
         _receiver.Dispose();
@@ -355,6 +358,6 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     [LoggerMessage(5007, LogLevel.Warning, "a client was refused: no authority of client_ca_file has signed its certificate ({Subject}, issued by {Issuer}), or it is expired")]
     private static partial void CertificateRefused(ILogger log, string subject, string issuer);
 
-    [LoggerMessage(5006, LogLevel.Warning, "the new configuration changes listen, data_dir, retention or remote_write: these take effect at the next start")]
+    [LoggerMessage(5006, LogLevel.Warning, "the new configuration changes more than agents, rule_files and log: the rest takes effect at the next start")]
     private static partial void NeedsRestart(ILogger log);
 }
