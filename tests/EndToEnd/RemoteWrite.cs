@@ -20,6 +20,7 @@ internal static class RemoteWrite
     public static byte[] Message(IReadOnlyList<(string Name, long TimeMs, double Value)> samples)
     {
         using var message = new MemoryStream();
+        Span<byte> number = stackalloc byte[8];
         foreach (IGrouping<string, (string Name, long TimeMs, double Value)> series in samples.GroupBy(s => s.Name))
         {
             using var body = new MemoryStream();
@@ -27,7 +28,6 @@ internal static class RemoteWrite
             foreach ((_, long time, double value) in series)
             {
                 using var sample = new MemoryStream();
-                Span<byte> number = stackalloc byte[8];
                 BinaryPrimitives.WriteDoubleLittleEndian(number, value);
                 sample.WriteByte(1 << 3 | 1);
                 sample.Write(number);

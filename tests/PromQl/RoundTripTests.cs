@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text;
-using Bellwether.Core.Model;
 using Bellwether.Evaluate.PromQl.Syntax;
 using FsCheck;
 using FsCheck.Fluent;
