@@ -26,8 +26,10 @@ internal static class Program
         check.SetAction(parse => Check(parse.GetRequiredValue(file)));
         var status = new Command("status", "Asks a running agent over its Unix socket how it is.");
         var json = new Option<bool>("--json") { Description = "As JSON." };
+        var path = new Option<string?>("--socket") { Description = "The agent's socket; without it, the one that the configuration names." };
         status.Add(json);
-        status.SetAction((parse, cancellation) => StatusAsync(parse.GetRequiredValue(file), parse.GetValue(json), cancellation));
+        status.Add(path);
+        status.SetAction((parse, cancellation) => StatusAsync(parse.GetRequiredValue(file), parse.GetValue(path), parse.GetValue(json), cancellation));
         var root = new RootCommand("Bellwether's agent: scrapes local targets, PostgreSQL and the host, keeps every sample until the aggregator has it, and streams.") { run, check, status };
         root.Add(file);
         return root.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null }).GetAwaiter().GetResult();
@@ -64,11 +66,17 @@ internal static class Program
         return 0;
     }
 
-    private static async Task<int> StatusAsync(string file, bool json, CancellationToken cancellation)
+    private static async Task<int> StatusAsync(string file, string? socket, bool json, CancellationToken cancellation)
     {
-        if (Load(file, checkFiles: false) is not { } config)
-            return ExitBadConfiguration;
-        string socket = config.Status.Socket;
+        if (socket is null)
+        {
+            if (Load(file, checkFiles: false) is not { } config)
+            {
+                Console.Error.WriteLine("the configuration does not tell the socket; --socket PATH asks a running agent all the same");
+                return ExitBadConfiguration;
+            }
+            socket = config.Status.Socket;
+        }
         try
         {
             AgentStatus status = await StatusSocket.AskAsync(socket, cancellation);

@@ -41,7 +41,8 @@ public static class AgentConfigFile
             ScrapeConfigs = PrometheusConfigFile.ReadScrapes(root, global, ForeignDiscovery.Refuse, supportedOnly: true),
         };
         root.Close();
-        if (checkFiles)
+        // Rules with errors cannot be applied to targets.
+        if (checkFiles && reading.Errors.Count == 0)
             PrometheusConfigFile.CheckTargets(root, new PrometheusConfig { ScrapeConfigs = config.ScrapeConfigs });
         return reading.Result(config);
     }

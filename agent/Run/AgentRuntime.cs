@@ -40,6 +40,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
     private readonly long _startedMs;
     private readonly Task[] _running;
     private readonly StatusSocket? _status;
+    private readonly AgentConfig _first;
     private AgentConfig _config;
     private IReadOnlyList<DiscoveredJob> _jobs = [];
     private CancellationTokenSource? _stopDiscovery;
@@ -48,6 +49,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
     /// <summary>Starts everything. Throws <see cref="IOException"/> when the spool's folder cannot be had, <see cref="CryptographicException"/> for unreadable certificates.</summary>
     public AgentRuntime(AgentConfig config, TimeProvider time, ILoggerFactory loggers)
     {
+        _first = config;
         _config = config;
         _time = time;
         _log = loggers.CreateLogger<AgentRuntime>();
@@ -87,7 +89,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
     {
         lock (_planGate)
         {
-            if (config != _config with { Log = config.Log, Collectors = config.Collectors, Global = config.Global, ScrapeConfigs = config.ScrapeConfigs })
+            if (config != _first with { Log = config.Log, Collectors = config.Collectors, Global = config.Global, ScrapeConfigs = config.ScrapeConfigs })
                 NeedsRestart(_log);
             _config = config;
             _stopDiscovery?.Cancel();
@@ -114,11 +116,11 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
             collectors = _plan.Collectors;
         return new AgentStatus
         {
-            Id = _config.Agent.Id,
+            Id = _first.Agent.Id,
             Version = VersionText,
             StartedMs = _startedMs,
             NowMs = _time.GetUtcNow().ToUnixTimeMilliseconds(),
-            Aggregator = stream.Address.Length > 0 ? stream.Address : _config.Aggregators[0].Address,
+            Aggregator = stream.Address.Length > 0 ? stream.Address : _first.Aggregators[0].Address,
             Connected = stream.Connected,
             LastError = stream.LastError,
             AcknowledgedRecords = stream.RecordsSent,

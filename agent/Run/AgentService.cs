@@ -110,6 +110,20 @@ internal sealed partial class AgentService : BackgroundService
     {
         context.Cancel = true;
         _notifier.Reloading();
+        try
+        {
+            TakeConfiguration(runtime);
+        }
+        catch (Exception e)
+        {
+            // Whatever stands in the file, the running agent goes on with what it has.
+            ReloadFailed(_log, e);
+        }
+        _notifier.Ready($"{runtime.CollectorCount} collectors");
+    }
+
+    private void TakeConfiguration(AgentRuntime runtime)
+    {
         ConfigResult<AgentConfig> result = AgentConfigFile.Load(_file);
         if (result.Value is { } config)
         {
@@ -122,7 +136,6 @@ internal sealed partial class AgentService : BackgroundService
             foreach (ConfigError error in result.Errors)
                 ReloadRefused(_log, error.ToString());
         }
-        _notifier.Ready($"{runtime.CollectorCount} collectors");
     }
 
     /// <summary>The log level that the configuration's word means.</summary>
@@ -142,6 +155,9 @@ internal sealed partial class AgentService : BackgroundService
 
     [LoggerMessage(1333, LogLevel.Critical, "no tick for {Seconds:0} s: the agent ends itself, to be started anew")]
     private static partial void Stalled(ILogger log, double seconds);
+
+    [LoggerMessage(1337, LogLevel.Error, "BUG: taking the new configuration failed, the one in force stays")]
+    private static partial void ReloadFailed(ILogger log, Exception failure);
 
     [LoggerMessage(1336, LogLevel.Critical, "BUG: a part of the agent ended by itself; the agent ends, to be started anew")]
     private static partial void PartFailed(ILogger log, Exception failure);

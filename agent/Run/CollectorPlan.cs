@@ -115,15 +115,22 @@ internal sealed partial class CollectorPlan : IDisposable
         }
         catch (Exception e) when (e is ArgumentException or IOException or UnauthorizedAccessException)
         {
-            CollectorCannotRun(_log, e.Message);
+            CollectorCannotRun(_log, NameOf(key), e.Message);
         }
     }
+
+    private static string NameOf(object key) => key switch
+    {
+        PostgresSection postgres => $"the PostgreSQL collector '{(postgres.Instance.Length > 0 ? postgres.Instance : postgres.Host.Length > 0 ? postgres.Host : "of a dsn")}'",
+        HostSection => "the host collector",
+        _ => "a scrape",
+    };
 
     private static string? ReadPassword(PostgresSection server) => server.PasswordFile.Length > 0 ? File.ReadAllText(server.PasswordFile).Trim() : null;
 
     [LoggerMessage(1301, LogLevel.Error, "job {Job} cannot run: {Reason}")]
     private static partial void JobCannotRun(ILogger log, string job, string reason);
 
-    [LoggerMessage(1302, LogLevel.Error, "a collector cannot run: {Reason}")]
-    private static partial void CollectorCannotRun(ILogger log, string reason);
+    [LoggerMessage(1302, LogLevel.Error, "{Collector} cannot run: {Reason}")]
+    private static partial void CollectorCannotRun(ILogger log, string collector, string reason);
 }

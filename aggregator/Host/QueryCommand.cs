@@ -27,6 +27,13 @@ internal static class QueryCommand
             string? address = parse.GetValue(url) ?? addressOf(parse.GetRequiredValue(config));
             if (address is null)
                 return 2;
+            if (!address.Contains("://", StringComparison.Ordinal))
+                address = "http://" + address;
+            if (!Uri.TryCreate(address, UriKind.Absolute, out Uri? uri) || uri.Scheme is not ("http" or "https"))
+            {
+                Console.Error.WriteLine($"--url {address} is not an address, e.g. http://127.0.0.1:9090");
+                return 2;
+            }
             var form = new Dictionary<string, string> { ["query"] = parse.GetRequiredValue(expression) };
             bool range = parse.GetValue(start) is not null || parse.GetValue(end) is not null || parse.GetValue(step) is not null;
             foreach ((string name, string? value) in new[] { ("time", parse.GetValue(time)), ("start", parse.GetValue(start)), ("end", parse.GetValue(end)), ("step", parse.GetValue(step)) })

@@ -32,9 +32,10 @@ public static class YamlReader
             return null;
         }
         var build = new Build(file, errors);
+        Parser? parser = null;
         try
         {
-            var parser = new Parser(new StringReader(text.StartsWith('\uFEFF') ? text[1..] : text));
+            parser = new Parser(new StringReader(text.StartsWith('\uFEFF') ? text[1..] : text));
             while (parser.MoveNext())
             {
                 if (!build.Take(parser.Current!))
@@ -44,6 +45,13 @@ public static class YamlReader
         catch (YamlException e)
         {
             errors.Add(new ConfigError(file, Number(e.Start.Line), Number(e.Start.Column), "", $"not valid YAML: {e.Message.TrimEnd('.')}"));
+            return null;
+        }
+        catch (Exception e) when (e is InvalidOperationException or ArgumentException or IndexOutOfRangeException or KeyNotFoundException or NullReferenceException or FormatException or OverflowException)
+        {
+            // The scanner throws more than it says on some broken input: a user's file must never end a running program.
+            Mark near = parser?.Current?.End ?? Mark.Empty;
+            errors.Add(new ConfigError(file, Number(near.Line), Number(near.Column), "", "not valid YAML near here: brackets or braces do not match"));
             return null;
         }
         return build.Root;

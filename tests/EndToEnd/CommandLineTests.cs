@@ -114,7 +114,7 @@ public sealed class CommandLineTests
         site.Agent!.Signal("HUP");
         await site.WaitForAsync("the second target alone", async () =>
             (await site.Api.QueryAsync("ledger_value")) is [var only] && only.GetProperty("metric").GetProperty("instance").GetString() == second.Address);
-        site.Write("agent.yaml", "agent: [\n");
+        site.Write("agent.yaml", "agent: {id: web-1\naggregators: ]");
         int before = second.Answered.Length;
         site.Agent.Signal("HUP");
         await site.WaitForAsync("scrapes under the last good configuration", () => Task.FromResult(second.Answered.Length > before + 2));

@@ -56,6 +56,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     private readonly WebApplication _grpc;
     private readonly WebApplication _http;
     private readonly Lock _reloadGate = new();
+    private readonly AggregatorConfig _first;
     private AggregatorConfig _config;
     private Task[] _running = [];
     private bool _ready;
@@ -64,6 +65,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     public AggregatorServer(string file, AggregatorConfig config, TimeProvider time, LineLoggerFactory loggers)
     {
         _file = file;
+        _first = config;
         _config = config;
         _time = time;
         _loggers = loggers;
@@ -126,32 +128,46 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     {
         lock (_reloadGate)
         {
-            (AggregatorConfig? config, RuleSet? rules, IReadOnlyList<ConfigError> errors) = ReadAll(_file, checkFiles: false);
-            if (config is null || rules is null)
-            {
-                foreach (ConfigError error in errors)
-                    ReloadRefused(_log, error.ToString());
-                return [.. errors.Select(e => e.ToString())];
-            }
             try
             {
-                _authenticator.Replace(AgentCredentials.Proofs(CredentialsOf(config)));
+                return ReloadLocked();
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException or FormatException)
+            catch (Exception e)
             {
-                ReloadRefused(_log, e.Message);
-                return [e.Message];
+                // Whatever stands in the files, the running aggregator goes on with what it has.
+                ReloadFailed(_log, e);
+                return [$"BUG: taking the new configuration failed: {e.Message}"];
             }
-            if (config != _config with { Agents = config.Agents, RuleFiles = config.RuleFiles, Log = config.Log })
-                NeedsRestart(_log);
-            _loggers.Minimum = LevelOf(config.Log.Level);
-            foreach (string warning in rules.Warnings)
-                RuleWarning(_log, warning);
-            _rules.Apply(rules.Groups);
-            _config = config;
-            Reloaded(_log, _file, rules.Groups.Count);
-            return [];
         }
+    }
+
+    private IReadOnlyList<string> ReloadLocked()
+    {
+        (AggregatorConfig? config, RuleSet? rules, IReadOnlyList<ConfigError> errors) = ReadAll(_file, checkFiles: false);
+        if (config is null || rules is null)
+        {
+            foreach (ConfigError error in errors)
+                ReloadRefused(_log, error.ToString());
+            return [.. errors.Select(e => e.ToString())];
+        }
+        try
+        {
+            _authenticator.Replace(AgentCredentials.Proofs(CredentialsOf(config)));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or FormatException)
+        {
+            ReloadRefused(_log, e.Message);
+            return [e.Message];
+        }
+        if (config != _first with { Agents = config.Agents, RuleFiles = config.RuleFiles, Log = config.Log })
+            NeedsRestart(_log);
+        _loggers.Minimum = LevelOf(config.Log.Level);
+        foreach (string warning in rules.Warnings)
+            RuleWarning(_log, warning);
+        _rules.Apply(rules.Groups);
+        _config = config;
+        Reloaded(_log, _file, rules.Groups.Count);
+        return [];
     }
 
     /// <summary>Reads a configuration with the rules that it names; all errors in one run.</summary>
@@ -357,6 +373,9 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
 
     [LoggerMessage(5007, LogLevel.Warning, "a client was refused: no authority of client_ca_file has signed its certificate ({Subject}, issued by {Issuer}), or it is expired")]
     private static partial void CertificateRefused(ILogger log, string subject, string issuer);
+
+    [LoggerMessage(5008, LogLevel.Error, "BUG: taking the new configuration failed, the one in force stays")]
+    private static partial void ReloadFailed(ILogger log, Exception failure);
 
     [LoggerMessage(5006, LogLevel.Warning, "the new configuration changes more than agents, rule_files and log: the rest takes effect at the next start")]
     private static partial void NeedsRestart(ILogger log);

@@ -59,7 +59,8 @@ public static class PrometheusConfigFile
         ServerReading.CheckOtlp(root, global);
         root.Section("runtime").Close("gogc");
         root.Close();
-        if (options.FullCheck)
+        // Rules with errors cannot be applied to targets.
+        if (options.FullCheck && reading.Errors.Count == 0)
             CheckTargets(root, config);
         return reading.Result(config);
     }

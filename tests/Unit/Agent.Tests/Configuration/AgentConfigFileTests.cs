@@ -115,4 +115,12 @@ public sealed class AgentConfigFileTests
         Assert.True(result.IsOk, string.Join("\n", result.Errors));
         Assert.Equal(new Uri(url), result.Value.Aggregators[0].Uri);
     }
+
+    [Fact]
+    public void A_hashmod_rule_without_its_modulus_is_an_error_also_when_targets_are_checked()
+    {
+        const string Text = "aggregators: [{address: 'localhost:1'}]\nscrape_configs:\n  - job_name: a\n    relabel_configs: [{action: hashmod, source_labels: [b], target_label: c}]\n    static_configs: [{targets: ['foo:80']}]\n";
+        ConfigResult<AgentConfig> result = AgentConfigFile.Parse(Text, "agent.yaml", checkFiles: true);
+        Assert.Contains(result.Errors, e => e.ToString().Contains("modulus", StringComparison.Ordinal));
+    }
 }

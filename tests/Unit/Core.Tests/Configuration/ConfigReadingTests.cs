@@ -42,6 +42,7 @@ public sealed class ConfigReadingTests
     [InlineData("? [x]\n: 1", 1)]
     [InlineData("a: *b", 1)]
     [InlineData("a: &x [*x]", 1)]
+    [InlineData("agent: {id: web-1\naggregators: ]", 1)]
     public void Broken_YAML_is_refused_at_its_line(string text, int line)
     {
         var errors = new List<ConfigError>();
