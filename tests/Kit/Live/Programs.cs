@@ -1,21 +1,16 @@
-namespace Bellwether.EndToEnd;
+namespace Bellwether.Kit.Live;
 
 /// <summary>Where the shipped programs are: <c>dist/</c>, as scripts/build leaves it, or the folder in BELLWETHER_DIST.</summary>
-internal static class Programs
+public static class Programs
 {
-    public static string Root { get; } = FindRoot();
+    /// <summary>The folder with Agent.sln.</summary>
+    public static string Root => SourceTree.Root;
 
+    /// <summary>bellwether-agent.</summary>
     public static string Agent { get; } = Find("agent", "bellwether-agent");
 
+    /// <summary>bellwether-aggregator.</summary>
     public static string Aggregator { get; } = Find("aggregator", "bellwether-aggregator");
-
-    private static string FindRoot()
-    {
-        string? folder = AppContext.BaseDirectory;
-        while (folder is not null && !File.Exists(Path.Combine(folder, "Agent.sln")))
-            folder = Path.GetDirectoryName(folder);
-        return folder ?? throw new InvalidOperationException("Agent.sln is in no folder above the test");
-    }
 
     private static string Find(string folder, string name)
     {

@@ -2,10 +2,10 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 
-namespace Bellwether.EndToEnd;
+namespace Bellwether.Kit.Live;
 
 /// <summary>A program under test: its output kept for the failure message, killed with the test.</summary>
-internal sealed class Running : IAsyncDisposable
+public sealed class Running : IAsyncDisposable
 {
     private const int LinesKept = 400;
     private readonly Process _process;
@@ -14,12 +14,16 @@ internal sealed class Running : IAsyncDisposable
 
     private Running(Process process) => _process = process;
 
+    /// <summary>Its process id.</summary>
     public int Id => _process.Id;
 
+    /// <summary>Whether it has ended.</summary>
     public bool HasExited => _process.HasExited;
 
+    /// <summary>The last lines of its output.</summary>
     public string Output => string.Join('\n', _lines);
 
+    /// <summary>Starts a program in a folder.</summary>
     public static Running Start(string file, string folder, params ReadOnlySpan<string> arguments)
     {
         var start = new ProcessStartInfo(file) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true };
@@ -66,6 +70,7 @@ internal sealed class Running : IAsyncDisposable
         return _process.ExitCode;
     }
 
+    /// <summary>Kills it, and its children, when it still runs.</summary>
     public async ValueTask DisposeAsync()
     {
         if (Interlocked.Exchange(ref _disposed, true))

@@ -1,0 +1,149 @@
+using Bellwether.Kit.Live;
+
+namespace Bellwether.Prove;
+
+/// <summary>What is done to a program.</summary>
+internal enum Blow
+{
+    /// <summary>kill -9, away for a moment, started again.</summary>
+    Kill,
+
+    /// <summary>SIGSTOP, later SIGCONT.</summary>
+    Stop,
+
+    /// <summary>SIGTERM, started again.</summary>
+    Restart,
+
+    /// <summary>kill -9, away for long, started again.</summary>
+    Outage,
+}
+
+/// <summary>A blow that was dealt.</summary>
+/// <param name="Agent">The agent's number; null: the aggregator.</param>
+/// <param name="Blow">What was done.</param>
+/// <param name="FromMs">When (Unix ms).</param>
+/// <param name="ToMs">When the program was started again or went on (Unix ms).</param>
+internal sealed record Dealt(int? Agent, Blow Blow, long FromMs, long ToMs);
+
+/// <summary>Deals the blows of one side one after the other, at seeded random times; what was dealt is kept for the comparison.</summary>
+internal sealed class Chaos(ProveSite site, ProveOptions options, TimeProvider time)
+{
+    private readonly Lock _gate = new();
+    private readonly List<Dealt> _dealt = [];
+
+    /// <summary>What was dealt so far.</summary>
+    public Dealt[] AllDealt
+    {
+        get
+        {
+            lock (_gate)
+                return [.. _dealt];
+        }
+    }
+
+    /// <summary>Whether the aggregator is in its long outage.</summary>
+    public bool InOutage { get; private set; }
+
+    public int Count(bool agents, params ReadOnlySpan<Blow> blows)
+    {
+        int count = 0;
+        foreach (Dealt dealt in AllDealt)
+        {
+            if (dealt.Agent is not null == agents && blows.Contains(dealt.Blow))
+                count++;
+        }
+        return count;
+    }
+
+    /// <summary>Agents: any of them, over the whole time.</summary>
+    public async Task StrikeAgentsAsync(long start, CancellationToken cancel)
+    {
+        var random = new Random(options.Seed);
+        foreach ((TimeSpan at, Blow blow) in Plan(random, TimeSpan.Zero, TimeSpan.Zero))
+        {
+            await UntilAsync(start, at, cancel);
+            int agent = random.Next(options.Agents);
+            await StrikeAsync(agent, site.Agents[agent]!, blow, Away(random, blow), () => site.StartAgent(agent), cancel);
+        }
+    }
+
+    /// <summary>The aggregator: all but the outage outside of it.</summary>
+    public async Task StrikeAggregatorAsync(long start, CancellationToken cancel)
+    {
+        var random = new Random(options.Seed + 1_000_003);
+        TimeSpan outage = options.OutageLength;
+        TimeSpan from = (options.Length - outage) * 0.4;
+        IEnumerable<(TimeSpan At, Blow Blow)> plan = Plan(random, from, outage);
+        if (outage > TimeSpan.Zero)
+            plan = plan.Append((At: from, Blow: Blow.Outage)).OrderBy(p => p.At);
+        foreach ((TimeSpan at, Blow blow) in plan)
+        {
+            await UntilAsync(start, at, cancel);
+            InOutage = blow == Blow.Outage;
+            await StrikeAsync(null, site.Aggregator!, blow, blow == Blow.Outage ? outage : Away(random, blow), site.StartAggregator, cancel);
+            InOutage = false;
+        }
+    }
+
+    /// <summary>Fails when a program ended that nobody ended.</summary>
+    public static void MustRun(Running program, string name)
+    {
+        if (program.HasExited)
+            throw new InvalidOperationException($"{name} ended by itself:\n{program.Output}");
+    }
+
+    private async Task StrikeAsync(int? agent, Running program, Blow blow, TimeSpan away, Action start, CancellationToken cancel)
+    {
+        MustRun(program, agent is { } n ? $"agent-{n}" : "the aggregator");
+        long from = Now();
+        switch (blow)
+        {
+            case Blow.Stop:
+                program.Signal("STOP");
+                await Task.Delay(away, time, cancel);
+                program.Signal("CONT");
+                break;
+            case Blow.Restart:
+                int code = await program.StopAsync();
+                if (code != 0)
+                    throw new InvalidOperationException($"a program ended with {code} at SIGTERM:\n{program.Output}");
+                start();
+                break;
+            default:
+                await program.KillAsync();
+                // The kill takes effect at some time until now.
+                from = Now();
+                await Task.Delay(away, time, cancel);
+                start();
+                break;
+        }
+        lock (_gate)
+            _dealt.Add(new Dealt(agent, blow, from, Now()));
+    }
+
+    /// <summary>Times of all kills, stops and restarts, spread over the run less a stretch that is left out.</summary>
+    private List<(TimeSpan At, Blow Blow)> Plan(Random random, TimeSpan gapFrom, TimeSpan gap)
+    {
+        IEnumerable<Blow> blows = Enumerable.Repeat(Blow.Kill, options.KillsOfEachSide)
+            .Concat(Enumerable.Repeat(Blow.Stop, options.Stops))
+            .Concat(Enumerable.Repeat(Blow.Restart, options.Restarts));
+        var plan = new List<(TimeSpan At, Blow Blow)>();
+        foreach (Blow blow in blows)
+        {
+            TimeSpan at = (options.Length - gap) * random.NextDouble();
+            plan.Add((at < gapFrom ? at : at + gap, blow));
+        }
+        return [.. plan.OrderBy(p => p.At)];
+    }
+
+    private TimeSpan Away(Random random, Blow blow) => (blow == Blow.Stop ? options.StopMax : options.AwayMax) * random.NextDouble();
+
+    private async Task UntilAsync(long start, TimeSpan at, CancellationToken cancel)
+    {
+        TimeSpan left = at - time.GetElapsedTime(start);
+        if (left > TimeSpan.Zero)
+            await Task.Delay(left, time, cancel);
+    }
+
+    private long Now() => time.GetUtcNow().ToUnixTimeMilliseconds();
+}

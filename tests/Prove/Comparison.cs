@@ -1,0 +1,167 @@
+using System.Globalization;
+using Bellwether.Kit.Live;
+
+namespace Bellwether.Prove;
+
+/// <summary>Compares series by series what the targets' ledgers say with what is stored, and gives each body that is not there its reason, if there is one.</summary>
+internal sealed class Comparison(LedgerTargets targets, StoreReader store, ProveOptions options, IReadOnlyList<Dealt> dealt)
+{
+    /// <summary>The longest that an answer may be on its way into the spool when the agent is killed.</summary>
+    private const long InFlightMaxMs = 1000;
+
+    private const int ExamplesMax = 10;
+    private const long SamplesPerQuery = 200_000;
+
+    /// <summary>The whole comparison.</summary>
+    public async Task<Balance> RunAsync(long fromMs, long nowMs, Action<int> progress, CancellationToken cancel)
+    {
+        var balance = new Balance();
+        foreach (LedgerTarget target in targets.All)
+        {
+            await CompareAsync(target, balance, fromMs, nowMs, cancel);
+            progress(target.Index + 1);
+        }
+        foreach (StoredSeries drops in await store.RawAsync("bellwether_spool_samples_dropped_total", fromMs, nowMs, cancel))
+        {
+            long dropped = Increase(drops.Samples);
+            string reason = drops.Labels.GetValueOrDefault("reason", "?");
+            balance.Dropped[reason] = balance.Dropped.GetValueOrDefault(reason) + dropped;
+        }
+        return balance;
+    }
+
+    /// <summary>Whether every scrape's first series is stored, or has a reason not to be: a quick look while the backlog arrives.</summary>
+    public async Task<int> MissingScrapesAsync(long fromMs, long nowMs, CancellationToken cancel)
+    {
+        int missing = 0;
+        foreach (LedgerTarget target in targets.All)
+        {
+            HashSet<int> stored = [];
+            foreach (StoredSeries series in await store.RawAsync($"ledger_value{{instance=\"{target.Address}\",i=\"0\"}}", fromMs, nowMs, cancel))
+                stored.UnionWith(series.Samples.Select(s => LedgerTargets.Read(s.Value)?.Scrape ?? 0));
+            Reasons reasons = await ReasonsAsync(target, fromMs, nowMs, cancel);
+            missing += target.Entries.Count(e => e.CompletedMs > 0 && !stored.Contains(e.Scrape) && reasons.Of(e) == Reason.None);
+        }
+        return missing;
+    }
+
+    private async Task CompareAsync(LedgerTarget target, Balance balance, long fromMs, long nowMs, CancellationToken cancel)
+    {
+        LedgerEntry[] entries = target.Entries;
+        // By scrape: how many of its series are stored.
+        int[] stored = new int[entries.Length + 1];
+        int chunk = (int)Math.Clamp(SamplesPerQuery / Math.Max(1, entries.Length), 1, 200);
+        for (int first = 0; first < targets.Series; first += chunk)
+        {
+            string numbers = string.Join('|', Enumerable.Range(first, Math.Min(chunk, targets.Series - first)));
+            List<StoredSeries> series = await store.RawAsync($"ledger_value{{instance=\"{target.Address}\",i=~\"{numbers}\"}}", fromMs, nowMs, cancel);
+            foreach (StoredSeries one in series)
+                Count(target, one, stored, balance);
+        }
+        Reasons reasons = await ReasonsAsync(target, fromMs, nowMs, cancel);
+        foreach (LedgerEntry entry in entries)
+        {
+            int there = stored[entry.Scrape];
+            balance.Stored += there;
+            if (entry.CompletedMs == 0 && there == 0)
+                continue;
+            balance.Produced += targets.Series;
+            balance.Scrapes++;
+            if (there == targets.Series)
+                continue;
+            Reason reason = there == 0 ? reasons.Of(entry) : Reason.None;
+            if (reason == Reason.InFlight)
+            {
+                balance.InFlight += targets.Series;
+                balance.InFlightOldestMs = Math.Max(balance.InFlightOldestMs, reasons.BeforeKillMs(entry));
+            }
+            else if (reason == Reason.Failed)
+                balance.Failed += targets.Series;
+            else if (balance.Examples.Count < ExamplesMax)
+                balance.Examples.Add(string.Create(CultureInfo.InvariantCulture,
+                    $"agent-{ProveSite.AgentOf(target, options)}, target {target.Address}: {targets.Series - there} samples of scrape {entry.Scrape} of {entries.Length}, answered {Clock(entry.CompletedMs)}"));
+        }
+        long due = (long)((entries[^1].BeganMs - entries[0].BeganMs) / options.Interval.TotalMilliseconds) + 1;
+        balance.NotScraped += Math.Max(0, due - entries.Length);
+    }
+
+    private static void Count(LedgerTarget target, StoredSeries series, int[] stored, Balance balance)
+    {
+        int index = int.Parse(series.Labels["i"], CultureInfo.InvariantCulture);
+        int before = 0;
+        var seen = new HashSet<int>(series.Samples.Length);
+        foreach ((_, double value) in series.Samples)
+        {
+            if (LedgerTargets.Read(value) is not { } read || read.Target != target.Index || read.Series != index || read.Scrape < 1 || read.Scrape >= stored.Length)
+            {
+                balance.Wrong++;
+                continue;
+            }
+            if (!seen.Add(read.Scrape))
+            {
+                balance.Doubled++;
+                continue;
+            }
+            if (read.Scrape < before)
+                balance.OutOfOrder++;
+            before = Math.Max(before, read.Scrape);
+            stored[read.Scrape]++;
+        }
+    }
+
+    private async Task<Reasons> ReasonsAsync(LedgerTarget target, long fromMs, long nowMs, CancellationToken cancel)
+    {
+        List<StoredSeries> up = await store.RawAsync($"up{{instance=\"{target.Address}\"}}", fromMs, nowMs, cancel);
+        long[] downMs = [.. up.SelectMany(s => s.Samples).Where(s => s.Value == 0).Select(s => s.TimeMs).Order()];
+        int agent = ProveSite.AgentOf(target, options);
+        long[] killsMs = [.. dealt.Where(d => d.Agent == agent && d.Blow == Blow.Kill).Select(d => d.FromMs).Order()];
+        return new Reasons(target.Entries, downMs, killsMs, (long)options.Interval.TotalMilliseconds);
+    }
+
+    /// <summary>What a counter rose by in all, over restarts (which begin at 0).</summary>
+    private static long Increase((long TimeMs, double Value)[] samples)
+    {
+        double sum = 0, before = 0;
+        foreach ((_, double value) in samples)
+        {
+            if (double.IsNaN(value))
+                continue;
+            sum += value >= before ? value - before : value;
+            before = value;
+        }
+        return (long)sum;
+    }
+
+    private static string Clock(long ms) => DateTimeOffset.FromUnixTimeMilliseconds(ms).ToString("HH:mm:ss.fff", CultureInfo.InvariantCulture);
+
+    private enum Reason
+    {
+        None,
+        InFlight,
+        Failed,
+    }
+
+    /// <summary>Why a body may not be there: it was the last one answered before a kill of its agent, and just so; or the agent says that this scrape failed.</summary>
+    private sealed class Reasons(LedgerEntry[] entries, long[] downMs, long[] killsMs, long intervalMs)
+    {
+        public Reason Of(LedgerEntry entry)
+        {
+            // The time of a tick is when it was due, its request comes soon after; a stopped process is late for several.
+            if (downMs.Any(t => t <= entry.BeganMs + 50 && entry.BeganMs - t < intervalMs))
+                return Reason.Failed;
+            return BeforeKillMs(entry) is >= 0 and <= InFlightMaxMs ? Reason.InFlight : Reason.None;
+        }
+
+        /// <summary>The time from a body's answer to the kill that followed it before any other answer; -1: none did.</summary>
+        public long BeforeKillMs(LedgerEntry entry)
+        {
+            long next = entry.Scrape < entries.Length ? entries[entry.Scrape].BeganMs : long.MaxValue;
+            foreach (long kill in killsMs)
+            {
+                if (kill >= entry.CompletedMs && kill <= next)
+                    return kill - entry.CompletedMs;
+            }
+            return -1;
+        }
+    }
+}

@@ -1,0 +1,58 @@
+using System.Globalization;
+using System.Text.Json;
+
+namespace Bellwether.Prove;
+
+/// <summary>Reads what is stored, as any client would: raw samples by range selectors at /api/v1/query.</summary>
+internal sealed class StoreReader(string address) : IDisposable
+{
+    private readonly HttpClient _http = new() { BaseAddress = new Uri(address), Timeout = TimeSpan.FromMinutes(2) };
+
+    public async Task<bool> IsReadyAsync(CancellationToken cancel)
+    {
+        try
+        {
+            return (await _http.GetAsync("/-/ready", cancel)).IsSuccessStatusCode;
+        }
+        catch (HttpRequestException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>All raw samples of a selector from a time on, by series.</summary>
+    public async Task<List<StoredSeries>> RawAsync(string selector, long fromMs, long nowMs, CancellationToken cancel)
+    {
+        long seconds = ((nowMs - fromMs) / 1000) + 60;
+        string query = string.Create(CultureInfo.InvariantCulture, $"{selector}[{seconds}s]");
+        using HttpResponseMessage response = await _http.GetAsync("/api/v1/query?query=" + Uri.EscapeDataString(query), cancel);
+        byte[] body = await response.Content.ReadAsByteArrayAsync(cancel);
+        if (!response.IsSuccessStatusCode)
+            throw new InvalidOperationException($"query {query}: {(int)response.StatusCode} {System.Text.Encoding.UTF8.GetString(body)}");
+        using JsonDocument document = JsonDocument.Parse(body);
+        var series = new List<StoredSeries>();
+        foreach (JsonElement one in document.RootElement.GetProperty("data").GetProperty("result").EnumerateArray())
+        {
+            Dictionary<string, string> labels = one.GetProperty("metric").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetString()!);
+            JsonElement values = one.GetProperty("values");
+            var samples = new (long, double)[values.GetArrayLength()];
+            int at = 0;
+            foreach (JsonElement pair in values.EnumerateArray())
+                samples[at++] = ((long)Math.Round(pair[0].GetDouble() * 1000), Number(pair[1].GetString()!));
+            series.Add(new StoredSeries(labels, samples));
+        }
+        return series;
+    }
+
+    public void Dispose() => _http.Dispose();
+
+    private static double Number(string text) => text switch
+    {
+        "+Inf" => double.PositiveInfinity,
+        "-Inf" => double.NegativeInfinity,
+        _ => double.Parse(text, CultureInfo.InvariantCulture),
+    };
+}
+
+/// <summary>One series as it is stored.</summary>
+internal sealed record StoredSeries(IReadOnlyDictionary<string, string> Labels, (long TimeMs, double Value)[] Samples);
