@@ -35,6 +35,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
     private readonly LogSpool _spool;
     private readonly SpoolSink _sink;
     private readonly StreamClient _stream;
+    private readonly TargetFacts _targets;
     private readonly CollectorPlan _plan;
     private readonly ScrapeScheduler _scheduler;
     private readonly long _startedMs;
@@ -59,7 +60,8 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
         var spoolOptions = new SpoolOptions { BytesMax = config.Spool.MaxSize.Bytes, AgeMax = config.Spool.MaxAge };
         _spool = LogSpool.Open(new OsDisk(), config.Spool.Path, spoolOptions, time, random, _meter);
         _sink = new SpoolSink(_spool, time, loggers.CreateLogger<SpoolSink>());
-        _stream = new StreamClient(StreamOptionsOf(config), IdentityOf(config), _spool, _sink, new StreamClientDependencies(time, ProcessRandom.Create(), _meter, loggers.CreateLogger<StreamClient>()));
+        _targets = new TargetFacts(config.Agent.Id, name => _sink.NewestOf(name).TimestampMs);
+        _stream = new StreamClient(StreamOptionsOf(config), IdentityOf(config), _spool, _sink, new StreamClientDependencies(time, ProcessRandom.Create(), _meter, loggers.CreateLogger<StreamClient>()) { Targets = _targets });
         _sink.Durable = _stream.RecordsAppended;
         _plan = new CollectorPlan(config.Agent.Id, _selfMetrics, _meter, time, loggers);
         _scheduler = new ScrapeScheduler(time, _sink, new ScrapeSchedulerOptions { OffsetSeed = Labels.Of("agent", config.Agent.Id).Hash }, _meter, loggers.CreateLogger<ScrapeScheduler>());
@@ -158,6 +160,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
     {
         IReadOnlyList<ICollector> collectors = _plan.Make(_config, _jobs);
         _scheduler.Replace(collectors);
+        _targets.Take(collectors, _jobs);
         Planned(_log, collectors.Count);
     }
 

@@ -113,7 +113,7 @@ internal sealed partial class StreamClient
         var metadata = new GrpcMetadata();
         if (address.Token is { } token)
             metadata.Add("authorization", "Bearer " + token);
-        var session = new StreamSession(_identity, _spool, _watermarks);
+        var session = new StreamSession(_identity, _spool, _watermarks, _with.Targets is { } facts ? new TargetTeller(facts) : null);
         await using GrpcCall<AgentMessage, AggregatorMessage> call = channel.Open(WireMethods.Stream, new GrpcCallOptions { Metadata = metadata }, CancellationToken.None);
         var pump = new StreamPump(session, call, _wake.Reader, _options, _with.Time)
         {
@@ -121,7 +121,7 @@ internal sealed partial class StreamClient
             Greeted = () =>
             {
                 Statistics.Began(address.Uri, session);
-                SessionStands(_with.Log, address.Uri, session.StoreId ?? "", session.ClockOffsetMs);
+                SessionStands(_with.Log, address.Uri, session.StoreId ?? "", Math.Abs(session.ClockOffsetMs), session.ClockOffsetMs < 0 ? "behind" : "ahead of");
             },
             ConfigurationCame = ConfigurationCame,
             RecordRefused = refusal => Refused(_with.Log, refusal),
@@ -143,8 +143,8 @@ internal sealed partial class StreamClient
         return (session.StoreId is not null, call.Status is { IsOk: false } status ? status.ToString() : reason, code);
     }
 
-    [LoggerMessage(1401, LogLevel.Information, "stream: connected to {Address}, store {StoreId}; its clock is {OffsetMs} ms ahead of ours")]
-    private static partial void SessionStands(ILogger log, Uri address, string storeId, double offsetMs);
+    [LoggerMessage(1401, LogLevel.Information, "stream: connected to {Address}, store {StoreId}; its clock is {OffsetMs:0} ms {Direction} ours")]
+    private static partial void SessionStands(ILogger log, Uri address, string storeId, double offsetMs, string direction);
 
     [LoggerMessage(1402, LogLevel.Warning, "stream: {Reason}; next attempt in {Seconds:0.0} s (records are kept in the spool)")]
     private static partial void WillRetry(ILogger log, string reason, double seconds);
@@ -161,4 +161,8 @@ internal sealed partial class StreamClient
 /// <param name="Random">Jitter; used by this client alone.</param>
 /// <param name="Meter">For its instruments.</param>
 /// <param name="Log">For its log.</param>
-internal sealed record StreamClientDependencies(TimeProvider Time, Random Random, Meter Meter, ILogger Log);
+internal sealed record StreamClientDependencies(TimeProvider Time, Random Random, Meter Meter, ILogger Log)
+{
+    /// <summary>What is told of targets; null: nothing.</summary>
+    public ITargetFacts? Targets { get; init; }
+}

@@ -86,6 +86,7 @@ internal sealed class StreamSession
     private readonly StreamIdentity _identity;
     private readonly IStreamSpool _spool;
     private readonly IWatermarkSource _watermarks;
+    private readonly TargetTeller? _targets;
     private readonly Dictionary<SegmentRef, Sending> _sending = [];
     private readonly HashSet<SegmentRef> _resent = [];
     private readonly List<SpooledSegment> _segments = [];
@@ -102,8 +103,9 @@ internal sealed class StreamSession
     private long _nextWatermarkMs;
 
     /// <summary>Makes a session; it begins with <see cref="StreamEventKind.Opened"/>.</summary>
-    public StreamSession(StreamIdentity identity, IStreamSpool spool, IWatermarkSource watermarks)
+    public StreamSession(StreamIdentity identity, IStreamSpool spool, IWatermarkSource watermarks, TargetTeller? targets = null)
     {
+        _targets = targets;
         _identity = identity;
         _spool = spool;
         _watermarks = watermarks;
@@ -308,6 +310,12 @@ internal sealed class StreamSession
         {
             _nextWatermarkMs = nowMs + _watermarkIntervalMs;
             effects.Send = Watermark(nowMs, promised);
+            return;
+        }
+        // Facts for people go behind what is live; they wait for nobody and hold nobody up.
+        if (liveIsOut && !_stopping && _targets?.Next(nowMs) is { } facts)
+        {
+            effects.Send = facts;
             return;
         }
         bool backlogWaits = false;

@@ -154,6 +154,16 @@ public sealed class AgentFleet : IIngestProgress
         return offset;
     }
 
+    /// <summary>Facts about targets came.</summary>
+    internal void Told(string id, Targets targets) => With(id, agent => agent.Targets.Take(targets, _options));
+
+    /// <summary>The targets of all agents, by agent id.</summary>
+    public IReadOnlyList<AgentTargets> Targets()
+    {
+        lock (_gate)
+            return [.. _agents.Values.OrderBy(a => a.Id, StringComparer.Ordinal).Select(a => a.Targets.Snapshot(a.Id, a.Session is not null, a.NewestOf))];
+    }
+
     /// <summary>Everything before a watermark is durable. A promise is not taken back, and one about our future is worth no more than now: the agent's clock may be set right.</summary>
     internal void Passed(string id, long unixMs) => With(id, agent => agent.WatermarkMs = Math.Max(agent.WatermarkMs, Math.Min(unixMs, NowMs)));
 
@@ -191,6 +201,12 @@ public sealed class AgentFleet : IIngestProgress
     private sealed class Agent(string id)
     {
         private const int OffsetsKept = 16;
+
+        public string Id => id;
+
+        public TargetBook Targets { get; } = new();
+
+        public long NewestOf(string source) => _sources.TryGetValue(source, out SourceCoverage? coverage) ? coverage.NewestMs : 0;
 
         private readonly Dictionary<string, SourceCoverage> _sources = new(StringComparer.Ordinal);
         private string _version = "";

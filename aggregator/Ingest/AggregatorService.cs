@@ -54,14 +54,14 @@ public sealed partial class AggregatorService
     private Task<GrpcStatus> StreamAsync(GrpcServerStream<AgentMessage, AggregatorMessage> stream, GrpcServerContext context) =>
         new RunningSession(this, stream, context).RunAsync();
 
-    [LoggerMessage(2101, LogLevel.Information, "agent {Agent}: connected from {Remote}; its clock is {OffsetMs} ms ahead of ours")]
-    private static partial void Connected(ILogger log, string agent, string remote, double offsetMs);
+    [LoggerMessage(2101, LogLevel.Information, "agent {Agent}: connected from {Remote}; its clock is {OffsetMs:0} ms {Direction} ours")]
+    private static partial void Connected(ILogger log, string agent, string remote, double offsetMs, string direction);
 
     [LoggerMessage(2102, LogLevel.Information, "agent {Agent}: session ended: {Reason}")]
     private static partial void Ended(ILogger log, string agent, string reason);
 
-    [LoggerMessage(2103, LogLevel.Warning, "agent {Agent}: its clock is {OffsetMs} ms ahead of ours, more than {BoundMs} ms: check time synchronisation on both hosts")]
-    private static partial void ClockIsOff(ILogger log, string agent, double offsetMs, double boundMs);
+    [LoggerMessage(2103, LogLevel.Warning, "agent {Agent}: its clock is {OffsetMs:0} ms {Direction} ours, more than {BoundMs} ms: check time synchronisation on both hosts")]
+    private static partial void ClockIsOff(ILogger log, string agent, double offsetMs, string direction, double boundMs);
 
     [LoggerMessage(2104, LogLevel.Warning, "agent {Agent}: a newer process with the same identity has come; the older session was ended")]
     private static partial void WasFenced(ILogger log, string agent);
@@ -101,6 +101,8 @@ public sealed partial class AggregatorService
         }
 
         private string Agent => _session.AgentId ?? "";
+
+        private string Direction => _session.ClockOffsetMs < 0 ? "behind" : "ahead of";
 
         private string Remote => _context.Remote?.ToString() ?? "";
 
@@ -159,7 +161,7 @@ public sealed partial class AggregatorService
                 if (!wasGreeted)
                 {
                     _service._counters.Sessions.Add(1);
-                    Connected(_service._log, Agent, Remote, _session.ClockOffsetMs);
+                    Connected(_service._log, Agent, Remote, Math.Abs(_session.ClockOffsetMs), Direction);
                 }
                 WatchClock();
                 if (_readEffects.Apply is { } run)
@@ -238,7 +240,7 @@ public sealed partial class AggregatorService
             double bound = _service._options.ClockOffsetWarning.TotalMilliseconds;
             bool off = Math.Abs(_session.ClockOffsetMs) > bound;
             if (off && !_clockWarned)
-                ClockIsOff(_service._log, Agent, _session.ClockOffsetMs, bound);
+                ClockIsOff(_service._log, Agent, Math.Abs(_session.ClockOffsetMs), Direction, bound);
             _clockWarned = off;
         }
     }

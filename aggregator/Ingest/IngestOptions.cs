@@ -33,6 +33,12 @@ public sealed record IngestOptions
     /// <summary>Sources of one agent whose coverage is followed. Default: 2,000.</summary>
     public int MaxSourcesPerAgent { get; init; } = 2_000;
 
+    /// <summary>Targets of one agent that are known; more are only in the series. Default: 10,000.</summary>
+    public int MaxTargetsPerAgent { get; init; } = 10_000;
+
+    /// <summary>Bytes of target facts kept of one agent. Default: 16 MiB.</summary>
+    public int MaxTargetBytesPerAgent { get; init; } = 16 * 1024 * 1024;
+
     /// <summary>Segments that a hello may announce. Default: 20,000.</summary>
     public int MaxAnnouncedSegments { get; init; } = 20_000;
 

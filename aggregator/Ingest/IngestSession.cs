@@ -115,6 +115,9 @@ internal sealed class IngestSession
                 _watermarks.Enqueue((message.Watermark.UnixMs, _handed));
                 PassWatermarks();
                 break;
+            case AgentMessage.KindOneofCase.Targets:
+                _fleet.Told(AgentId!, message.Targets);
+                break;
             case AgentMessage.KindOneofCase.Goodbye:
                 SaidGoodbye = true;
                 _fleet.Goodbye(AgentId!);

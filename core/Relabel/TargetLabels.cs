@@ -61,6 +61,9 @@ public static class TargetLabels
     public static string? AddressError(string address) =>
         address.Contains('/') ? $"'{address}' is not a target: write host:port, without scheme and path" : null;
 
+    /// <summary>A target's labels before relabelling, with the job's defaults.</summary>
+    public static Labels Discovered(ScrapeConfig job, Labels target, Labels group) => WithDefaults(job, target, group);
+
     private static Labels WithDefaults(ScrapeConfig job, Labels target, Labels group)
     {
         var labels = new LabelsBuilder(group);

@@ -80,6 +80,18 @@ public sealed class HostCollector : ICollector
     /// <inheritdoc/>
     public string Name => SourceName;
 
+    /// <summary>The labels of all its series.</summary>
+    public Labels TargetLabels
+    {
+        get
+        {
+            var labels = new LabelsBuilder();
+            foreach ((string name, string value) in _options.Labels)
+                labels.Set(name, value);
+            return labels.Set("job", _options.Job).Set("instance", _options.Instance).Build();
+        }
+    }
+
     /// <inheritdoc/>
     public TimeSpan Interval => _options.Interval;
 

@@ -94,6 +94,18 @@ public sealed partial class PostgresCollector : ICollector
     /// <summary>The server as <c>host:port</c>: value of the label <c>server</c>.</summary>
     public string Server { get; }
 
+    /// <summary>The labels of all its series.</summary>
+    public Labels TargetLabels
+    {
+        get
+        {
+            var labels = new LabelsBuilder();
+            foreach ((string name, string value) in _options.Labels)
+                labels.Set(name, value);
+            return labels.Set("job", _options.Job).Set("instance", _options.Instance ?? Server).Build();
+        }
+    }
+
     /// <inheritdoc/>
     public TimeSpan Interval => _options.Interval;
 

@@ -75,6 +75,9 @@ public sealed class ScrapeCollector : ICollector
     /// <inheritdoc/>
     public TimeSpan Interval => Target.Interval;
 
+    /// <summary>The job that it is of.</summary>
+    public string JobName => _job.JobName;
+
     /// <summary>What is scraped.</summary>
     public ScrapeTarget Target { get; }
 

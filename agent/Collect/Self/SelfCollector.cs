@@ -34,6 +34,9 @@ public sealed class SelfCollector : ICollector
     /// <inheritdoc/>
     public string Name => "agent";
 
+    /// <summary>The labels of all its series.</summary>
+    public Labels TargetLabels => _base;
+
     /// <inheritdoc/>
     public TimeSpan Interval { get; }
 

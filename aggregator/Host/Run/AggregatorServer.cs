@@ -219,7 +219,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         Engine = engine,
         Reader = _store.Reader,
         Rules = () => _rules.Status,
-        Targets = new UpTargets(_store.Reader, _time, TimeSpan.FromMinutes(5)),
+        Targets = new FleetTargets(_fleet, new UpTargets(_store.Reader, _time, TimeSpan.FromMinutes(5))),
         Ready = () => Volatile.Read(ref _ready),
         Reload = _ => Task.FromResult(Reload()),
         Store = StoreFactsNow,

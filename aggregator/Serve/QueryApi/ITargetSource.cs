@@ -7,13 +7,29 @@ public interface ITargetSource
 {
     /// <summary>The targets that are scraped now.</summary>
     IReadOnlyList<TargetStatus> Targets();
+
+    /// <summary>The targets that rules dropped, by pool and agent.</summary>
+    IReadOnlyList<DroppedPool> Dropped() => [];
 }
+
+/// <summary>What the rules of one pool dropped at one agent.</summary>
+/// <param name="Job">The pool.</param>
+/// <param name="Agent">The agent.</param>
+/// <param name="Count">How many.</param>
+/// <param name="Discovered">The labels of the first ones.</param>
+public sealed record DroppedPool(string Job, string Agent, long Count, IReadOnlyList<Labels> Discovered);
 
 /// <summary>One target as <c>/api/v1/targets</c> shows it. Times are Unix ms; 0: never.</summary>
 public sealed record TargetStatus
 {
     /// <summary>Its labels after relabelling.</summary>
     public required Labels Labels { get; init; }
+
+    /// <summary>Its labels before relabelling.</summary>
+    public Labels Discovered { get; init; } = Labels.Empty;
+
+    /// <summary>The agent that scrapes it; empty: not known.</summary>
+    public string Agent { get; init; } = "";
 
     /// <summary>The job, shown as the scrape pool.</summary>
     public string Job { get; init; } = "";

@@ -16,8 +16,10 @@ internal sealed class StatusEndpoints(QueryApiSources sources, QueryApiOptions o
     {
         string state = parameters.One("state").ToLowerInvariant();
         string pool = parameters.One("scrapePool");
-        bool active = state is not "dropped", dropped = state is not "active";
+        // As in Prometheus, a state that there is not shows neither kind.
+        bool active = state is "" or "any" or "active", dropped = state is "" or "any" or "dropped";
         IReadOnlyList<TargetStatus> targets = active && sources.Targets is not null ? sources.Targets.Targets() : [];
+        DroppedPool[] pools = dropped && sources.Targets is not null ? [.. sources.Targets.Dropped().Where(d => pool.Length == 0 || d.Job == pool)] : [];
         return ApiAnswer.Ok(api =>
         {
             api.Json.WriteStartObject();
@@ -26,9 +28,10 @@ internal sealed class StatusEndpoints(QueryApiSources sources, QueryApiOptions o
                 Target(api, target);
             api.Json.WriteEndArray();
             api.Json.WriteStartArray("droppedTargets");
+            foreach (DroppedPool one in pools)
+                Dropped(api, one);
             api.Json.WriteEndArray();
-            if (dropped && state.Length > 0)
-                api.Json.WriteNull("droppedTargetCounts");
+            Counts(api.Json, dropped ? pools : null);
             api.Json.WriteEndObject();
         });
     }
@@ -129,12 +132,38 @@ internal sealed class StatusEndpoints(QueryApiSources sources, QueryApiOptions o
         json.WriteEndArray();
     }
 
+    private static void Dropped(ApiJson api, DroppedPool pool)
+    {
+        foreach (Labels labels in pool.Discovered)
+        {
+            api.Json.WriteStartObject();
+            api.Json.WritePropertyName("discoveredLabels");
+            api.Labels(labels);
+            api.Json.WriteString("scrapePool", pool.Job);
+            api.Json.WriteString("agent", pool.Agent);
+            api.Json.WriteEndObject();
+        }
+    }
+
+    private static void Counts(Utf8JsonWriter json, IReadOnlyList<DroppedPool>? pools)
+    {
+        if (pools is null)
+        {
+            json.WriteNull("droppedTargetCounts");
+            return;
+        }
+        json.WriteStartObject("droppedTargetCounts");
+        foreach (IGrouping<string, DroppedPool> pool in pools.GroupBy(p => p.Job).OrderBy(p => p.Key, StringComparer.Ordinal))
+            json.WriteNumber(pool.Key, pool.Sum(p => p.Count));
+        json.WriteEndObject();
+    }
+
     private static void Target(ApiJson api, TargetStatus target)
     {
         Utf8JsonWriter json = api.Json;
         json.WriteStartObject();
-        json.WriteStartObject("discoveredLabels");
-        json.WriteEndObject();
+        json.WritePropertyName("discoveredLabels");
+        api.Labels(target.Discovered);
         json.WritePropertyName("labels");
         api.Labels(target.Labels);
         json.WriteString("scrapePool", target.Job);
@@ -146,6 +175,8 @@ internal sealed class StatusEndpoints(QueryApiSources sources, QueryApiOptions o
         json.WriteString("health", target.Up switch { true => "up", false => "down", _ => "unknown" });
         json.WriteString("scrapeInterval", Seconds(target.Interval));
         json.WriteString("scrapeTimeout", Seconds(target.Timeout));
+        if (target.Agent.Length > 0)
+            json.WriteString("agent", target.Agent);
         json.WriteEndObject();
     }
 

@@ -12,6 +12,12 @@ namespace Bellwether.Agent.Collect.Scrape.Discovery;
 /// <param name="Errors">What is wrong: files and endpoints that cannot be read, targets that make no sense, the limit. The last good state of what is wrong stays in force.</param>
 public sealed record DiscoveredJob(ScrapeConfig Job, IReadOnlyList<ScrapeTarget> Targets, int Dropped, IReadOnlyList<string> Errors)
 {
+    /// <summary>Labels of the first dropped targets, as discovered; at most <see cref="DroppedLabelsMax"/>.</summary>
+    public IReadOnlyList<Labels> DroppedLabels { get; init; } = [];
+
+    /// <summary>Dropped targets whose labels are kept.</summary>
+    public const int DroppedLabelsMax = 100;
+
     /// <summary>What the next discovery of the job starts from.</summary>
     internal DiscoveryState State { get; init; } = DiscoveryState.Empty;
 }
@@ -180,6 +186,7 @@ public sealed class TargetDiscovery
         var targets = new List<ScrapeTarget>();
         var seen = new HashSet<(Labels, string)>();
         int dropped = 0;
+        var droppedLabels = new List<Labels>();
         foreach ((TargetGroup group, Labels labels) in Groups())
         {
             foreach (Labels target in group.Targets)
@@ -188,7 +195,10 @@ public sealed class TargetDiscovery
                 if (outcome.Error is not null)
                     errors.Add(outcome.Error);
                 else if (outcome.Target is null)
-                    dropped++;
+                {
+                    if (dropped++ < DiscoveredJob.DroppedLabelsMax)
+                        droppedLabels.Add(TargetLabels.Discovered(_job, target, labels));
+                }
                 else if (seen.Add((outcome.Target.Labels, outcome.Target.Url)))
                     targets.Add(outcome.Target);
             }
@@ -203,6 +213,7 @@ public sealed class TargetDiscovery
         }
         return new DiscoveredJob(_job, targets, dropped, errors)
         {
+            DroppedLabels = droppedLabels,
             State = new DiscoveryState(new Dictionary<string, FileState>(_files), new Dictionary<HttpSdConfig, HttpState>(_http)),
         };
     }
