@@ -211,7 +211,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
 
     private static StreamOptions StreamOptionsOf(AgentConfig config) => new()
     {
-        Aggregators = [.. config.Aggregators.Select(AddressOf)],
+        Aggregators = [.. config.Aggregators.Select(a => AddressOf(a) with { Renew = () => AddressOf(a) })],
     };
 
     private static AggregatorAddress AddressOf(AggregatorSection section)

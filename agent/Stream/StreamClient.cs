@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using System.Security.Cryptography;
 using System.Threading.Channels;
 using Bellwether.Core.Grpc;
 using Bellwether.V1;
@@ -100,6 +101,7 @@ internal sealed partial class StreamClient
 
     private async Task<(bool Stood, string Reason, GrpcStatusCode Code)> SessionAsync(AggregatorAddress address, CancellationToken stopping)
     {
+        address = Renewed(address);
         using var channel = new GrpcChannel(
             new GrpcChannelOptions
             {
@@ -145,6 +147,23 @@ internal sealed partial class StreamClient
 
     [LoggerMessage(1401, LogLevel.Information, "stream: connected to {Address}, store {StoreId}; its clock is {OffsetMs:0} ms {Direction} ours")]
     private static partial void SessionStands(ILogger log, Uri address, string storeId, double offsetMs, string direction);
+
+    /// <summary>Token and certificates as the files have them now; what cannot be read stays as it was.</summary>
+    private AggregatorAddress Renewed(AggregatorAddress address)
+    {
+        try
+        {
+            return address.Renew?.Invoke() ?? address;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or CryptographicException)
+        {
+            CannotRenew(_with.Log, address.Uri, e.Message);
+            return address;
+        }
+    }
+
+    [LoggerMessage(1405, LogLevel.Error, "stream: the credentials for {Address} cannot be read again, the old ones stay: {Reason}")]
+    private static partial void CannotRenew(ILogger log, Uri address, string reason);
 
     [LoggerMessage(1402, LogLevel.Warning, "stream: {Reason}; next attempt in {Seconds:0.0} s (records are kept in the spool)")]
     private static partial void WillRetry(ILogger log, string reason, double seconds);

@@ -20,6 +20,9 @@ internal sealed record AggregatorAddress
     /// <summary>Name to expect in the aggregator's certificate; null: the address's host.</summary>
     public string? ServerName { get; init; }
 
+    /// <summary>Reads the credentials' files again for a new session; null: they do not change. May throw what reading files throws.</summary>
+    public Func<AggregatorAddress>? Renew { get; init; }
+
     /// <summary>Lets <c>http://</c> go beyond loopback. Default: false.</summary>
     public bool AllowPlaintext { get; init; }
 }

@@ -25,7 +25,11 @@ internal static class Program
         var check = new Command("check", "Reads the configuration and the rules that it names, and tells every error. Exit code 2 when there is one.") { checkConfig };
         check.SetAction(parse => Check(parse.GetRequiredValue(checkConfig)));
         var root = new RootCommand("Bellwether's aggregator: stores what agents stream, evaluates PromQL rules in event time, and serves the numbers.") { serve, check, QueryCommand.Create(AddressOf) };
-        return root.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null }).GetAwaiter().GetResult();
+        ParseResult parsed = root.Parse(args);
+        if (parsed.Action is System.CommandLine.Invocation.ParseErrorAction wrong)
+            wrong.ShowHelp = false;
+        int code = parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null }).GetAwaiter().GetResult();
+        return parsed.Action is System.CommandLine.Invocation.ParseErrorAction ? ExitBadConfiguration : code;
     }
 
     private static Option<string> ConfigOption() => new("--config", "-c") { Description = "The aggregator's configuration.", DefaultValueFactory = _ => "aggregator.yaml" };
@@ -99,9 +103,11 @@ internal static class Program
             return ExitBadConfiguration;
         foreach (string warning in rules.Warnings)
             Console.Error.WriteLine($"warning: {warning}");
-        Console.WriteLine($"{file}: good. {config.Agents.Count} agents, {rules.Groups.Count} rule groups with {rules.Groups.Sum(g => g.Rules.Count)} rules, {config.RemoteWrite.Count} upstreams.");
+        Console.WriteLine($"{file}: good. {Counted(config.Agents.Count, "agent")}, {Counted(rules.Groups.Count, "rule group")} with {Counted(rules.Groups.Sum(g => g.Rules.Count), "rule")}, {Counted(config.RemoteWrite.Count, "upstream")}.");
         return 0;
     }
+
+    private static string Counted(int count, string noun) => count == 1 ? $"1 {noun}" : $"{count} {noun}s";
 
     private static string? AddressOf(string file)
     {

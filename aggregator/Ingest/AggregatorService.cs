@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using System.Threading.Channels;
 using Bellwether.Core.Grpc;
@@ -17,6 +18,7 @@ public sealed partial class AggregatorService
     private readonly TimeProvider _time;
     private readonly ILogger _log;
     private readonly IngestCounters _counters;
+    private readonly ConcurrentDictionary<RunningSession, bool> _open = new();
 
     /// <summary>Makes the service.</summary>
     public AggregatorService(IngestOptions options, IRecordStore store, AgentFleet fleet, TimeProvider time, Meter meter, ILogger log)
@@ -31,6 +33,16 @@ public sealed partial class AggregatorService
 
     /// <summary>The agents.</summary>
     public AgentFleet Fleet { get; }
+
+    /// <summary>Whether a session's credential still counts. Default: always.</summary>
+    public Func<ClientIdentity, bool> IsInForce { get; init; } = static _ => true;
+
+    /// <summary>Ends the sessions whose credential does not count any more; called after the credentials have changed. Any thread.</summary>
+    public void EndRevoked()
+    {
+        foreach (RunningSession session in _open.Keys)
+            session.EndIfRevoked();
+    }
 
     /// <summary>The options of the server that goes with these limits.</summary>
     public static GrpcServerOptions ServerOptions(IngestOptions options) => new() { MaxReceiveMessageBytes = options.MaxMessageBytes };
@@ -68,6 +80,9 @@ public sealed partial class AggregatorService
 
     [LoggerMessage(2105, LogLevel.Warning, "{Remote}: session refused: {Reason}")]
     private static partial void SessionRefused(ILogger log, string remote, string reason);
+
+    [LoggerMessage(2108, LogLevel.Warning, "agent {Agent} at {Remote}: its credential has been revoked; its session is ended")]
+    private static partial void CredentialRevoked(ILogger log, string agent, string remote);
 
     [LoggerMessage(2106, LogLevel.Error, "agent {Agent}: segment {Segment}, record {Record} refused for good: {Reason}")]
     private static partial void RecordWasRefused(ILogger log, string agent, ulong segment, ulong record, string reason);
@@ -109,8 +124,10 @@ public sealed partial class AggregatorService
         public async Task<GrpcStatus> RunAsync()
         {
             Task completing = CompleteAsync();
+            _service._open[this] = true;
             try
             {
+                EndIfRevoked();
                 await ReadAsync();
                 _ended = _session.SaidGoodbye ? "it said goodbye" : "the agent ended its stream";
                 return GrpcStatus.Ok;
@@ -118,12 +135,21 @@ public sealed partial class AggregatorService
             finally
             {
                 // What is under way is still applied, counted and, if the call still stands, acknowledged; the handler never outlives its call.
+                _service._open.TryRemove(this, out _);
                 _underWay.Writer.TryComplete();
                 await completing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 _session.Ended();
                 if (_session.AgentId is not null)
                     Ended(_service._log, Agent, _ended);
             }
+        }
+
+        public void EndIfRevoked()
+        {
+            if (_context.Identity is not { } identity || _service.IsInForce(identity))
+                return;
+            CredentialRevoked(_service._log, Agent, Remote);
+            End(new GrpcStatus(GrpcStatusCode.Unauthenticated, "the credential of this session has been revoked"));
         }
 
         private void Replaced(bool anotherProcess)

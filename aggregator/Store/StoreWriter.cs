@@ -23,6 +23,7 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ITimer _maintenance;
     private long _refusedGroups;
+    private Exception? _failure;
     private bool _isFull;
     private bool _isRefusing;
 
@@ -50,6 +51,9 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
 
     /// <summary>Whether new data are refused now (full or failed disk).</summary>
     public bool IsUnavailable => Volatile.Read(ref _isRefusing);
+
+    /// <summary>The defect by which the writer ended; null: none. A program must not go on when there is one: nothing is stored any more.</summary>
+    public Exception? Failure => Volatile.Read(ref _failure);
 
     /// <summary>Groups that were refused because the disk was full or failed.</summary>
     public long RefusedGroups => Volatile.Read(ref _refusedGroups);
@@ -128,6 +132,7 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
         catch (Exception e)
         {
             LogDied(_log, e);
+            Volatile.Write(ref _failure, e);
             _queue.Writer.TryComplete(e);
             var cause = new StoreUnavailableException("the store's writer ended by a defect", e);
             foreach (Work work in group)

@@ -77,6 +77,12 @@ public static class MetricNames
     /// <summary>Aggregator: sessions refused (identity, hello, limits).</summary>
     public const string IngestSessionsRefused = "bellwether_ingest_sessions_refused_total";
 
+    /// <summary>Aggregator: 1 when the last reading of the configuration succeeded.</summary>
+    public const string AggregatorReloadSuccessful = "bellwether_aggregator_config_last_reload_successful";
+
+    /// <summary>Aggregator: when the configuration was last taken.</summary>
+    public const string AggregatorReloadSuccessSeconds = "bellwether_aggregator_config_last_reload_success_timestamp_seconds";
+
     /// <summary>Aggregator: an agent's clock minus ours, by agent.</summary>
     public const string IngestClockOffsetSeconds = "bellwether_ingest_agent_clock_offset_seconds";
 

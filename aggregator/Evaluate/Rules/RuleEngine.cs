@@ -108,8 +108,16 @@ public sealed partial class RuleEngine
                 LogFailed(e);
                 wait = s_retry;
             }
-            if (wait > TimeSpan.Zero)
-                await Task.Delay(wait, _time, cancellation).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+            if (wait <= TimeSpan.Zero)
+                continue;
+            try
+            {
+                await Task.Delay(wait, _time, cancellation);
+            }
+            catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+            {
+                return;
+            }
         }
     }
 

@@ -1,4 +1,6 @@
 using System.Net;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using Bellwether.Core.Configuration;
 using Bellwether.Core.Configuration.Prometheus;
 
@@ -86,8 +88,38 @@ public static class AggregatorConfigFile
             KeyFile = section.InputFile("key_file"),
             ClientCaFile = section.InputFile("client_ca_file"),
         };
+        if (section.Reading.CheckFiles)
+            CheckCertificates(section, tls);
         section.Close();
         return tls;
+    }
+
+    private static void CheckCertificates(ConfigSection section, ServerTlsSection tls)
+    {
+        if (File.Exists(tls.CertFile) && File.Exists(tls.KeyFile))
+            Try(section, "cert_file", tls.CertFile, () => X509Certificate2.CreateFromPemFile(tls.CertFile, tls.KeyFile).Dispose());
+        if (File.Exists(tls.ClientCaFile))
+        {
+            Try(section, "client_ca_file", tls.ClientCaFile, () =>
+            {
+                var authorities = new X509Certificate2Collection();
+                authorities.ImportFromPemFile(tls.ClientCaFile);
+                if (authorities.Count == 0)
+                    throw new CryptographicException("no certificate is in it; PEM is expected");
+            });
+        }
+    }
+
+    private static void Try(ConfigSection section, string key, string file, Action read)
+    {
+        try
+        {
+            read();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or CryptographicException or ArgumentException)
+        {
+            section.Error(key, $"{file} cannot be used: {e.Message}");
+        }
     }
 
     private static RetentionSection ReadRetention(ConfigSection section)
@@ -100,6 +132,7 @@ public static class AggregatorConfigFile
     private static ValueList<AgentEntry> ReadAgents(ConfigSection root)
     {
         var agents = new List<AgentEntry>();
+        var seen = new SeenAgents();
         foreach (ConfigSection section in root.Sections("agents"))
         {
             var agent = new AgentEntry
@@ -116,6 +149,7 @@ public static class AggregatorConfigFile
             if (agent.TokenSha256.Length + agent.TokenFile.Length + agent.CertificateSha256.Length + agent.CertificateName.Length == 0
                 && !section.Has("token_sha256") && !section.Has("certificate_sha256"))
                 section.Error("has no proof; add token_file, token_sha256, certificate_sha256 or certificate_name");
+            seen.Add(section, agent, agents.Count + 1);
             section.Close();
             agents.Add(agent);
         }

@@ -59,6 +59,8 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     private readonly AggregatorConfig _first;
     private AggregatorConfig _config;
     private Task[] _running = [];
+    private ConfigState _configState;
+    private AggregatorService? _service;
     private bool _ready;
 
     /// <summary>Opens the store and prepares everything. Throws <see cref="IOException"/> when a folder cannot be had, <see cref="CryptographicException"/> for unreadable certificates.</summary>
@@ -94,6 +96,9 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
             Retention = PrometheusDuration.Format(config.Retention.Raw),
         };
         _api = new QueryApi(SourcesOf(engine), apiOptions, time, _meter, loggers.CreateLogger<QueryApi>());
+        _configState = new ConfigState(true, NowMs);
+        _meter.CreateObservableGauge(MetricNames.AggregatorReloadSuccessful, () => ConfigNow().Ok ? 1 : 0, description: "1 when the last reading of the configuration succeeded.");
+        _meter.CreateObservableGauge(MetricNames.AggregatorReloadSuccessSeconds, () => ConfigNow().TakenMs / 1000.0, unit: "seconds", description: "When the configuration was last taken, Unix seconds.");
         _receiver = new RemoteWriteReceiver(_store, new RemoteWriteReceiveOptions(), _meter);
         _grpc = BuildGrpc(ingest);
         _http = BuildHttp();
@@ -106,7 +111,8 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     public string Addresses => $"agents at {_config.Listen.Grpc.Address}, API and console at {string.Join(", ", _http.Urls)}";
 
     /// <summary>Why a part that must run for ever has ended by itself (a bug); null: all is well.</summary>
-    public Exception? Failure => _running.FirstOrDefault(t => t.IsFaulted)?.Exception;
+    public Exception? Failure => _store.Failure ?? (Exception?)_running.FirstOrDefault(t => t.IsFaulted)?.Exception
+        ?? (!_stop.IsCancellationRequested && _running.Any(t => t.IsCompleted) ? new InvalidOperationException("a loop of the aggregator ended") : null);
 
     /// <summary>Applies the rules and opens the doors. Throws <see cref="IOException"/> when an address is taken.</summary>
     public async Task StartAsync(RuleSet rules, CancellationToken cancellation)
@@ -114,7 +120,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         foreach (string warning in rules.Warnings)
             RuleWarning(_log, warning);
         _rules.Apply(rules.Groups);
-        _running = [_rules.RunAsync(_stop.Token), _forwarder?.RunAsync(_stop.Token) ?? Task.CompletedTask];
+        _running = _forwarder is null ? [_rules.RunAsync(_stop.Token)] : [_rules.RunAsync(_stop.Token), _forwarder.RunAsync(_stop.Token)];
         await _grpc.StartAsync(cancellation);
         await _http.StartAsync(cancellation);
         _health.Set("", true);
@@ -130,12 +136,15 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         {
             try
             {
-                return ReloadLocked();
+                IReadOnlyList<string> errors = ReloadLocked();
+                _configState = errors.Count == 0 ? new ConfigState(true, NowMs) : _configState with { Ok = false };
+                return errors;
             }
             catch (Exception e)
             {
                 // Whatever stands in the files, the running aggregator goes on with what it has.
                 ReloadFailed(_log, e);
+                _configState = _configState with { Ok = false };
                 return [$"BUG: taking the new configuration failed: {e.Message}"];
             }
         }
@@ -159,6 +168,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
             ReloadRefused(_log, e.Message);
             return [e.Message];
         }
+        _service?.EndRevoked();
         if (config != _first with { Agents = config.Agents, RuleFiles = config.RuleFiles, Log = config.Log })
             NeedsRestart(_log);
         _loggers.Minimum = LevelOf(config.Log.Level);
@@ -201,7 +211,8 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
             await _http.StopAsync(limit.Token);
         }
         await _stop.CancelAsync();
-        await Task.WhenAll(_running);
+        // A loop that failed has been told already (Failure).
+        await Task.WhenAll(_running).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await _grpc.DisposeAsync();
         await _http.DisposeAsync();
         _receiver.Dispose();
@@ -221,10 +232,19 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         Rules = () => _rules.Status,
         Targets = new FleetTargets(_fleet, new UpTargets(_store.Reader, _time, TimeSpan.FromMinutes(5))),
         Ready = () => Volatile.Read(ref _ready),
+        Config = ConfigNow,
         Reload = _ => Task.FromResult(Reload()),
         Store = StoreFactsNow,
         Metrics = MetricsFor,
     };
+
+    private long NowMs => _time.GetUtcNow().ToUnixTimeMilliseconds();
+
+    private ConfigState ConfigNow()
+    {
+        lock (_reloadGate)
+            return _configState;
+    }
 
     private StoreFacts StoreFactsNow()
     {
@@ -255,7 +275,8 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         });
         WebApplication app = builder.Build();
         var methods = new GrpcMethods();
-        new AggregatorService(ingest, _store, _fleet, _time, _meter, _loggers.CreateLogger<AggregatorService>()).AddTo(methods);
+        _service = new AggregatorService(ingest, _store, _fleet, _time, _meter, _loggers.CreateLogger<AggregatorService>()) { IsInForce = _authenticator.IsInForce };
+        _service.AddTo(methods);
         _health.AddTo(methods);
         new GrpcRouter(methods, AggregatorService.ServerOptions(ingest), _authenticator, _time, _loggers.CreateLogger<GrpcRouter>(), app.Lifetime.ApplicationStopping).UseIn(app);
         return app;
@@ -305,27 +326,48 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
 
     private HttpsConnectionAdapterOptions HttpsOf(ServerTlsSection tls)
     {
-        using X509Certificate2 pem = X509Certificate2.CreateFromPemFile(tls.CertFile, tls.KeyFile);
+        var own = new WatchedFiles<X509Certificate2>([tls.CertFile, tls.KeyFile], () => ReadCertificate(tls), _time, CertificatesChanged);
         var options = new HttpsConnectionAdapterOptions
         {
-            // Through PKCS #12 and back: on Windows a key read from PEM is not usable for TLS.
-            ServerCertificate = X509CertificateLoader.LoadPkcs12(pem.Export(X509ContentType.Pkcs12), null),
+            // Asked at each handshake: a renewed certificate counts without a restart.
+            ServerCertificateSelector = (_, _) => own.Current,
             SslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
         };
         if (tls.ClientCaFile.Length > 0)
         {
-            var authorities = new X509Certificate2Collection();
-            authorities.ImportFromPemFile(tls.ClientCaFile);
+            var authorities = new WatchedFiles<X509Certificate2Collection>([tls.ClientCaFile], () => ReadAuthorities(tls.ClientCaFile), _time, CertificatesChanged);
             options.ClientCertificateMode = ClientCertificateMode.AllowCertificate;
             options.ClientCertificateValidation = (certificate, _, errors) =>
             {
-                if ((errors & SslPolicyErrors.RemoteCertificateNotAvailable) == 0 && IsSignedBy(certificate, authorities))
+                if ((errors & SslPolicyErrors.RemoteCertificateNotAvailable) == 0 && IsSignedBy(certificate, authorities.Current))
                     return true;
                 CertificateRefused(_log, certificate.Subject, certificate.Issuer);
                 return false;
             };
         }
         return options;
+    }
+
+    private static X509Certificate2 ReadCertificate(ServerTlsSection tls)
+    {
+        using X509Certificate2 pem = X509Certificate2.CreateFromPemFile(tls.CertFile, tls.KeyFile);
+        // Through PKCS #12 and back: on Windows a key read from PEM is not usable for TLS.
+        return X509CertificateLoader.LoadPkcs12(pem.Export(X509ContentType.Pkcs12), null);
+    }
+
+    private static X509Certificate2Collection ReadAuthorities(string file)
+    {
+        var authorities = new X509Certificate2Collection();
+        authorities.ImportFromPemFile(file);
+        return authorities;
+    }
+
+    private void CertificatesChanged(string files, string? error)
+    {
+        if (error is null)
+            CertificatesTaken(_log, files);
+        else
+            CertificatesWrong(_log, files, error);
     }
 
     private static bool IsSignedBy(X509Certificate2 certificate, X509Certificate2Collection authorities)
@@ -370,6 +412,12 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
 
     [LoggerMessage(5005, LogLevel.Information, "configuration {File} taken, {Groups} rule groups")]
     private static partial void Reloaded(ILogger log, string file, int groups);
+
+    [LoggerMessage(5009, LogLevel.Information, "certificates read again: {Files}")]
+    private static partial void CertificatesTaken(ILogger log, string files);
+
+    [LoggerMessage(5010, LogLevel.Error, "changed certificates cannot be taken, the old ones stay: {Files}: {Reason}")]
+    private static partial void CertificatesWrong(ILogger log, string files, string reason);
 
     [LoggerMessage(5007, LogLevel.Warning, "a client was refused: no authority of client_ca_file has signed its certificate ({Subject}, issued by {Issuer}), or it is expired")]
     private static partial void CertificateRefused(ILogger log, string subject, string issuer);

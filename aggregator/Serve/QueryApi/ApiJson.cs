@@ -13,7 +13,7 @@ internal sealed class ApiJson(Utf8JsonWriter json)
     public Utf8JsonWriter Json => json;
 
     /// <summary>A query result with its type; <paramref name="timeMs"/> is the evaluation's, which a text has no place for.</summary>
-    public void Result(QueryResult result, long timeMs, Action? stats)
+    public void Result(QueryResult result, long timeMs, Action? stats, int seriesMax = int.MaxValue)
     {
         json.WriteStartObject();
         json.WriteString("resultType", result.Type switch
@@ -37,7 +37,7 @@ internal sealed class ApiJson(Utf8JsonWriter json)
                 break;
             default:
                 json.WriteStartArray();
-                foreach (ResultSeries series in result.Series)
+                foreach (ResultSeries series in result.Series.Take(seriesMax))
                     Series(series, single: result.Type == Evaluate.PromQl.ValueType.Vector);
                 json.WriteEndArray();
                 break;

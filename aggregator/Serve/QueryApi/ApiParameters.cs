@@ -56,6 +56,16 @@ internal sealed class ApiParameters(IQueryCollection query, IFormCollection? for
         return true;
     }
 
+    /// <summary>The parameter <c>limit</c> of an endpoint that cuts series; absent or 0: none.</summary>
+    public bool TrySeriesLimit(out int limit, out ApiAnswer? wrong)
+    {
+        bool good = TryLimit("limit", out limit);
+        wrong = good ? null : ApiAnswer.BadParameter("limit", One("limit").StartsWith('-') ? "limit must be non-negative" : $"cannot parse \"{One("limit")}\" to a valid limit");
+        if (limit == 0)
+            limit = int.MaxValue;
+        return good;
+    }
+
     /// <summary>A whole number from 0 on; an absent one is 0 (no limit).</summary>
     public bool TryLimit(string name, out int limit)
     {

@@ -62,6 +62,8 @@ public sealed partial class QueryApi : IDisposable
         Get(routes, "alertmanagers", (_, _, _) => Task.FromResult(StatusEndpoints.Alertmanagers()));
         Get(routes, "status/buildinfo", (_, _, _) => Task.FromResult(_status.Build()));
         Get(routes, "status/runtimeinfo", (_, _, _) => Task.FromResult(_status.Runtime()));
+        Get(routes, "status/walreplay", (_, _, _) => Task.FromResult(StatusEndpoints.WalReplay()));
+        Get(routes, "notifications", (_, _, _) => Task.FromResult(StatusEndpoints.Notifications()));
         Get(routes, "status/config", (_, _, _) => Task.FromResult(_status.Config()));
         Get(routes, "status/flags", (_, _, _) => Task.FromResult(_status.Flags()));
         Get(routes, "status/tsdb", (p, _, c) => Task.FromResult(_status.Store(p, c)));

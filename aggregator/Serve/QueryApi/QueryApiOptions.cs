@@ -62,6 +62,9 @@ public sealed record QueryApiSources
     /// <summary>Reads the configuration again; gives its errors (none: it is in force).</summary>
     public Func<CancellationToken, Task<IReadOnlyList<string>>>? Reload { get; init; }
 
+    /// <summary>How the last reading of the configuration went; null: taken at the start.</summary>
+    public Func<ConfigState>? Config { get; init; }
+
     /// <summary>The running configuration as YAML, without secrets.</summary>
     public Func<string>? Configuration { get; init; }
 
@@ -71,6 +74,11 @@ public sealed record QueryApiSources
     /// <summary>Writes <c>/metrics</c>: takes the Accept header and the response's stream, gives the content type before it writes.</summary>
     public Func<string, (string ContentType, Func<Stream, CancellationToken, Task> Write)>? Metrics { get; init; }
 }
+
+/// <summary>How the last reading of the configuration went.</summary>
+/// <param name="Ok">Whether it was taken.</param>
+/// <param name="TakenMs">When a configuration was last taken, Unix ms.</param>
+public readonly record struct ConfigState(bool Ok, long TakenMs);
 
 /// <summary>Figures of the store. Times are Unix ms.</summary>
 public sealed record StoreFacts(long Series, long Chunks, long LabelPairs, long MinTimeMs, long MaxTimeMs);

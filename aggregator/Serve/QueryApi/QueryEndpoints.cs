@@ -12,10 +12,10 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
         long timeMs = NowMs();
         if (parameters.One("time") is { Length: > 0 } at && !ApiParameters.TryTime(at, out timeMs))
             return ApiAnswer.BadParameter("time", $"cannot parse \"{at}\" to a valid timestamp");
-        if (!TryTimeout(parameters, out TimeSpan timeout, out ApiAnswer? wrong))
+        if (!TryTimeout(parameters, out TimeSpan timeout, out ApiAnswer? wrong) || !parameters.TrySeriesLimit(out int limit, out wrong))
             return wrong!;
         string query = parameters.One("query");
-        return await RunAsync(parameters, timeout, timeMs, token => sources.Engine.Instant(sources.Reader, query, timeMs, token), cancellation);
+        return await RunAsync(parameters, timeout, limit, timeMs, token => sources.Engine.Instant(sources.Reader, query, timeMs, token), cancellation);
     }
 
     public async Task<ApiAnswer> RangeAsync(ApiParameters parameters, CancellationToken cancellation)
@@ -33,10 +33,10 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
             return ApiAnswer.BadParameter("step", "zero or negative query resolution step widths are not accepted. Try a positive integer");
         if ((endMs - startMs) / stepMs > options.PointsMax)
             return ApiAnswer.BadData("exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)");
-        if (!TryTimeout(parameters, out TimeSpan timeout, out ApiAnswer? wrong))
+        if (!TryTimeout(parameters, out TimeSpan timeout, out ApiAnswer? wrong) || !parameters.TrySeriesLimit(out int limit, out wrong))
             return wrong!;
         string query = parameters.One("query");
-        return await RunAsync(parameters, timeout, endMs, token => sources.Engine.Range(sources.Reader, query, startMs, endMs, stepMs, token), cancellation);
+        return await RunAsync(parameters, timeout, limit, endMs, token => sources.Engine.Range(sources.Reader, query, startMs, endMs, stepMs, token), cancellation);
     }
 
     public static ApiAnswer Format(ApiParameters parameters)
@@ -74,11 +74,11 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
         return wrong is null;
     }
 
-    private async Task<ApiAnswer> RunAsync(ApiParameters parameters, TimeSpan timeout, long timeMs, Func<CancellationToken, QueryResult> run, CancellationToken cancellation)
+    private async Task<ApiAnswer> RunAsync(ApiParameters parameters, TimeSpan timeout, int seriesMax, long timeMs, Func<CancellationToken, QueryResult> run, CancellationToken cancellation)
     {
         long started = time.GetTimestamp();
-        using var limit = new CancellationTokenSource(timeout, time);
-        using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellation);
+        using var late = new CancellationTokenSource(timeout, time);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellation);
         QueryResult result;
         try
         {
@@ -100,10 +100,11 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
             slots.Leave();
         }
         if (result.Error is { } error)
-            return Failed(error, timedOut: limit.IsCancellationRequested && !cancellation.IsCancellationRequested);
+            return Failed(error, timedOut: late.IsCancellationRequested && !cancellation.IsCancellationRequested);
         string stats = parameters.One("stats");
+        IReadOnlyList<string> warnings = result.Series.Count > seriesMax ? [.. result.Warnings, SeriesEndpoints.Cut] : result.Warnings;
         TimeSpan total = time.GetElapsedTime(started);
-        return ApiAnswer.Ok(api => api.Result(result, timeMs, stats.Length == 0 ? null : () => Stats(api.Json, waited, total)), result.Warnings, result.Infos);
+        return ApiAnswer.Ok(api => api.Result(result, timeMs, stats.Length == 0 ? null : () => Stats(api.Json, waited, total), seriesMax), warnings, result.Infos);
     }
 
     private static ApiAnswer Failed(QueryError error, bool timedOut) => error.Kind switch

@@ -8,7 +8,7 @@ namespace Bellwether.Serve.QueryApi;
 /// <summary>series, labels, label values, metadata.</summary>
 internal sealed class SeriesEndpoints(QueryApiSources sources, QueryApiOptions options)
 {
-    private const string Cut = "results truncated due to limit";
+    internal const string Cut = "results truncated due to limit";
 
     public ApiAnswer Series(ApiParameters parameters, CancellationToken cancellation)
     {
@@ -130,11 +130,8 @@ internal sealed class SeriesEndpoints(QueryApiSources sources, QueryApiOptions o
     private bool TryCommon(ApiParameters parameters, out Request request, out ApiAnswer? wrong)
     {
         request = default;
-        if (!parameters.TryLimit("limit", out int limit))
-        {
-            wrong = ApiAnswer.BadParameter("limit", $"cannot parse \"{parameters.One("limit")}\" to a valid limit");
+        if (!parameters.TrySeriesLimit(out int limit, out wrong))
             return false;
-        }
         if (!QueryEndpoints.TryBounds(parameters, out long startMs, out long endMs, out wrong))
             return false;
         var selectors = new List<IReadOnlyList<LabelMatcher>>();
@@ -154,7 +151,7 @@ internal sealed class SeriesEndpoints(QueryApiSources sources, QueryApiOptions o
             }
             selectors.Add(parsed.Matchers);
         }
-        request = new Request(startMs, endMs, limit == 0 ? options.EntriesMax : Math.Min(limit, options.EntriesMax), selectors);
+        request = new Request(startMs, endMs, Math.Min(limit, options.EntriesMax), selectors);
         return true;
     }
 

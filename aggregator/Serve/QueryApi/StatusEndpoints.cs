@@ -46,6 +46,24 @@ internal sealed class StatusEndpoints(QueryApiSources sources, QueryApiOptions o
         api.Json.WriteEndObject();
     });
 
+    /// <summary>The log is replayed before the doors open.</summary>
+    public static ApiAnswer WalReplay() => ApiAnswer.Ok(api =>
+    {
+        api.Json.WriteStartObject();
+        api.Json.WriteNumber("min", 0);
+        api.Json.WriteNumber("max", 0);
+        api.Json.WriteNumber("current", 0);
+        api.Json.WriteString("state", "done");
+        api.Json.WriteEndObject();
+    });
+
+    /// <summary>There is nothing that would be told this way.</summary>
+    public static ApiAnswer Notifications() => ApiAnswer.Ok(api =>
+    {
+        api.Json.WriteStartArray();
+        api.Json.WriteEndArray();
+    });
+
     public ApiAnswer Build() => Texts(
         ("version", options.Version), ("revision", ""), ("branch", ""), ("buildUser", ""), ("buildDate", ""), ("goVersion", RuntimeInformation.FrameworkDescription));
 
@@ -61,8 +79,9 @@ internal sealed class StatusEndpoints(QueryApiSources sources, QueryApiOptions o
         json.WriteString("CWD", options.WorkingFolder);
         json.WriteString("hostname", Environment.MachineName);
         json.WriteString("serverTime", RuleEndpoints.Time(time.GetUtcNow().ToUnixTimeMilliseconds()));
-        json.WriteBoolean("reloadConfigSuccess", true);
-        json.WriteString("lastConfigTime", RuleEndpoints.Time(_started.ToUnixTimeMilliseconds()));
+        ConfigState config = sources.Config?.Invoke() ?? new ConfigState(true, _started.ToUnixTimeMilliseconds());
+        json.WriteBoolean("reloadConfigSuccess", config.Ok);
+        json.WriteString("lastConfigTime", RuleEndpoints.Time(config.TakenMs));
         json.WriteNumber("corruptionCount", 0);
         json.WriteNumber("goroutineCount", Process.GetCurrentProcess().Threads.Count);
         json.WriteNumber("GOMAXPROCS", Environment.ProcessorCount);

@@ -27,6 +27,7 @@ internal sealed partial class Upstream : IDisposable
     private static readonly TimeSpan s_retryAfterMax = TimeSpan.FromMinutes(5);
 
     private readonly string _name;
+    private readonly string _shown;
     private readonly RemoteWriteConfig _config;
     private readonly ForwardQueue _queue;
     private readonly HttpClient _client;
@@ -50,6 +51,7 @@ internal sealed partial class Upstream : IDisposable
     public Upstream(string name, RemoteWriteConfig config, ForwardQueue queue, ForwardSurroundings around, TimeProvider time, Random random, ILogger logger)
     {
         _name = name;
+        _shown = ShownName(config);
         _config = config;
         _queue = queue;
         _time = time;
@@ -63,6 +65,13 @@ internal sealed partial class Upstream : IDisposable
         _dropped = around.Meter.CreateCounter<long>(MetricNames.ForwardSamplesDropped, description: "Samples that will not be sent.");
         _requests = around.Meter.CreateCounter<long>(MetricNames.ForwardRequests, description: "Requests to an upstream.");
         _retry = Pipeline(config, time, random);
+    }
+
+    /// <summary>How logs call it: its name if it has one, and its URL without user, password and parameters, which may be secrets.</summary>
+    internal static string ShownName(RemoteWriteConfig config)
+    {
+        string url = Uri.TryCreate(config.Url, UriKind.Absolute, out Uri? uri) ? uri.GetComponents(UriComponents.Scheme | UriComponents.Host | UriComponents.Port | UriComponents.Path, UriFormat.UriEscaped) : "(no URL)";
+        return config.Name.Length > 0 ? $"{config.Name} ({url})" : url;
     }
 
     /// <summary>The next frame to send.</summary>
@@ -87,7 +96,7 @@ internal sealed partial class Upstream : IDisposable
             }
             catch (Exception e)
             {
-                LogFailed(_name, e);
+                LogFailed(_shown, e);
                 await Task.Delay(_config.Queue.MaxBackoff, _time, CancellationToken.None);
             }
         }
@@ -135,7 +144,7 @@ internal sealed partial class Upstream : IDisposable
                 case LogRead.End:
                     return (next, false);
                 case LogRead.Lost:
-                    LogLost(_name, reader.Lost.FirstSequence, reader.Lost.NextSequence, reader.Lost.Reason);
+                    LogLost(_shown, reader.Lost.FirstSequence, reader.Lost.NextSequence, reader.Lost.Reason);
                     next = Math.Max(next, reader.Lost.NextSequence);
                     continue;
             }
@@ -146,7 +155,7 @@ internal sealed partial class Upstream : IDisposable
             if (batch.Samples.Count > 0 && batch.Samples.Count + samples > _config.Queue.MaxSamplesPerSend)
                 return (next, true);
             if (reader.Sequence > next)
-                LogSkipped(_name, reader.Sequence - next);
+                LogSkipped(_shown, reader.Sequence - next);
             WriteRequestReport report = _reader.Read(payload[ForwardQueue.HeaderBytes..], batch);
             if (report.Malformed is not null)
                 Drop(samples, "unreadable");
@@ -273,14 +282,14 @@ internal sealed partial class Upstream : IDisposable
             if (response.IsSuccessStatusCode)
                 Volatile.Write(ref _sentMs, _time.GetUtcNow().ToUnixTimeMilliseconds());
             else
-                LogRefused(_name, (int)response.StatusCode, await ReasonAsync(response, both.Token));
+                LogRefused(_shown, (int)response.StatusCode, await ReasonAsync(response, both.Token));
             return response.StatusCode;
         }
         catch (Exception e) when (e is HttpRequestException or IOException || (e is OperationCanceledException && !cancellation.IsCancellationRequested))
         {
             _requests.Add(1, _tag, new("outcome", "network"));
             _retryAfter = null;
-            LogUnreachable(_name, e.Message);
+            LogUnreachable(_shown, e.Message);
             return HttpStatusCode.ServiceUnavailable;
         }
     }

@@ -26,8 +26,13 @@ public sealed class TokenAuthenticator : IGrpcAuthenticator
     /// <summary>With a first set.</summary>
     public TokenAuthenticator(IReadOnlyList<ClientProof> proofs) => _proofs = proofs;
 
-    /// <summary>Takes a new set; calls that are open keep their identity.</summary>
+    /// <summary>Takes a new set; calls that are open keep their identity; see <see cref="IsInForce"/>.</summary>
     public void Replace(IReadOnlyList<ClientProof> proofs) => _proofs = proofs;
+
+    /// <summary>Whether what an open call once showed would still let it in.</summary>
+    public bool IsInForce(ClientIdentity identity) => identity.Met is not { } met || _proofs.Any(p => p.Name == met.Name && (identity.Proof == "token"
+        ? p.TokenSha256.Span.SequenceEqual(met.TokenSha256.Span)
+        : p.CertificateSha256.Span.SequenceEqual(met.CertificateSha256.Span) && p.CertificateName == met.CertificateName));
 
     /// <inheritdoc/>
     public ClientIdentity? Authenticate(HttpContext http, out string reason)
@@ -61,7 +66,7 @@ public sealed class TokenAuthenticator : IGrpcAuthenticator
             if (!proof.TokenSha256.IsEmpty & CryptographicOperations.FixedTimeEquals(hash, proof.TokenSha256.Span))
                 match ??= proof;
         }
-        return match is null ? null : new ClientIdentity(match.Name, "token");
+        return match is null ? null : new ClientIdentity(match.Name, "token") { Met = match };
     }
 
     private ClientIdentity? ByCertificate(X509Certificate2 certificate)
@@ -72,7 +77,7 @@ public sealed class TokenAuthenticator : IGrpcAuthenticator
         foreach (ClientProof proof in _proofs)
         {
             if ((!proof.CertificateSha256.IsEmpty && CryptographicOperations.FixedTimeEquals(hash, proof.CertificateSha256.Span)) || (proof.CertificateName is { } wanted && wanted == name))
-                return new ClientIdentity(proof.Name, "certificate");
+                return new ClientIdentity(proof.Name, "certificate") { Met = proof };
         }
         return null;
     }
