@@ -32,7 +32,33 @@ internal static class Program
         status.SetAction((parse, cancellation) => StatusAsync(parse.GetRequiredValue(file), parse.GetValue(path), parse.GetValue(json), cancellation));
         var root = new RootCommand("Bellwether's agent: scrapes local targets, PostgreSQL and the host, keeps every sample until the aggregator has it, and streams.") { run, check, status };
         root.Add(file);
-        return root.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null }).GetAwaiter().GetResult();
+        ParseResult parsed = root.Parse(args);
+        if (parsed.Errors.Count > 0)
+            return Misused(parsed, root);
+        return parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null }).GetAwaiter().GetResult();
+    }
+
+    /// <summary>Says what is wrong with the command line, and the nearest valid word.</summary>
+    private static int Misused(ParseResult parsed, RootCommand root)
+    {
+        Command command = parsed.CommandResult.Command;
+        List<string> words = [.. root.Subcommands.Select(c => c.Name), .. root.Options.Concat(command.Options).Select(o => o.Name).Distinct()];
+        // The word behind an unknown option is its value, and not another mistake.
+        List<string> unknown = [.. parsed.UnmatchedTokens.Where(w => w.StartsWith('-'))];
+        if (unknown.Count == 0)
+            unknown.AddRange(parsed.UnmatchedTokens);
+        if (unknown.Count > 0)
+        {
+            foreach (string word in unknown)
+                Console.Error.WriteLine($"'{word}' is not known here; {(NearestWord.Find(word, words) is { } near ? $"did you mean '{near}'? " : "")}There are: {string.Join(", ", words)}");
+        }
+        else
+        {
+            foreach (System.CommandLine.Parsing.ParseError error in parsed.Errors)
+                Console.Error.WriteLine(error.Message);
+        }
+        Console.Error.WriteLine("usage: bellwether-agent run|check|status --config agent.yaml (-h shows all)");
+        return ExitBadConfiguration;
     }
 
     private static async Task<int> RunAsync(string file, CancellationToken cancellation)
@@ -62,9 +88,11 @@ internal static class Program
     {
         if (Load(file, checkFiles: true) is not { } config)
             return ExitBadConfiguration;
-        Console.WriteLine($"{file}: good. Agent {config.Agent.Id}, {config.ScrapeConfigs.Count} scrape jobs, host {(config.Collectors.Host is { Enabled: true } ? "on" : "off")}, {config.Collectors.Postgres.Count} PostgreSQL servers.");
+        Console.WriteLine($"{file}: good. Agent {config.Agent.Id}, {Counted(config.ScrapeConfigs.Count, "scrape job")}, host {(config.Collectors.Host is { Enabled: true } ? "on" : "off")}, {Counted(config.Collectors.Postgres.Count, "PostgreSQL server")}.");
         return 0;
     }
+
+    private static string Counted(int count, string noun) => $"{count} {noun}{(count == 1 ? "" : "s")}";
 
     private static async Task<int> StatusAsync(string file, string? socket, bool json, CancellationToken cancellation)
     {

@@ -69,13 +69,15 @@ public static class AgentConfigFile
             {
                 Address = section.RequiredText("address"),
                 Token = section.Secret("token"),
-                TokenFile = section.InputFile("token_file"),
+                TokenFile = section.SecretFile("token_file"),
                 Tls = tls.IsPresent || section.Has("tls") ? ReadTls(tls) : null,
                 AllowPlaintext = section.Flag("allow_plaintext", false),
             };
             CheckAddress(section, aggregator);
             if (aggregator.Token is not null && aggregator.TokenFile.Length > 0)
                 section.Error("token", "stands beside token_file; keep one");
+            if (section.Text("token") is { Length: > 0 } token && string.IsNullOrWhiteSpace(token))
+                section.Error("token", "is only white space; write the agent's token, or token_file");
             section.Close();
             all.Add(aggregator);
         }
@@ -162,10 +164,29 @@ public static class AgentConfigFile
         var collectors = new CollectorsSection
         {
             Host = host ? ReadHost(section.Section("host")) : null,
-            Postgres = [.. section.Sections("postgres").Select(ReadPostgres)],
+            Postgres = ReadServers(section),
         };
         section.Close();
         return collectors;
+    }
+
+    private static ValueList<PostgresSection> ReadServers(ConfigSection collectors)
+    {
+        var servers = new List<PostgresSection>();
+        var places = new Dictionary<(string, string, Labels), string>();
+        foreach (ConfigSection section in collectors.Sections("postgres"))
+        {
+            int errors = section.Reading.Errors.Count;
+            PostgresSection server = ReadPostgres(section);
+            servers.Add(server);
+            if (section.Reading.Errors.Count > errors || PostgresConnection.ServerOf(server.ToOptions(null).ConnectionString, out _) is not { } address)
+                continue;
+            // The same job, instance and labels: pg_up and all other series of the two would be one series with two writers.
+            string instance = server.Instance.Length > 0 ? server.Instance : address;
+            if (!places.TryAdd((server.Job, instance, server.Labels), section.Path))
+                section.Error($"has the same job '{server.Job}', instance '{instance}' and labels as {places[(server.Job, instance, server.Labels)]}, so that their series would collide; give it an instance of its own");
+        }
+        return [.. servers];
     }
 
     private static HostSection ReadHost(ConfigSection section)
@@ -224,7 +245,7 @@ public static class AgentConfigFile
             Port = section.Count("port", defaults.Port, 1, 65535),
             User = section.Text("user"),
             Password = section.Secret("password"),
-            PasswordFile = section.InputFile("password_file"),
+            PasswordFile = section.SecretFile("password_file"),
             Database = section.Text("database"),
             SslMode = section.Word("ssl_mode", "", [("disable", "disable"), ("prefer", "prefer"), ("require", "require"), ("verify-ca", "verify-ca"), ("verify-full", "verify-full")]),
             Interval = section.Duration("interval", defaults.Interval, MinInterval),
@@ -240,6 +261,8 @@ public static class AgentConfigFile
         };
         if (postgres.Dsn is not null && (postgres.Host.Length > 0 || postgres.User.Length > 0 || postgres.Database.Length > 0 || section.Has("port")))
             section.Error("dsn", "stands beside host, port, user or database; keep one way");
+        if (postgres.Dsn is not null && PostgresConnection.ServerOf(postgres.Dsn.Reveal(), out string? wrong) is null)
+            section.Error("dsn", wrong!);
         if (postgres.Password is not null && postgres.PasswordFile.Length > 0)
             section.Error("password", "stands beside password_file; keep one");
         foreach (IGrouping<string, PostgresQuerySection> group in postgres.Queries.GroupBy(q => q.Name).Where(g => g.Count() > 1))

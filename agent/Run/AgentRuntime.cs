@@ -1,5 +1,6 @@
 using System.Diagnostics.Metrics;
 using System.Globalization;
+using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Bellwether.Agent.Collect;
@@ -46,6 +47,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
     private IReadOnlyList<DiscoveredJob> _jobs = [];
     private CancellationTokenSource? _stopDiscovery;
     private Task _discovering = Task.CompletedTask;
+    private ReloadOutcome _reload;
 
     /// <summary>Starts everything. Throws <see cref="IOException"/> when the spool's folder cannot be had, <see cref="CryptographicException"/> for unreadable certificates.</summary>
     public AgentRuntime(AgentConfig config, TimeProvider time, ILoggerFactory loggers)
@@ -57,8 +59,11 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
         _startedMs = time.GetUtcNow().ToUnixTimeMilliseconds();
         Random random = ProcessRandom.Create();
         _selfMetrics = new SelfMetrics(_meter, ProcessMetrics.Collect);
+        _reload = new ReloadOutcome(_startedMs, []);
+        _meter.CreateObservableGauge(MetricNames.AgentReloadSuccessful, () => Volatile.Read(ref _reload).Errors.Count == 0 ? 1 : 0, description: "Whether the last reading of the configuration was taken.");
+        _meter.CreateObservableGauge(MetricNames.AgentReloadTime, () => Volatile.Read(ref _reload).TakenMs / 1000.0, description: "Unix seconds when a configuration was taken last.");
         var spoolOptions = new SpoolOptions { BytesMax = config.Spool.MaxSize.Bytes, AgeMax = config.Spool.MaxAge };
-        _spool = LogSpool.Open(new OsDisk(), config.Spool.Path, spoolOptions, time, random, _meter);
+        _spool = Opening($"spool.path {config.Spool.Path}", () => LogSpool.Open(new OsDisk(), config.Spool.Path, spoolOptions, time, random, _meter));
         _sink = new SpoolSink(_spool, time, loggers.CreateLogger<SpoolSink>());
         _targets = new TargetFacts(config.Agent.Id, name => _sink.NewestOf(name).TimestampMs);
         _stream = new StreamClient(StreamOptionsOf(config), IdentityOf(config), _spool, _sink, new StreamClientDependencies(time, ProcessRandom.Create(), _meter, loggers.CreateLogger<StreamClient>()) { Targets = _targets });
@@ -66,7 +71,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
         _plan = new CollectorPlan(config.Agent.Id, _selfMetrics, _meter, time, loggers);
         _scheduler = new ScrapeScheduler(time, _sink, new ScrapeSchedulerOptions { OffsetSeed = Labels.Of("agent", config.Agent.Id).Hash }, _meter, loggers.CreateLogger<ScrapeScheduler>());
         _sink.Watermark = () => _scheduler.WatermarkMs;
-        _status = config.Status.Socket.Length > 0 ? StatusSocket.Open(config.Status.Socket, StatusNow) : null;
+        _status = config.Status.Socket.Length > 0 ? Opening($"status.socket {config.Status.Socket}", () => StatusSocket.Open(config.Status.Socket, StatusNow)) : null;
         Opened(_log, config.Agent.Id, VersionText, config.Spool.Path, _spool.Records);
         foreach (LostRange lost in _spool.Report.Lost)
             SpoolDamaged(_log, lost.File, lost.Offset, lost.Reason, lost.NextSequence - lost.FirstSequence);
@@ -85,6 +90,9 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
 
     /// <summary>How many collectors run.</summary>
     public int CollectorCount => _scheduler.Count;
+
+    /// <summary>Notes that a new configuration was refused and why; the one in force stays. For metrics and status.</summary>
+    public void Refuse(IReadOnlyList<string> errors) => Volatile.Write(ref _reload, Volatile.Read(ref _reload) with { Errors = errors });
 
     /// <summary>Takes what may change while running; what needs a restart is named in the log.</summary>
     public void Apply(AgentConfig config)
@@ -105,6 +113,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
             discovery.Step();
             MakePlanLocked();
             _discovering = Task.WhenAll(_discovering, discovery.RunAsync(stop));
+            Volatile.Write(ref _reload, new ReloadOutcome(_time.GetUtcNow().ToUnixTimeMilliseconds(), []));
         }
     }
 
@@ -114,8 +123,13 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
         SpoolStatistics spool = _spool.Statistics;
         StreamStatistics stream = _stream.Statistics;
         IReadOnlyCollection<ICollector> collectors;
+        IReadOnlyList<SourceStatus> refused;
         lock (_planGate)
+        {
             collectors = _plan.Collectors;
+            refused = _plan.Refused;
+        }
+        ReloadOutcome reload = Volatile.Read(ref _reload);
         return new AgentStatus
         {
             Id = _first.Agent.Id,
@@ -131,7 +145,9 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
             SpoolRecords = spool.Records,
             SpoolOldestMs = spool.OldestMs,
             DroppedSamples = spool.Dropped.Sum(d => d.Samples),
-            Sources = [.. collectors.Select(SourceOf).OrderBy(s => s.Name, StringComparer.Ordinal)],
+            ReloadedMs = reload.TakenMs,
+            ReloadErrors = reload.Errors,
+            Sources = [.. collectors.Select(SourceOf).Concat(refused).OrderBy(s => s.Name, StringComparer.Ordinal)],
         };
     }
 
@@ -225,13 +241,35 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
         return new AggregatorAddress
         {
             Uri = section.Uri,
-            Token = section.TokenFile.Length > 0 ? File.ReadAllText(section.TokenFile).Trim() : section.Token?.Reveal(),
+            Token = section.TokenFile.Length > 0 ? ReadToken(section.TokenFile) : section.Token?.Reveal(),
             TrustedRoots = roots,
             ClientCertificate = section.Tls is { CertFile.Length: > 0 } own ? X509Certificate2.CreateFromPemFile(own.CertFile, own.KeyFile) : null,
             ServerName = section.Tls is { ServerName.Length: > 0 } named ? named.ServerName : null,
             AllowPlaintext = section.AllowPlaintext,
         };
     }
+
+    /// <summary>Opens something that a setting names; when that fails, the error names the setting.</summary>
+    private static T Opening<T>(string setting, Func<T> open)
+    {
+        try
+        {
+            return open();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException)
+        {
+            throw new IOException($"{setting}: {e.Message}", e);
+        }
+    }
+
+    private static string ReadToken(string file)
+    {
+        string token = File.ReadAllText(file).Trim();
+        return token.Length > 0 ? token : throw new IOException($"{file} (token_file) holds no token");
+    }
+
+    /// <summary>How the last reading of the configuration ended: when one was taken last, and why the one after it was refused.</summary>
+    private sealed record ReloadOutcome(long TakenMs, IReadOnlyList<string> Errors);
 
     [LoggerMessage(1321, LogLevel.Information, "agent {Id} {Version}: spool {Folder} holds {Records} records not yet acknowledged")]
     private static partial void Opened(ILogger log, string id, string version, string folder, long records);

@@ -118,6 +118,7 @@ internal sealed partial class AgentService : BackgroundService
         {
             // Whatever stands in the file, the running agent goes on with what it has.
             ReloadFailed(_log, e);
+            runtime.Refuse([$"{_file}: taking it failed: {e.Message}"]);
         }
         _notifier.Ready($"{runtime.CollectorCount} collectors");
     }
@@ -133,6 +134,7 @@ internal sealed partial class AgentService : BackgroundService
         }
         else
         {
+            runtime.Refuse([.. result.Errors.Select(e => e.ToString())]);
             foreach (ConfigError error in result.Errors)
                 ReloadRefused(_log, error.ToString());
         }

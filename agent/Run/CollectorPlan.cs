@@ -7,6 +7,7 @@ using Bellwether.Agent.Collect.Scrape;
 using Bellwether.Agent.Collect.Scrape.Discovery;
 using Bellwether.Agent.Collect.Self;
 using Bellwether.Agent.Configuration;
+using Bellwether.Agent.Status;
 using Bellwether.Core.Configuration.Prometheus;
 using Bellwether.Core.Relabel;
 using Bellwether.Core.Telemetry;
@@ -27,6 +28,7 @@ internal sealed partial class CollectorPlan : IDisposable
     private readonly ScrapeMetrics _scrapeMetrics;
     private readonly SelfCollector _self;
     private readonly string _agentId;
+    private readonly List<SourceStatus> _refused = [];
     private Dictionary<object, ICollector> _collectors = [];
     private Dictionary<ScrapeConfig, ScrapeHttp> _clients = [];
     private List<ScrapeHttp> _retired = [];
@@ -44,6 +46,9 @@ internal sealed partial class CollectorPlan : IDisposable
     /// <summary>The collectors as they are now.</summary>
     public IReadOnlyCollection<ICollector> Collectors => _collectors.Values;
 
+    /// <summary>What the configuration asks for and cannot run, with the reason; for status.</summary>
+    public IReadOnlyList<SourceStatus> Refused => [.. _refused];
+
     /// <summary>Makes the plan anew and returns its collectors, old ones among them.</summary>
     /// <param name="config">The configuration.</param>
     /// <param name="jobs">The targets of each job.</param>
@@ -52,6 +57,7 @@ internal sealed partial class CollectorPlan : IDisposable
         // Connections of jobs that went at the time before: their last scrape is over by now.
         foreach (ScrapeHttp http in _retired)
             http.Dispose();
+        _refused.Clear();
         var next = new Dictionary<object, ICollector> { [typeof(SelfCollector)] = _self };
         if (config.Collectors.Host is { Enabled: true } host)
             Keep(next, host, () => new HostCollector(host.ToOptions(_agentId), _time));
@@ -84,6 +90,7 @@ internal sealed partial class CollectorPlan : IDisposable
             catch (Exception e) when (e is IOException or CryptographicException or UnauthorizedAccessException)
             {
                 JobCannotRun(_log, job.JobName, e.Message);
+                _refused.Add(new SourceStatus($"job {job.JobName}", (long)job.ScrapeInterval.TotalMilliseconds, 0, 0, $"cannot run: {e.Message}"));
                 return;
             }
         }
@@ -116,6 +123,7 @@ internal sealed partial class CollectorPlan : IDisposable
         catch (Exception e) when (e is ArgumentException or IOException or UnauthorizedAccessException)
         {
             CollectorCannotRun(_log, NameOf(key), e.Message);
+            _refused.Add(new SourceStatus(NameOf(key), 0, 0, 0, $"cannot run: {e.Message}"));
         }
     }
 

@@ -7,6 +7,9 @@ namespace Bellwether.Agent.Status;
 /// <summary>How a running agent is, as <c>bellwether-agent status</c> shows it. Times are Unix ms; 0: never.</summary>
 internal sealed record AgentStatus
 {
+    // The log has them all.
+    private const int ErrorsMax = 5;
+
     public string Id { get; init; } = "";
 
     public string Version { get; init; } = "";
@@ -33,6 +36,12 @@ internal sealed record AgentStatus
 
     public long DroppedSamples { get; init; }
 
+    /// <summary>When a configuration was taken last.</summary>
+    public long ReloadedMs { get; init; }
+
+    /// <summary>Why the newest configuration was refused; empty: it is in force.</summary>
+    public IReadOnlyList<string> ReloadErrors { get; init; } = [];
+
     public IReadOnlyList<SourceStatus> Sources { get; init; } = [];
 
     /// <summary>One JSON object, as the status socket gives it.</summary>
@@ -55,6 +64,11 @@ internal sealed record AgentStatus
             json.WriteNumber("spoolRecords", SpoolRecords);
             json.WriteNumber("spoolOldestMs", SpoolOldestMs);
             json.WriteNumber("droppedSamples", DroppedSamples);
+            json.WriteNumber("reloadedMs", ReloadedMs);
+            json.WriteStartArray("reloadErrors");
+            foreach (string error in ReloadErrors.Take(ErrorsMax))
+                json.WriteStringValue(error);
+            json.WriteEndArray();
             json.WriteStartArray("sources");
             foreach (SourceStatus source in Sources)
                 source.Write(json);
@@ -84,6 +98,8 @@ internal sealed record AgentStatus
             SpoolRecords = root.GetProperty("spoolRecords").GetInt64(),
             SpoolOldestMs = root.GetProperty("spoolOldestMs").GetInt64(),
             DroppedSamples = root.GetProperty("droppedSamples").GetInt64(),
+            ReloadedMs = root.GetProperty("reloadedMs").GetInt64(),
+            ReloadErrors = [.. root.GetProperty("reloadErrors").EnumerateArray().Select(e => e.GetString() ?? "")],
             Sources = [.. root.GetProperty("sources").EnumerateArray().Select(SourceStatus.Read)],
         };
     }
@@ -97,13 +113,21 @@ internal sealed record AgentStatus
         if (LastError.Length > 0)
             text.Append(CultureInfo.InvariantCulture, $"            last error: {LastError}\n");
         string oldest = SpoolOldestMs > 0 ? $", the oldest {Span(NowMs - SpoolOldestMs)} old" : "";
-        text.Append(CultureInfo.InvariantCulture, $"spool       {SpoolRecords} records in {SpoolBytes} bytes not yet acknowledged{oldest}; {DroppedSamples} samples dropped\n\n");
+        text.Append(CultureInfo.InvariantCulture, $"spool       {SpoolRecords} records in {SpoolBytes} bytes not yet acknowledged{oldest}; {DroppedSamples} samples dropped\n");
+        if (ReloadErrors.Count > 0)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"config      the last reload was refused; in force is the one taken {Span(NowMs - ReloadedMs)} ago\n");
+            foreach (string error in ReloadErrors.Take(ErrorsMax))
+                text.Append(CultureInfo.InvariantCulture, $"            {error.Split('\n')[0]}\n");
+        }
+        text.Append('\n');
         int width = Math.Max(6, Sources.Select(s => s.Name.Length).DefaultIfEmpty(0).Max());
         text.Append(CultureInfo.InvariantCulture, $"{"SOURCE".PadRight(width)}  {"EVERY",8}  {"LAST",10}  {"SAMPLES",8}  STATE\n");
         foreach (SourceStatus source in Sources)
         {
-            string last = source.LastMs > 0 ? Span(NowMs - source.LastMs) + " ago" : "never";
-            text.Append(CultureInfo.InvariantCulture, $"{source.Name.PadRight(width)}  {Span(source.IntervalMs),8}  {last,10}  {source.Samples,8}  {(source.LastError.Length == 0 ? "ok" : source.LastError)}\n");
+            string last = source.LastMs > 0 ? Span(NowMs - source.LastMs) + " ago" : "-";
+            string state = source.LastError.Length > 0 ? source.LastError : source.LastMs > 0 ? "ok" : "waiting";
+            text.Append(CultureInfo.InvariantCulture, $"{source.Name.PadRight(width)}  {(source.IntervalMs > 0 ? Span(source.IntervalMs) : "-"),8}  {last,10}  {source.Samples,8}  {state}\n");
         }
         return text.ToString();
     }

@@ -74,6 +74,20 @@ public sealed class ConfigSection
         return path;
     }
 
+    /// <summary>The path of a file that holds one secret and is read later, made absolute; in a full check it must be there, readable and hold more than blanks.</summary>
+    public string SecretFile(string key)
+    {
+        int errors = Reading.Errors.Count;
+        string path = InputFile(key);
+        if (path.Length == 0 || !Reading.CheckFiles || Reading.Errors.Count > errors)
+            return path;
+        if (!ConfigReading.TryReadFile(path, out string text, out ConfigError? error))
+            Error(key, error!.ToString());
+        else if (string.IsNullOrWhiteSpace(text))
+            Error(key, $"{path}: holds nothing; write the secret into it, alone on the first line");
+        return path;
+    }
+
     /// <summary>A secret, or null when the key is not there or empty.</summary>
     public Secret? Secret(string key) => Scalar(key) is { Text.Length: > 0 } node ? new Secret(node.Text) : null;
 

@@ -126,6 +126,8 @@ public sealed partial class ScrapeParser
         {
             // What a refused body had is no longer new to the next one, as in Prometheus.
             MarkSeen(tick, also: true);
+            // Nor is its memory needed again: the next body is expected to be like the last good one.
+            _length = _previousLength;
             Fail(tick);
         }
         else

@@ -178,6 +178,12 @@ public static class MetricNames
     /// <summary>Bytes of samples that wait for an upstream.</summary>
     public const string ForwardQueueBytes = "bellwether_forward_queue_bytes";
 
+    /// <summary>Agent: whether the last reading of the configuration was taken; 1 or 0.</summary>
+    public const string AgentReloadSuccessful = "bellwether_agent_config_last_reload_successful";
+
+    /// <summary>Agent: Unix seconds when a configuration was taken last.</summary>
+    public const string AgentReloadTime = "bellwether_agent_config_last_reload_success_timestamp_seconds";
+
     /// <summary>Agent: records put into the spool.</summary>
     public const string SpoolRecordsAppended = "bellwether_spool_records_appended_total";
 

@@ -14,6 +14,18 @@ public sealed class CommandLineTests
         Assert.All(["serve", "check", "query"], c => Assert.Contains(c, output, StringComparison.Ordinal));
     }
 
+    [Theory]
+    [InlineData("chek", "did you mean 'check'?")]
+    [InlineData("run --confg agent.yaml", "did you mean '--config'?")]
+    [InlineData("status --jsn", "did you mean '--json'?")]
+    [InlineData("", "usage: bellwether-agent run|check|status")]
+    public async Task A_wrong_word_on_the_agents_command_line_ends_with_2_and_the_nearest_valid_word(string words, string expected)
+    {
+        (int code, string output) = await Running.ToEndAsync(Programs.Agent, "/", words.Split(' ', StringSplitOptions.RemoveEmptyEntries));
+        Assert.Equal(2, code);
+        Assert.Contains(expected, output, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_wrong_agent_file_is_refused_with_every_error_its_place_and_the_nearest_word()
     {

@@ -7,14 +7,13 @@ using Npgsql;
 namespace Bellwether.Agent.Collect.Postgres;
 
 /// <summary>
-/// The metrics of one PostgreSQL server under postgres_exporter's names and labels, and own queries. Source name <c>postgres/HOST:PORT/DATABASE</c>. Holds one
+/// The metrics of one PostgreSQL server under postgres_exporter's names and labels, and own queries. Source name <c>postgres/HOST:PORT/DATABASE</c>, followed by an instance and labels of its own. Holds one
 /// connection. A query that fails costs its own families only; a server that cannot be reached gives <c>pg_up 0</c>. Not thread-safe.
 /// </summary>
 public sealed partial class PostgresCollector : ICollector
 {
     private const string ApplicationName = "bellwether-agent";
     private const int ConnectAttemptsMax = 2;
-    private const int DefaultPort = 5432;
 
     private const string UpName = "pg_up";
     private const string UpHelp = "Whether the last scrape of metrics from PostgreSQL was able to connect to the server (1 for yes, 0 for no).";
@@ -37,6 +36,7 @@ public sealed partial class PostgresCollector : ICollector
     private NpgsqlConnection? _connection;
     private Generation _generation;
     private long _scrapes;
+    private string? _error;
 
     /// <summary>Makes the collector; nothing is connected yet.</summary>
     /// <param name="options">Settings. A connection string that makes no sense and unknown collector names throw <see cref="ArgumentException"/>.</param>
@@ -59,11 +59,11 @@ public sealed partial class PostgresCollector : ICollector
         connection.Timeout = (int)Math.Clamp(Math.Ceiling(options.ConnectTimeout.TotalSeconds), 1, 60);
         connection.CommandTimeout = (int)Math.Max(1, Math.Ceiling(options.QueryTimeout.TotalSeconds));
         connection.Pooling = false;
-        string host = (connection.Host ?? "localhost").Split(',')[0];
-        int port = connection.Port == 0 ? DefaultPort : connection.Port;
-        Server = string.Create(CultureInfo.InvariantCulture, $"{host}:{port}");
+        Server = PostgresConnection.ServerOf(connection);
         string database = connection.Database ?? connection.Username ?? "";
-        Name = $"postgres/{Server}/{database}";
+        // Two collectors of one database differ by what distinguishes their series, and so do their names.
+        Name = $"postgres/{Server}/{database}{(options.Instance is { } instance && instance != Server ? $"/{instance}" : "")}"
+            + (options.Labels.Count > 0 ? "{" + string.Join(",", options.Labels.OrderBy(l => l.Key, StringComparer.Ordinal).Select(l => $"{l.Key}={l.Value}")) + "}" : "");
         var builder = new NpgsqlSlimDataSourceBuilder(connection.ConnectionString);
         builder.EnableTransportSecurity();
         // Only built-in types are read; the query for all others would cost memory and the server's time at each connect.
@@ -127,8 +127,8 @@ public sealed partial class PostgresCollector : ICollector
         Generation generation = _generation;
         generation.Series.Begin(tick, timestampMs);
         long started = _time.GetTimestamp();
-        string? errorBefore = LastError;
-        LastError = null;
+        string? errorBefore = _error;
+        _error = null;
         _scrapes++;
         // The budget of a tick: the next one must find this one done.
         using var budget = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
@@ -142,11 +142,12 @@ public sealed partial class PostgresCollector : ICollector
             foreach (PostgresPart part in generation.Parts)
                 await RunAsync(generation, part, timestampMs, budget.Token);
         }
-        generation.ScrapeError.Set(LastError is null ? 0 : 1);
+        generation.ScrapeError.Set(_error is null ? 0 : 1);
         generation.ScrapeSeconds.Set(_time.GetElapsedTime(started).TotalSeconds);
         generation.Scrapes.Set(_scrapes);
         if (last is not null)
             generation.Series.EndMissing(last);
+        LastError = _error;
         tick.Complete();
         LogChange(errorBefore, up);
     }
@@ -185,7 +186,7 @@ public sealed partial class PostgresCollector : ICollector
             catch (Exception e) when (e is NpgsqlException or System.Net.Sockets.SocketException or IOException or TimeoutException or OperationCanceledException or InvalidOperationException or System.Security.Authentication.AuthenticationException)
             {
                 await DropConnectionAsync();
-                LastError = $"{Server}: {Describe(e)}";
+                _error = $"{Server}: {Describe(e)}";
                 if (attempt >= ConnectAttemptsMax || cancellation.IsCancellationRequested || e is PostgresException { IsTransient: false })
                     return false;
             }
@@ -214,7 +215,7 @@ public sealed partial class PostgresCollector : ICollector
         await using NpgsqlDataReader reader = await command.ExecuteReaderAsync(cancellation);
         if (!await reader.ReadAsync(cancellation))
             throw new InvalidOperationException("the server gave no row for its version");
-        LastError = null;
+        _error = null;
         generation.Facts = new PostgresServerFacts(reader.GetInt32(0), reader.GetBoolean(1), reader.GetString(4));
         generation.SetStatic(reader.GetString(2), reader.GetString(3));
     }
@@ -238,7 +239,7 @@ public sealed partial class PostgresCollector : ICollector
         generation.CollectorSeconds.Set(duration, _time.GetElapsedTime(started).TotalSeconds);
         generation.CollectorSuccess.Set(success, error is null ? 1 : 0);
         if (error is not null)
-            LastError = $"{part.Name}: {error}";
+            _error = $"{part.Name}: {error}";
         if (error is not null && part.LastError is null)
             LogQueryFails(Server, part.Name, error);
         part.LastError = error;
@@ -284,9 +285,9 @@ public sealed partial class PostgresCollector : ICollector
 
     private void LogChange(string? errorBefore, bool up)
     {
-        if (!up && errorBefore != LastError)
-            LogDown(Server, LastError ?? "");
-        else if (up && errorBefore is not null && LastError is null)
+        if (!up && errorBefore != _error)
+            LogDown(Server, _error ?? "");
+        else if (up && errorBefore is not null && _error is null)
             LogWorks(Server);
     }
 

@@ -106,9 +106,9 @@ public static class HttpClientReading
         var basic = new BasicAuthConfig
         {
             Username = section.Text("username"),
-            UsernameFile = section.InputFile("username_file"),
+            UsernameFile = section.SecretFile("username_file"),
             Password = section.Secret("password"),
-            PasswordFile = section.InputFile("password_file"),
+            PasswordFile = section.SecretFile("password_file"),
         };
         if (basic.Username.Length > 0 && basic.UsernameFile.Length > 0)
             section.Error("username", "stands beside username_file; keep one");
@@ -128,7 +128,7 @@ public static class HttpClientReading
         {
             Type = type.Length == 0 ? "Bearer" : type,
             Credentials = section.Secret("credentials"),
-            CredentialsFile = section.InputFile("credentials_file"),
+            CredentialsFile = section.SecretFile("credentials_file"),
         };
         if (authorization.Credentials is not null && authorization.CredentialsFile.Length > 0)
             section.Error("credentials", "stands beside credentials_file; keep one");
@@ -141,7 +141,7 @@ public static class HttpClientReading
     private static AuthorizationConfig? ReadBearer(ConfigSection section, AuthorizationConfig? authorization, BasicAuthConfig? basic, OAuth2Config? oauth2)
     {
         Secret? token = section.Secret("bearer_token");
-        string file = section.InputFile("bearer_token_file");
+        string file = section.SecretFile("bearer_token_file");
         if (token is null && file.Length == 0)
             return authorization;
         if (token is not null && file.Length > 0)

@@ -116,11 +116,11 @@ public sealed record ScrapeConfig
     public bool EnableCompression { get; init; } = true;
 
     /// <summary>The longest body, uncompressed; 0 = the program's own limit.</summary>
-    [Option("The longest answer, uncompressed; a longer one fails the scrape. 0: the agent's own limit.", Default = "global's")]
+    [Option("The longest answer, uncompressed; a longer one fails the scrape. 0: the agent's own limit, 64MB.", Default = "global's")]
     public ByteSize BodySizeLimit { get; init; }
 
     /// <summary>The most samples after relabelling; more fail the scrape.</summary>
-    [Option("The most samples after relabelling; more fail the scrape. 0: none.", Default = "global's")]
+    [Option("The most samples after relabelling; more fail the scrape. 0: the agent's own limit, 100000.", Default = "global's")]
     public int SampleLimit { get; init; }
 
     /// <summary>The most targets after relabelling; more fail all the job's scrapes.</summary>
@@ -214,7 +214,7 @@ public sealed record FileSdConfig
     public ValueList<string> Files { get; init; } = [];
 
     /// <summary>How often the files are looked at; default 5m.</summary>
-    [Option("How often the files are looked at. A wrong file keeps its last good groups; a file that is gone loses them.")]
+    [Option("How often all files are read anew; changes of time or size are seen within 2s besides (up to 1000 files a job). A wrong file keeps its last good groups; a file that is gone loses them.")]
     public TimeSpan RefreshInterval { get; init; } = TimeSpan.FromMinutes(5);
 }
 

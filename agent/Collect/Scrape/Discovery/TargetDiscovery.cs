@@ -31,12 +31,17 @@ public sealed class TargetDiscovery
     /// <summary>The most files of one job.</summary>
     public const int MaxFiles = 10_000;
 
+    // A look at times and sizes is cheap for so many files; beyond, only refresh_interval counts.
+    private const int QuickFilesMax = 1_000;
+    private static readonly TimeSpan s_quickLook = TimeSpan.FromSeconds(2);
+
     private readonly ScrapeConfig _job;
     private readonly TimeProvider _time;
     private readonly Dictionary<string, FileState> _files = new(StringComparer.Ordinal);
     private readonly Dictionary<HttpSdConfig, HttpState> _http = [];
     private readonly Dictionary<FileSdConfig, string> _unlisted = [];
     private readonly Dictionary<object, long> _lookedAt = [];
+    private readonly Dictionary<FileSdConfig, long> _readAt = [];
     private readonly HashSet<HttpSdConfig> _underWay = [];
     private bool _changed = true;
 
@@ -73,7 +78,7 @@ public sealed class TargetDiscovery
                 return TimeSpan.Zero;
             TimeSpan next = Timeout.InfiniteTimeSpan;
             foreach (FileSdConfig config in _job.FileSdConfigs)
-                next = Sooner(next, Left(config, config.RefreshInterval));
+                next = Sooner(next, Left(config, LookInterval(config)));
             foreach (HttpSdConfig config in _job.HttpSdConfigs)
             {
                 if (!_underWay.Contains(config))
@@ -88,10 +93,13 @@ public sealed class TargetDiscovery
     {
         foreach (FileSdConfig config in _job.FileSdConfigs)
         {
-            if (Left(config, config.RefreshInterval) > TimeSpan.Zero)
+            if (Left(config, LookInterval(config)) > TimeSpan.Zero)
                 continue;
             _lookedAt[config] = _time.GetTimestamp();
-            _changed |= LookAt(config);
+            bool full = !_readAt.TryGetValue(config, out long read) || _time.GetElapsedTime(read) >= config.RefreshInterval;
+            if (full)
+                _readAt[config] = _lookedAt[config];
+            _changed |= LookAt(config, full);
         }
         if (!_changed)
             return false;
@@ -132,7 +140,11 @@ public sealed class TargetDiscovery
 
     private static TimeSpan Sooner(TimeSpan a, TimeSpan b) => a == Timeout.InfiniteTimeSpan || b < a ? b : a;
 
-    private bool LookAt(FileSdConfig config)
+    /// <summary>Files are looked at (time and size) every few seconds, so that a change is seen soon without waiting for refresh_interval.</summary>
+    private TimeSpan LookInterval(FileSdConfig config) => _files.Count <= QuickFilesMax && config.RefreshInterval > s_quickLook ? s_quickLook : config.RefreshInterval;
+
+    /// <summary>Looks for files come, gone and changed. A <paramref name="full"/> look also reads those again that were wrong and have not changed: rights may have.</summary>
+    private bool LookAt(FileSdConfig config, bool full)
     {
         bool changed = false;
         var there = new HashSet<string>(StringComparer.Ordinal);
@@ -149,7 +161,7 @@ public sealed class TargetDiscovery
         }
         changed |= _unlisted.Remove(config);
         foreach (string file in there)
-            changed |= ReadFile(config, file);
+            changed |= ReadFile(config, file, full);
         foreach ((string file, FileState state) in _files.Where(f => f.Value.Config.Equals(config) && !there.Contains(f.Key)).ToList())
         {
             _files.Remove(file);
@@ -158,12 +170,12 @@ public sealed class TargetDiscovery
         return changed;
     }
 
-    private bool ReadFile(FileSdConfig config, string path)
+    private bool ReadFile(FileSdConfig config, string path, bool full)
     {
         _files.TryGetValue(path, out FileState? before);
         var info = new FileInfo(path);
         (DateTime, long) stamp = info.Exists ? (info.LastWriteTimeUtc, info.Length) : default;
-        if (before is { Error: null } && info.Exists && before.Stamp == stamp)
+        if (before is not null && (before.Error is null || !full) && info.Exists && before.Stamp == stamp)
             return false;
         if (!info.Exists)
         {

@@ -123,4 +123,73 @@ public sealed class AgentConfigFileTests
         ConfigResult<AgentConfig> result = AgentConfigFile.Parse(Text, "agent.yaml", checkFiles: true);
         Assert.Contains(result.Errors, e => e.ToString().Contains("modulus", StringComparison.Ordinal));
     }
+
+    [Theory]
+    [InlineData("postgresql://u:geheim@localhost:99999/db", "its port is not a number from 1 to 65535")]
+    [InlineData("postgresql://u:geheim@localhost:abc/db", "its port is not a number from 1 to 65535")]
+    [InlineData("postgresql://u:geheim@[::1/db", "cannot be read as a URI")]
+    [InlineData("postgresql://u:geheim@localhost/db?sslmod=require", "unknown parameter 'sslmod'")]
+    [InlineData("postgresql://u:geheim@localhost/db?sslmode=must", "sslmode 'must' is not one of")]
+    [InlineData("postgresql://u:geheim@localhost/db?port=none", "its port is not a number from 1 to 65535")]
+    [InlineData("mysql://u@localhost/db", "the scheme is not postgresql; write postgresql://")]
+    [InlineData("Host=localhost;Pasword=geheim", "unknown keyword 'pasword'; did you mean 'Password'?")]
+    [InlineData("Host=localhost;Password=geheim;Port=abc", "the value of 'port' is not valid; a port is a number from 1 to 65535")]
+    [InlineData("Host=localhost;Password=geheim;Port=70000", "the value of 'port' is not valid; a port is a number from 1 to 65535")]
+    [InlineData("host=localhost user=u dbname=d password=geheim", "its pairs are separated by blanks")]
+    [InlineData("nonsense", "is neither Host=")]
+    public void A_wrong_dsn_is_refused_at_its_place_and_never_shows_a_password(string dsn, string message)
+    {
+        ConfigError error = Assert.Single(ParsePostgres($"    - dsn: '{dsn}'").Errors);
+        Assert.StartsWith($"agent.yaml:4:12: collectors.postgres[0].dsn: {message}", error.ToString(), StringComparison.Ordinal);
+        Assert.DoesNotContain("geheim", error.ToString(), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("postgresql://u:p%40@localhost/db?sslmode=require")]
+    [InlineData("postgres:///db?host=/var/run/postgresql")]
+    [InlineData("Host=localhost;Port=5433;Username=u;SSL Mode=Require")]
+    public void A_good_dsn_is_taken(string dsn) => Assert.Empty(ParsePostgres($"    - dsn: '{dsn}'").Errors);
+
+    [Fact]
+    public void Two_collectors_whose_series_would_collide_are_refused_and_an_instance_or_a_label_tells_them_apart()
+    {
+        const string Second = "    - dsn: Host=localhost;Database=a\n    - dsn: postgresql://localhost:5432/b\n";
+        ConfigError error = Assert.Single(ParsePostgres(Second).Errors);
+        Assert.StartsWith("agent.yaml:5:7: collectors.postgres[1]: has the same job 'postgres', instance 'localhost:5432' and labels as collectors.postgres[0]", error.ToString(), StringComparison.Ordinal);
+        Assert.Empty(ParsePostgres(Second + "      instance: b").Errors);
+        Assert.Empty(ParsePostgres(Second + "      labels: {db: b}").Errors);
+    }
+
+    [Theory]
+    [InlineData("aggregators:\n  - address: a:1\n    token_file: secret", "3:17: aggregators[0].token_file: ")]
+    [InlineData("aggregators: [{address: 'a:1'}]\ncollectors:\n  postgres:\n    - password_file: secret", "4:22: collectors.postgres[0].password_file: ")]
+    [InlineData("aggregators: [{address: 'a:1'}]\nscrape_configs:\n  - job_name: j\n    basic_auth:\n      password_file: secret", "5:22: scrape_configs[0].basic_auth.password_file: ")]
+    [InlineData("aggregators: [{address: 'a:1'}]\nscrape_configs:\n  - job_name: j\n    authorization:\n      credentials_file: secret", "5:25: scrape_configs[0].authorization.credentials_file: ")]
+    public void A_secret_file_that_is_missing_or_holds_nothing_fails_the_check(string text, string place)
+    {
+        DirectoryInfo folder = Directory.CreateTempSubdirectory("bellwether-config-");
+        try
+        {
+            string file = Path.Combine(folder.FullName, "agent.yaml");
+            string secret = Path.Combine(folder.FullName, "secret");
+            Assert.Equal($"{file}:{place}{secret}: no such file", Assert.Single(AgentConfigFile.Parse(text, file, checkFiles: true).Errors).ToString());
+            foreach (string empty in new[] { "", " \n\t" })
+            {
+                File.WriteAllText(secret, empty);
+                Assert.StartsWith($"{file}:{place}{secret}: holds nothing", Assert.Single(AgentConfigFile.Parse(text, file, checkFiles: true).Errors).ToString(), StringComparison.Ordinal);
+            }
+            File.WriteAllText(secret, "s3cret\n");
+            Assert.Empty(AgentConfigFile.Parse(text, file, checkFiles: true).Errors);
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    [Fact]
+    public void A_token_of_blanks_is_refused() =>
+        Assert.Equal("agent.yaml:1:39: aggregators[0].token: is only white space; write the agent's token, or token_file", Assert.Single(AgentConfigFile.Parse("aggregators: [{address: 'a:1', token: '  '}]", "agent.yaml").Errors).ToString());
+
+    private static ConfigResult<AgentConfig> ParsePostgres(string items) => AgentConfigFile.Parse($"aggregators: [{{address: 'localhost:1'}}]\ncollectors:\n  postgres:\n{items}\n", "agent.yaml");
 }

@@ -15,17 +15,17 @@ public sealed class FileDiscoveryTests : IDisposable
     public void Dispose() => _folder.Delete(recursive: true);
 
     [Fact]
-    public void A_changed_file_is_read_when_a_look_is_due_and_not_before()
+    public void A_changed_file_is_seen_two_seconds_later_however_long_the_refresh_interval_is()
     {
         Write("a.yml", "- targets: [one:1]\n  labels: {site: x}");
-        var discovery = new TargetDiscovery(Job("a.yml"), _time);
+        var discovery = new TargetDiscovery(Job("a.yml", seconds: 300), _time);
         Assert.Equal(TimeSpan.Zero, discovery.NextLook);
         Assert.True(discovery.Refresh());
         Assert.Equal("one:1 x", Assert.Single(Targets(discovery)));
-        Assert.Equal(TimeSpan.FromSeconds(30), discovery.NextLook);
+        Assert.Equal(TimeSpan.FromSeconds(2), discovery.NextLook);
 
         Write("a.yml", "- targets: [one:1, two:2]\n  labels: {site: y}");
-        _time.Advance(TimeSpan.FromSeconds(29));
+        _time.Advance(TimeSpan.FromSeconds(1));
         Assert.False(discovery.Refresh());
         Assert.Equal(["one:1 x"], Targets(discovery));
         Assert.Equal(TimeSpan.FromSeconds(1), discovery.NextLook);
@@ -33,6 +33,21 @@ public sealed class FileDiscoveryTests : IDisposable
         _time.Advance(TimeSpan.FromSeconds(1));
         Assert.True(discovery.Refresh());
         Assert.Equal(["one:1 y", "two:2 y"], Targets(discovery));
+        Assert.False(Look(discovery));
+    }
+
+    [Fact]
+    public async Task A_loop_without_jobs_waits_until_it_is_ended()
+    {
+        using var stop = new CancellationTokenSource();
+        var loop = new DiscoveryLoop([], _time, _ => Assert.Fail("there is nothing to tell"));
+        Assert.Equal(Timeout.InfiniteTimeSpan, loop.Step());
+        Task running = loop.RunAsync(stop.Token);
+        _time.Advance(TimeSpan.FromDays(30));
+        Assert.False(running.IsCompleted);
+        await stop.CancelAsync();
+        await running.WaitAsync(TimeSpan.FromSeconds(10));
+        Assert.True(running.IsCompletedSuccessfully);
     }
 
     [Fact]
@@ -142,17 +157,17 @@ public sealed class FileDiscoveryTests : IDisposable
         var told = new List<string>();
         ScrapeConfig fixedJob = new() { JobName = "s", StaticConfigs = [new TargetGroup { Targets = [Labels.Of("__address__", "static:1")] }] };
         ScrapeConfig slow = Job("b.yml", seconds: 60);
-        var loop = new DiscoveryLoop([fixedJob, Job("a.yml"), slow], _time, jobs => told.Add(string.Join(" ", jobs.Select(j => string.Join(",", j.Targets.Select(t => t.Labels.Get("instance")))))));
-        Assert.Equal(TimeSpan.FromSeconds(30), loop.Step());
+        var loop = new DiscoveryLoop([fixedJob, Job("a.yml", seconds: 1), slow], _time, jobs => told.Add(string.Join(" ", jobs.Select(j => string.Join(",", j.Targets.Select(t => t.Labels.Get("instance")))))));
+        Assert.Equal(TimeSpan.FromSeconds(1), loop.Step());
         Assert.Equal(["static:1 one:1 two:2"], told);
 
         Write("b.yml", "- targets: [three:3]");
-        _time.Advance(TimeSpan.FromSeconds(30));
-        Assert.Equal(TimeSpan.FromSeconds(30), loop.Step());
+        _time.Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal(TimeSpan.FromSeconds(1), loop.Step());
         Assert.Single(told);
 
         Write("a.yml", "- targets: [four:4]");
-        _time.Advance(TimeSpan.FromSeconds(30));
+        _time.Advance(TimeSpan.FromSeconds(1));
         loop.Step();
         Assert.Equal("static:1 four:4 three:3", told[1]);
     }
