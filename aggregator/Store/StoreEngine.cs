@@ -212,20 +212,20 @@ public sealed partial class StoreEngine : IDisposable
         AppendOutcome outcome = _head.Judge(sample.TimestampMs);
         if (outcome != AppendOutcome.Stored)
         {
-            result.Add(_head.Count(outcome), $"{sample.Labels}: the time {sample.TimestampMs} is {(outcome == AppendOutcome.TooNew ? "too far ahead of the clock" : "older than retention")}");
+            result.Add(_head.Count(outcome), $"{sample.Labels}: the time {sample.TimestampMs} is {(outcome == AppendOutcome.TooNew ? "too far ahead of the clock" : "older than retention")}", sample.Histogram is not null);
             return;
         }
         HeadSeries? series = _head.Resolve(sample.Labels, out outcome, out string? error);
         if (series is null)
         {
-            result.Add(_head.Count(outcome), error);
+            result.Add(_head.Count(outcome), error, sample.Histogram is not null);
             return;
         }
         if (sample.Histogram is { } histogram)
             outcome = _head.Append(series, sample.TimestampMs, histogram, sample.StartMs);
         else
             outcome = _head.Append(series, sample.TimestampMs, sample.Value, sample.StartMs);
-        result.Add(outcome, outcome is AppendOutcome.Invalid or AppendOutcome.OverLimit ? $"{sample.Labels}: the native histogram is not valid or has too many buckets" : null);
+        result.Add(outcome, outcome is AppendOutcome.Invalid or AppendOutcome.OverLimit ? $"{sample.Labels}: the native histogram is not valid or has too many buckets" : null, sample.Histogram is not null);
         if (outcome is AppendOutcome.Stored or AppendOutcome.Conflict)
             _batches.Add(series, sample.TimestampMs, sample.Value, sample.Histogram, sample.StartMs);
     }

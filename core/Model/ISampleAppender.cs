@@ -51,10 +51,18 @@ public sealed class AppendResult
     /// <summary>The first refusal in words (series, time, which limit), or null.</summary>
     public string? FirstError { get; private set; }
 
+    /// <summary>Samples that are not in the store after this: too old, too new, over a limit or invalid.</summary>
+    public int Refused => this[AppendOutcome.TooOld] + this[AppendOutcome.TooNew] + this[AppendOutcome.OverLimit] + this[AppendOutcome.Invalid];
+
+    /// <summary>How many of these are native histograms.</summary>
+    public int RefusedHistograms { get; private set; }
+
     /// <summary>Counts one.</summary>
-    public void Add(AppendOutcome outcome, string? error = null)
+    public void Add(AppendOutcome outcome, string? error = null, bool histogram = false)
     {
         _counts[(int)outcome]++;
+        if (histogram && outcome is not (AppendOutcome.Stored or AppendOutcome.Duplicate or AppendOutcome.Conflict))
+            RefusedHistograms++;
         FirstError ??= error;
     }
 }

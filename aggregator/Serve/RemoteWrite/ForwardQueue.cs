@@ -37,7 +37,7 @@ internal sealed class ForwardQueue : IDisposable
     private readonly TimeProvider _time;
     private readonly SegmentLog _log;
     private readonly Lock _gate = new();
-    private readonly WriteRequestWriter _writer = new();
+    private readonly WriteRequestWriter _writer = new(withStart: true);
     private byte[] _frame = new byte[64 * 1024];
     private ulong _position;
     private ulong _lowestCursor;

@@ -17,11 +17,11 @@ internal sealed class HistogramReader
     private readonly List<double> _custom = [];
 
     /// <summary>False: the bytes are malformed. True with a null histogram: well-formed, but refused for the reason given.</summary>
-    public bool TryRead(ReadOnlySpan<byte> bytes, out NativeHistogram? histogram, out long timestamp, out string? wrong)
+    public bool TryRead(ReadOnlySpan<byte> bytes, out NativeHistogram? histogram, out long timestamp, out long start, out string? wrong)
     {
         histogram = null;
         wrong = null;
-        timestamp = 0;
+        timestamp = start = 0;
         Clear();
         double count = 0, zeroCount = 0, sum = 0, threshold = 0;
         long schema = 0;
@@ -62,6 +62,7 @@ internal sealed class HistogramReader
                 case 14 when type == 0: hint = raw; break;
                 case 15 when type == 0: timestamp = (long)raw; break;
                 case 16: ok = Doubles(type, real, part, _custom); break;
+                case 17 when type == 0: start = (long)raw; break;
             }
             if (!ok)
                 return false;

@@ -17,7 +17,7 @@ namespace Bellwether.Serve.RemoteWrite;
 public sealed record ForwardSurroundings(Labels ExternalLabels, Func<IReadOnlyDictionary<string, MetricMetadata>> Metadata, Meter Meter, Func<RemoteWriteConfig, HttpMessageHandler> Handler);
 
 /// <summary>
-/// Forwards every sample that the store commits, filtered and relabelled, to any number of upstreams by remote write 1.0, from a queue on disk: it survives a
+/// Forwards every sample that the store commits, filtered and relabelled, to any number of upstreams by remote write 1.0 or 2.0, from a queue on disk: it survives a
 /// restart and goes on where it stopped; what it must drop it counts. Thread-safe.
 /// </summary>
 public sealed partial class RemoteWriteForwarder : ISampleTap, IDisposable

@@ -35,6 +35,9 @@ public sealed record RemoteWriteReceiveOptions
     /// <summary>Characters of a label value. Default 8,192.</summary>
     public int LabelValueMax { get; init; } = 8192;
 
+    /// <summary>Texts in the symbol table of a 2.0 request. Default 1,000,000.</summary>
+    public int SymbolsMax { get; init; } = 1_000_000;
+
     /// <summary>Characters of a help text. Default 8,192.</summary>
     public int HelpMax { get; init; } = 8192;
 
@@ -43,21 +46,26 @@ public sealed record RemoteWriteReceiveOptions
 }
 
 /// <summary>
-/// <c>POST /api/v1/write</c>: remote write 1.0. Answers 2xx only after what was sent is durable; 400 with the reason when something is not valid (the rest is
-/// stored); 503 with Retry-After when the store can take nothing. Thread-safe. Source: prometheus.io/docs/specs/prw/remote_write_spec/.
+/// <c>POST /api/v1/write</c>: remote write 1.0 and 2.0. Answers 2xx only after what was sent is durable; 400 with the reason when something is not valid (the rest is
+/// stored); 503 with Retry-After when the store can take nothing. 2.0 is told how much
+/// was written. Thread-safe. Source: prometheus.io/docs/specs/prw/remote_write_spec/ and remote_write_spec_2_0/.
 /// </summary>
 public sealed class RemoteWriteReceiver : IDisposable
 {
     /// <summary>Larger buffers are not kept for the next request: they are rare, and a pool would hold one of each size per thread.</summary>
     private const int PooledBytesMax = 1 << 20;
     private const int FirstReadBytes = 64 << 10;
-    private const string V2Message = "io.prometheus.write.v2.Request";
+    internal const string V2Message = "io.prometheus.write.v2.Request";
+    internal const string SamplesWritten = "X-Prometheus-Remote-Write-Samples-Written";
+    internal const string HistogramsWritten = "X-Prometheus-Remote-Write-Histograms-Written";
+    internal const string ExemplarsWritten = "X-Prometheus-Remote-Write-Exemplars-Written";
     private const string V1Message = "prometheus.WriteRequest";
 
     private readonly ISampleAppender _appender;
     private readonly RemoteWriteReceiveOptions _options;
     private readonly SemaphoreSlim _slots;
     private readonly ConcurrentBag<WriteRequestReader> _readers = [];
+    private readonly ConcurrentBag<WriteRequestV2Reader> _readersV2 = [];
     private readonly Counter<long> _requests;
     private readonly Counter<long> _samples;
 
@@ -79,7 +87,7 @@ public sealed class RemoteWriteReceiver : IDisposable
 
     private async Task HandleAsync(HttpContext context)
     {
-        string? refused = Unsupported(context.Request);
+        string? refused = Unsupported(context.Request, out bool v2);
         if (refused is not null)
         {
             await AnswerAsync(context, StatusCodes.Status415UnsupportedMediaType, refused);
@@ -97,7 +105,7 @@ public sealed class RemoteWriteReceiver : IDisposable
         }
         try
         {
-            await ReceiveAsync(context);
+            await ReceiveAsync(context, v2);
         }
         finally
         {
@@ -105,7 +113,7 @@ public sealed class RemoteWriteReceiver : IDisposable
         }
     }
 
-    private async Task ReceiveAsync(HttpContext context)
+    private async Task ReceiveAsync(HttpContext context, bool v2)
     {
         byte[] body = Rent((int)Math.Min(context.Request.ContentLength + 1 ?? FirstReadBytes, _options.BodyBytesMax + 1L));
         byte[]? plain = null;
@@ -139,7 +147,7 @@ public sealed class RemoteWriteReceiver : IDisposable
                     : "the body is no snappy block (the framed format is not accepted)");
                 return;
             }
-            await StoreAsync(context, plain.AsMemory(0, plainLength));
+            await StoreAsync(context, plain.AsMemory(0, plainLength), v2);
         }
         finally
         {
@@ -149,13 +157,12 @@ public sealed class RemoteWriteReceiver : IDisposable
         }
     }
 
-    private async Task StoreAsync(HttpContext context, ReadOnlyMemory<byte> message)
+    private async Task StoreAsync(HttpContext context, ReadOnlyMemory<byte> message, bool v2)
     {
         var batch = new SampleBatch();
-        if (!_readers.TryTake(out WriteRequestReader? reader))
-            reader = new WriteRequestReader(_options);
-        WriteRequestReport report = reader.Read(message.Span, batch);
-        _readers.Add(reader);
+        WriteRequestReport report = v2
+            ? Read(_readersV2, static options => new WriteRequestV2Reader(options), message.Span, batch)
+            : Read(_readers, static options => new WriteRequestReader(options), message.Span, batch);
         if (report.Malformed is not null)
         {
             await AnswerAsync(context, StatusCodes.Status400BadRequest, report.Malformed);
@@ -172,7 +179,9 @@ public sealed class RemoteWriteReceiver : IDisposable
             return;
         }
         Count(result, report.InvalidSamples);
-        int refused = report.InvalidSamples + result[AppendOutcome.TooOld] + result[AppendOutcome.TooNew] + result[AppendOutcome.OverLimit] + result[AppendOutcome.Invalid];
+        if (v2)
+            TellWritten(context.Response.Headers, batch, result);
+        int refused = report.InvalidSamples + result.Refused;
         if (refused == 0)
         {
             _requests.Add(1, new KeyValuePair<string, object?>("outcome", "ok"));
@@ -181,6 +190,24 @@ public sealed class RemoteWriteReceiver : IDisposable
         }
         string reason = report.FirstInvalid ?? result.FirstError ?? "refused";
         await AnswerAsync(context, StatusCodes.Status400BadRequest, $"{refused} of {batch.Samples.Count + report.InvalidSamples} samples were refused, the others are stored; the first: {reason}");
+    }
+
+    private WriteRequestReport Read<T>(ConcurrentBag<T> readers, Func<RemoteWriteReceiveOptions, T> make, ReadOnlySpan<byte> message, SampleBatch batch) where T : RequestReader
+    {
+        if (!readers.TryTake(out T? reader))
+            reader = make(_options);
+        WriteRequestReport report = reader.Read(message, batch);
+        readers.Add(reader);
+        return report;
+    }
+
+    /// <summary>What was there already counts as written: the sender need not send it again.</summary>
+    private static void TellWritten(IHeaderDictionary headers, SampleBatch batch, AppendResult result)
+    {
+        int histograms = batch.Samples.Count(s => s.Histogram is not null);
+        headers[SamplesWritten] = (batch.Samples.Count - histograms - (result.Refused - result.RefusedHistograms)).ToString(CultureInfo.InvariantCulture);
+        headers[HistogramsWritten] = (histograms - result.RefusedHistograms).ToString(CultureInfo.InvariantCulture);
+        headers[ExemplarsWritten] = batch.Exemplars.Count.ToString(CultureInfo.InvariantCulture);
     }
 
     private void Count(AppendResult result, int invalid)
@@ -193,8 +220,9 @@ public sealed class RemoteWriteReceiver : IDisposable
         }
     }
 
-    private static string? Unsupported(HttpRequest request)
+    private static string? Unsupported(HttpRequest request, out bool v2)
     {
+        v2 = false;
         string encoding = request.Headers.ContentEncoding.ToString();
         if (encoding.Length > 0 && !encoding.Equals("snappy", StringComparison.OrdinalIgnoreCase))
             return $"content encoding '{encoding}' is not supported: send snappy (block format)";
@@ -202,12 +230,8 @@ public sealed class RemoteWriteReceiver : IDisposable
         if (!parts[0].Equals("application/x-protobuf", StringComparison.OrdinalIgnoreCase))
             return $"content type '{request.ContentType}' is not supported: send application/x-protobuf";
         string? message = parts.Skip(1).Where(p => p.StartsWith("proto=", StringComparison.OrdinalIgnoreCase)).Select(p => p[6..].Trim('"')).FirstOrDefault();
-        return message switch
-        {
-            null or V1Message => null,
-            V2Message => "remote write 2.0 is not supported here: send prometheus.WriteRequest (1.0)",
-            _ => $"message '{message}' is not known: send {V1Message}",
-        };
+        v2 = message == V2Message;
+        return message is null or V1Message or V2Message ? null : $"message '{message}' is not known: send {V1Message} or {V2Message}";
     }
 
     private Task RetryAsync(HttpContext context, string reason)

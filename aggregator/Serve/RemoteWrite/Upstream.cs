@@ -24,6 +24,7 @@ internal sealed partial class Upstream : IDisposable
     private const int SplitRequestsMax = 64;
     private const int ErrorBodyMax = 512;
     private const int RelabelCacheMax = 200_000;
+    private static readonly string[] s_written = [RemoteWriteReceiver.SamplesWritten, RemoteWriteReceiver.HistogramsWritten, RemoteWriteReceiver.ExemplarsWritten];
     private static readonly TimeSpan s_retryAfterMax = TimeSpan.FromMinutes(5);
 
     private readonly string _name;
@@ -37,6 +38,7 @@ internal sealed partial class Upstream : IDisposable
     private readonly ResiliencePipeline<HttpStatusCode> _retry;
     private readonly WriteRequestReader _reader = new(new RemoteWriteReceiveOptions { SamplesMax = int.MaxValue });
     private readonly WriteRequestWriter _writer = new();
+    private readonly WriteRequestV2Writer _writerV2;
     private readonly Dictionary<Labels, Labels?> _relabelled = [];
     private readonly Counter<long> _sent;
     private readonly Counter<long> _dropped;
@@ -44,6 +46,7 @@ internal sealed partial class Upstream : IDisposable
     private readonly KeyValuePair<string, object?> _tag;
     private readonly Func<IReadOnlyDictionary<string, MetricMetadata>> _metadata;
     private TimeSpan? _retryAfter;
+    private bool _v2;
     private long _metadataSentMs;
     private long _cursor;
     private long _sentMs;
@@ -59,6 +62,8 @@ internal sealed partial class Upstream : IDisposable
         _externalLabels = around.ExternalLabels;
         _metadata = around.Metadata;
         _client = new HttpClient(around.Handler(config), disposeHandler: true) { Timeout = Timeout.InfiniteTimeSpan };
+        _writerV2 = new WriteRequestV2Writer(_metadata);
+        _v2 = config.Message == RemoteWriteMessage.V2;
         _cursor = (long)queue.Cursor(name);
         _tag = new("upstream", name);
         _sent = around.Meter.CreateCounter<long>(MetricNames.ForwardSamplesSent, description: "Samples that an upstream took.");
@@ -215,7 +220,8 @@ internal sealed partial class Upstream : IDisposable
     private async Task SendMetadataAsync(CancellationToken cancellation)
     {
         long nowMs = _time.GetUtcNow().ToUnixTimeMilliseconds();
-        if (!_config.Metadata.Send || nowMs - _metadataSentMs < _config.Metadata.SendInterval.TotalMilliseconds)
+        // 2.0 says it in line with each series.
+        if (_v2 || !_config.Metadata.Send || nowMs - _metadataSentMs < _config.Metadata.SendInterval.TotalMilliseconds)
             return;
         _metadataSentMs = nowMs;
         foreach (KeyValuePair<string, MetricMetadata>[] part in _metadata().Chunk(_config.Metadata.MaxSamplesPerSend))
@@ -223,7 +229,7 @@ internal sealed partial class Upstream : IDisposable
             _writer.Clear();
             foreach ((string family, MetricMetadata metadata) in part)
                 _writer.Add(family, metadata);
-            await PostAsync(Compressed(), cancellation);
+            await PostAsync(Compressed(_writer), cancellation);
         }
     }
 
@@ -234,10 +240,19 @@ internal sealed partial class Upstream : IDisposable
         int requests = 0;
         while (parts.TryPop(out List<SeriesSample>? part))
         {
-            _writer.Clear();
-            _writer.Add(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(part));
-            HttpStatusCode status = await PostAsync(Compressed(), cancellation);
+            RequestWriter writer = _v2 ? _writerV2 : _writer;
+            writer.Clear();
+            writer.Add(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(part));
+            HttpStatusCode status = await PostAsync(Compressed(writer), cancellation);
             requests++;
+            if (status == HttpStatusCode.UnsupportedMediaType && _v2)
+            {
+                // Remembered until the configuration is read again: asking each time would double every request.
+                _v2 = false;
+                LogFallback(_name);
+                parts.Push(part);
+                continue;
+            }
             if ((int)status is >= 200 and < 300)
             {
                 _sent.Add(part.Count, _tag);
@@ -255,10 +270,11 @@ internal sealed partial class Upstream : IDisposable
         }
     }
 
-    private byte[] Compressed()
+    private static byte[] Compressed(RequestWriter writer)
     {
-        byte[] block = new byte[Snappy.MaxCompressedLength(_writer.Bytes.Length)];
-        int length = Snappy.Compress(_writer.Bytes, block);
+        ReadOnlySpan<byte> plain = writer.Bytes;
+        byte[] block = new byte[Snappy.MaxCompressedLength(plain.Length)];
+        int length = Snappy.Compress(plain, block);
         return block[..length];
     }
 
@@ -271,14 +287,19 @@ internal sealed partial class Upstream : IDisposable
         using var limit = new CancellationTokenSource(_config.RemoteTimeout, _time);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellation);
         using var request = new HttpRequestMessage(HttpMethod.Post, _config.Url) { Content = new ByteArrayContent(body) };
-        UpstreamHttp.AddHeaders(request, _config);
+        UpstreamHttp.AddHeaders(request, _config, _v2);
         request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/x-protobuf");
+        if (_v2)
+            request.Content.Headers.ContentType.Parameters.Add(new NameValueHeaderValue("proto", RemoteWriteReceiver.V2Message));
         request.Content.Headers.ContentEncoding.Add("snappy");
         try
         {
             using HttpResponseMessage response = await _client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, both.Token);
             _requests.Add(1, _tag, new("outcome", ((int)response.StatusCode).ToString(CultureInfo.InvariantCulture)));
             _retryAfter = RetryAfter(response);
+            // A receiver of 1.0 only may take the body for an empty request of its own kind.
+            if (_v2 && response.IsSuccessStatusCode && !s_written.Any(h => response.Headers.Contains(h)))
+                return HttpStatusCode.UnsupportedMediaType;
             if (response.IsSuccessStatusCode)
                 Volatile.Write(ref _sentMs, _time.GetUtcNow().ToUnixTimeMilliseconds());
             else
@@ -339,6 +360,9 @@ internal sealed partial class Upstream : IDisposable
 
     [LoggerMessage(EventId = 4204, Level = LogLevel.Error, Message = "the queue of {Upstream} lost frames {First} to {Next}: {Reason}")]
     private partial void LogLost(string upstream, ulong first, ulong next, string reason);
+
+    [LoggerMessage(EventId = 4206, Level = LogLevel.Warning, Message = "remote write upstream {Upstream} does not take 2.0: it is sent 1.0 from now on, without start times")]
+    private partial void LogFallback(string upstream);
 
     [LoggerMessage(EventId = 4205, Level = LogLevel.Error, Message = "{Frames} frames for {Upstream} were dropped from the queue: it was full or they were too old")]
     private partial void LogSkipped(string upstream, ulong frames);

@@ -44,14 +44,14 @@ internal static class UpstreamHttp
     }
 
     /// <summary>Headers of a request; none of the configuration can replace a required one.</summary>
-    public static void AddHeaders(HttpRequestMessage request, RemoteWriteConfig config)
+    public static void AddHeaders(HttpRequestMessage request, RemoteWriteConfig config, bool v2)
     {
         foreach (UrlParameter header in config.Headers)
         {
             if (!s_reserved.Contains(header.Name))
                 request.Headers.TryAddWithoutValidation(header.Name, header.Values);
         }
-        request.Headers.TryAddWithoutValidation("X-Prometheus-Remote-Write-Version", "0.1.0");
+        request.Headers.TryAddWithoutValidation("X-Prometheus-Remote-Write-Version", v2 ? "2.0.0" : "0.1.0");
         request.Headers.TryAddWithoutValidation("User-Agent", "Bellwether/0.1.0");
         request.Headers.Authorization = Authorization(config.HttpClient);
     }

@@ -2,29 +2,16 @@ using Bellwether.Core.Model;
 
 namespace Bellwether.Serve.RemoteWrite;
 
-/// <summary>What a request held beside what went into the batch.</summary>
-/// <param name="Malformed">Set when the bytes are no WriteRequest: nothing of it may be taken.</param>
-/// <param name="InvalidSamples">Samples refused because their series or histogram is not valid.</param>
-/// <param name="FirstInvalid">Why the first one was refused.</param>
-internal readonly record struct WriteRequestReport(string? Malformed, int InvalidSamples, string? FirstInvalid);
-
 /// <summary>
-/// Decodes <c>prometheus.WriteRequest</c> (remote write 1.0) by hand over the bytes. Series with bad labels are left out and counted; the rest goes into the batch.
-/// Keeps memory between requests; not thread-safe.
+/// Decodes <c>prometheus.WriteRequest</c> (remote write 1.0) by hand over the bytes. The forward queue keeps its samples in the same form, with a start time as field 3 of a sample.
+/// Source: prometheus.io/docs/specs/prw/remote_write_spec/.
 /// </summary>
-internal sealed class WriteRequestReader(RemoteWriteReceiveOptions options)
+internal sealed class WriteRequestReader(RemoteWriteReceiveOptions options) : RequestReader(options)
 {
-    private readonly TextCache _texts = new();
-    private readonly LabelsBuilder _builder = new();
-    private readonly HistogramReader _histograms = new();
-    private int _invalid;
-    private string? _firstInvalid;
-
-    /// <summary>Decodes into the batch.</summary>
-    public WriteRequestReport Read(ReadOnlySpan<byte> bytes, SampleBatch into)
+    /// <inheritdoc/>
+    public override WriteRequestReport Read(ReadOnlySpan<byte> bytes, SampleBatch into)
     {
-        _invalid = 0;
-        _firstInvalid = null;
+        Begin();
         var reader = new WireReader(bytes);
         while (!reader.AtEnd)
         {
@@ -37,18 +24,18 @@ internal sealed class WriteRequestReader(RemoteWriteReceiveOptions options)
                 string? wrong = field == 1 ? Series(part, into) : Metadata(part, into);
                 if (wrong is not null)
                     return Malformed(wrong);
-                if (into.Samples.Count > options.SamplesMax)
-                    return new WriteRequestReport($"more than {options.SamplesMax} samples in one request: send less at once", 0, null);
+                if (into.Samples.Count > Options.SamplesMax)
+                    return TooMany();
             }
             else if (!reader.TrySkip(type))
             {
                 return Malformed($"field {field}");
             }
         }
-        return new WriteRequestReport(null, _invalid, _firstInvalid);
+        return Report();
     }
 
-    private static WriteRequestReport Malformed(string where) => new($"the body is no prometheus.WriteRequest: {where} is not valid", 0, null);
+    private static WriteRequestReport Malformed(string where) => new($"the body is no prometheus.WriteRequest: {where} is not valid", 0, 0, null);
 
     private string? Series(ReadOnlySpan<byte> bytes, SampleBatch into)
     {
@@ -86,76 +73,12 @@ internal sealed class WriteRequestReader(RemoteWriteReceiveOptions options)
         return null;
     }
 
-    private bool Sample(ReadOnlySpan<byte> bytes, Labels? labels, string? invalid, SampleBatch into)
-    {
-        double value = 0;
-        long timestamp = 0;
-        var reader = new WireReader(bytes);
-        while (!reader.AtEnd)
-        {
-            if (!reader.TryField(out int field, out int type))
-                return false;
-            if (field == 1 && type == 1)
-            {
-                if (!reader.TryDouble(out value))
-                    return false;
-            }
-            else if (field == 2 && type == 0)
-            {
-                if (!reader.TryVarint(out ulong raw))
-                    return false;
-                timestamp = (long)raw;
-            }
-            else if (!reader.TrySkip(type))
-            {
-                return false;
-            }
-        }
-        if (labels is null)
-            Refuse(invalid);
-        else
-            into.Samples.Add(new SeriesSample(labels, timestamp, value));
-        return true;
-    }
-
-    private bool Histogram(ReadOnlySpan<byte> bytes, Labels? labels, string? invalid, SampleBatch into)
-    {
-        if (!_histograms.TryRead(bytes, out NativeHistogram? histogram, out long timestamp, out string? wrong))
-            return false;
-        if (labels is null || histogram is null)
-            Refuse(labels is null ? invalid : $"histogram of {labels}: {wrong}");
-        else
-            into.Samples.Add(new SeriesSample(labels, timestamp, 0, histogram));
-        return true;
-    }
-
     private bool ReadExemplar(ReadOnlySpan<byte> bytes, Labels? labels, SampleBatch into)
     {
         if (!TryLabels(bytes, out Labels? own, out _))
             return false;
-        double value = 0;
-        long timestamp = 0;
-        var reader = new WireReader(bytes);
-        while (!reader.AtEnd)
-        {
-            if (!reader.TryField(out int field, out int type))
-                return false;
-            if (field == 2 && type == 1)
-            {
-                if (!reader.TryDouble(out value))
-                    return false;
-            }
-            else if (field == 3 && type == 0)
-            {
-                if (!reader.TryVarint(out ulong raw))
-                    return false;
-                timestamp = (long)raw;
-            }
-            else if (!reader.TrySkip(type))
-            {
-                return false;
-            }
-        }
+        if (!TryPoint(bytes, out double value, out long timestamp, out _, valueField: 2))
+            return false;
         if (labels is not null && own is not null)
             into.Exemplars.Add((labels, new Exemplar(own, value, timestamp)));
         return true;
@@ -166,7 +89,7 @@ internal sealed class WriteRequestReader(RemoteWriteReceiveOptions options)
     {
         labels = null;
         invalid = null;
-        _builder.Reset();
+        Builder.Reset();
         var reader = new WireReader(message);
         int count = 0;
         while (!reader.AtEnd)
@@ -187,12 +110,10 @@ internal sealed class WriteRequestReader(RemoteWriteReceiveOptions options)
             if (!TryLabel(bytes, out string? name, out string? value))
                 return false;
             count++;
-            invalid = Check(name, value, count);
-            if (invalid is null)
-                _builder.Set(name!, value!);
+            invalid = Take(name, value, count);
         }
         if (invalid is null)
-            labels = _builder.Build();
+            labels = Builder.Build();
         return true;
     }
 
@@ -208,7 +129,7 @@ internal sealed class WriteRequestReader(RemoteWriteReceiveOptions options)
             {
                 if (!reader.TryBytes(out ReadOnlySpan<byte> text))
                     return false;
-                string? read = _texts.TryGet(text, out string found) ? found : null;
+                string? read = Texts.TryGet(text, out string found) ? found : null;
                 if (field == 1)
                     name = read;
                 else
@@ -220,21 +141,6 @@ internal sealed class WriteRequestReader(RemoteWriteReceiveOptions options)
             }
         }
         return true;
-    }
-
-    private string? Check(string? name, string? value, int count)
-    {
-        if (name is null || value is null)
-            return "a label is not valid UTF-8";
-        if (name.Length == 0)
-            return "a label has an empty name";
-        if (count > options.LabelsMax)
-            return $"a series has more than {options.LabelsMax} labels";
-        if (name.Length > options.LabelNameMax)
-            return $"a label name is longer than {options.LabelNameMax} characters";
-        if (value.Length > options.LabelValueMax)
-            return $"the value of label '{name}' is longer than {options.LabelValueMax} characters";
-        return value.Length > 0 && _builder.Get(name).Length > 0 ? $"label '{name}' is there twice" : null;
     }
 
     private string? Metadata(ReadOnlySpan<byte> bytes, SampleBatch into)
@@ -255,7 +161,7 @@ internal sealed class WriteRequestReader(RemoteWriteReceiveOptions options)
             {
                 if (!reader.TryBytes(out ReadOnlySpan<byte> text))
                     return "metadata";
-                string? read = _texts.TryGet(text, out string found) ? found : null;
+                string? read = Texts.TryGet(text, out string found) ? found : null;
                 family = field == 2 ? read : family;
                 help = field == 4 ? read : help;
                 unit = field == 5 ? read : unit;
@@ -265,14 +171,7 @@ internal sealed class WriteRequestReader(RemoteWriteReceiveOptions options)
                 return "metadata";
             }
         }
-        if (family is { Length: > 0 } && family.Length <= options.LabelValueMax && help is not null && help.Length <= options.HelpMax && unit is not null && unit.Length <= options.LabelNameMax)
-            into.Metadata.Add((family, new MetricMetadata(kind <= 7 ? (MetricType)kind : MetricType.Unknown, help, unit)));
+        Describe(family, kind, help, unit, into);
         return null;
-    }
-
-    private void Refuse(string? reason)
-    {
-        _invalid++;
-        _firstInvalid ??= reason;
     }
 }

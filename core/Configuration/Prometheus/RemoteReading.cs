@@ -25,8 +25,6 @@ public static class RemoteReading
         // Prometheus takes any text that parses as a URL, e.g. localhost:9090; to send, a scheme is needed.
         if (supportedOnly && url.Length > 0 && TargetReading.UrlError(url) is { } error)
             section.Error("url", error);
-        if (supportedOnly && section.Find("protobuf_message") is { Text: "io.prometheus.write.v2.Request" })
-            section.Error("protobuf_message", "io.prometheus.write.v2.Request is not supported; leave it out for prometheus.WriteRequest");
         string[] cloud = [.. s_cloudKeys.Where(section.Has)];
         if (supportedOnly && cloud.Length > 0)
             section.Error(cloud[0], "is not supported; use basic_auth or authorization");

@@ -28,7 +28,7 @@ public sealed record RemoteWriteConfig
     public TimeSpan RemoteTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>The wire form; default 1.0.</summary>
-    [Option("prometheus.WriteRequest (remote write 1.0) is sent; io.prometheus.write.v2.Request is refused.", Key = "protobuf_message", Type = "word", Default = "prometheus.WriteRequest")]
+    [Option("prometheus.WriteRequest (remote write 1.0) or io.prometheus.write.v2.Request (2.0, with start times and metadata in line; falls back to 1.0 where an upstream does not take it).", Key = "protobuf_message", Type = "word", Default = "prometheus.WriteRequest")]
     public RemoteWriteMessage Message { get; init; }
 
     /// <summary>Headers to send besides; names as written, in file order.</summary>

@@ -124,7 +124,7 @@ public sealed class AggregatorConfigFileTests
               delay_max: 2h
             remote_write:
               - url: localhost:9090
-                protobuf_message: io.prometheus.write.v2.Request
+                protobuf_message: io.prometheus.write.v3.Request
             limits:
               max_series: 0
               min_free_disk: 5
@@ -144,7 +144,7 @@ public sealed class AggregatorConfigFileTests
                 "aggregator.yaml:16:14: rule_files[0]: '*/a.yaml' has '*' before the last part of the path",
                 "aggregator.yaml:18:14: evaluation.delay_max: 2h is above the maximum 1h",
                 "aggregator.yaml:20:10: remote_write[0].url: 'localhost:9090' is not a URL that starts with http:// or https://",
-                "aggregator.yaml:21:23: remote_write[0].protobuf_message: io.prometheus.write.v2.Request is not supported; leave it out for prometheus.WriteRequest",
+                "aggregator.yaml:21:23: remote_write[0].protobuf_message: 'io.prometheus.write.v3.Request' is not known; did you mean 'io.prometheus.write.v2.Request'? There are: prometheus.WriteRequest, io.prometheus.write.v2.Request",
                 "aggregator.yaml:23:15: limits.max_series: 0 is below the minimum 1",
                 "aggregator.yaml:24:18: limits.min_free_disk: '5' is not a size with a unit; write for example 512KB, 64MB or 1GB",
                 "aggregator.yaml:26:10: log.level: 'warnin' is not known; did you mean 'warning'? There are: debug, information, info, warning, warn, error",

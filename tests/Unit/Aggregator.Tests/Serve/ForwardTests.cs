@@ -96,6 +96,36 @@ public sealed class ForwardTests : IDisposable
     }
 
     [Fact]
+    public async Task Version_two_is_sent_when_asked_for()
+    {
+        await using var upstream = await Receiver.StartAsync(_ => null);
+        var known = new Dictionary<string, MetricMetadata> { ["m"] = new(MetricType.Counter, "Help.", "") };
+        using RemoteWriteForwarder forwarder = Open(upstream.Url, c => c with { Message = RemoteWriteMessage.V2 }, known);
+        await RunAsync(forwarder, async () =>
+        {
+            Commit(forwarder, 0, 10);
+            await UntilAsync(() => upstream.Store.Named("m").Count == 10);
+        });
+        Assert.All(upstream.Types, t => Assert.Contains("proto=io.prometheus.write.v2.Request", t, StringComparison.Ordinal));
+        Assert.Equal("Help.", upstream.Store.Metadata("m")!.Help);
+    }
+
+    [Fact]
+    public async Task An_upstream_that_does_not_know_version_two_is_sent_version_one_and_asked_once()
+    {
+        await using var upstream = await Receiver.StartAsync(n => n == 0 ? HttpStatusCode.UnsupportedMediaType : null);
+        using RemoteWriteForwarder forwarder = Open(upstream.Url, c => c with { Message = RemoteWriteMessage.V2 });
+        await RunAsync(forwarder, async () =>
+        {
+            Commit(forwarder, 0, 3);
+            await UntilAsync(() => upstream.Store.Named("m").Count == 3);
+            Commit(forwarder, 3, 3);
+            await UntilAsync(() => upstream.Store.Named("m").Count == 6);
+        });
+        Assert.Single(upstream.Types, t => t.Contains("v2.Request", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task A_real_prometheus_takes_it()
     {
         if (!File.Exists("/usr/bin/prometheus"))
@@ -344,6 +374,8 @@ public sealed class ForwardTests : IDisposable
 
         public SeriesInMemory Store { get; } = store;
 
+        public System.Collections.Concurrent.ConcurrentQueue<string> Types { get; } = [];
+
         public int Requests => Volatile.Read(ref _requests);
 
         public string Url => app.Urls.First() + "/api/v1/write";
@@ -360,7 +392,9 @@ public sealed class ForwardTests : IDisposable
             var made = new Receiver(app, receiver, meter, store);
             app.Use(async (context, next) =>
             {
-                Assert.Equal("0.1.0", context.Request.Headers["X-Prometheus-Remote-Write-Version"]);
+                string type = context.Request.ContentType!;
+                made.Types.Enqueue(type);
+                Assert.Equal(type.Contains("v2.Request", StringComparison.Ordinal) ? "2.0.0" : "0.1.0", context.Request.Headers["X-Prometheus-Remote-Write-Version"]);
                 if (gate(Interlocked.Increment(ref made._requests) - 1) is { } status)
                     context.Response.StatusCode = (int)status;
                 else

@@ -151,7 +151,7 @@ public sealed class HttpTests : IAsyncLifetime, IDisposable
 
     [Theory]
     [InlineData("application/json", "snappy")]
-    [InlineData("application/x-protobuf;proto=io.prometheus.write.v2.Request", "snappy")]
+    [InlineData("application/x-protobuf;proto=io.prometheus.write.v3.Request", "snappy")]
     [InlineData("application/x-protobuf", "gzip")]
     public async Task Unknown_content_is_415(string type, string encoding) => Assert.Equal(HttpStatusCode.UnsupportedMediaType, (await PostAsync([0], type, encoding)).StatusCode);
 
