@@ -28,6 +28,7 @@ internal sealed record Dealt(int? Agent, Blow Blow, long FromMs, long ToMs);
 /// <summary>Deals the blows of one side one after the other, at seeded random times; what was dealt is kept for the comparison.</summary>
 internal sealed class Chaos(ProveSite site, ProveOptions options, TimeProvider time)
 {
+    private const int TerminatedBySignal = 128 + 15;
     private readonly Lock _gate = new();
     private readonly List<Dealt> _dealt = [];
 
@@ -105,7 +106,8 @@ internal sealed class Chaos(ProveSite site, ProveOptions options, TimeProvider t
                 break;
             case Blow.Restart:
                 int code = await program.StopAsync();
-                if (code != 0)
+                // A program that is only just starting has no handler yet: then the signal kills it.
+                if (code is not (0 or TerminatedBySignal))
                     throw new InvalidOperationException($"a program ended with {code} at SIGTERM:\n{program.Output}");
                 start();
                 break;
