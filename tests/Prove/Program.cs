@@ -7,9 +7,10 @@ var kills = new Option<int?>("--kills") { Description = "kill -9 of agents, and 
 var outage = new Option<double?>("--outage") { Description = "Minutes without an aggregator at a stretch; a third of the run unless given." };
 var agents = new Option<int>("--agents") { Description = "Agents.", DefaultValueFactory = _ => 3 };
 var targets = new Option<int>("--targets") { Description = "Targets of each agent, 1,000 series each.", DefaultValueFactory = _ => 2 };
+var faults = new Option<int>("--faults") { Description = "So many faults of the operating system, one after the other, instead of kills and the outage." };
 var command = new RootCommand("Runs the shipped programs under load through kills, stops and a long outage, and compares what is stored with what the targets answered.")
 {
-    minutes, seed, kills, outage, agents, targets,
+    minutes, seed, kills, outage, agents, targets, faults,
 };
 command.SetAction(async (parsed, cancel) =>
 {
@@ -21,6 +22,7 @@ command.SetAction(async (parsed, cancel) =>
         Outage = parsed.GetValue(outage) is { } length ? TimeSpan.FromMinutes(length) : null,
         Agents = parsed.GetValue(agents),
         TargetsPerAgent = parsed.GetValue(targets),
+        Faults = parsed.GetValue(faults),
     };
     try
     {

@@ -27,6 +27,18 @@ internal sealed record ProveOptions
     /// <summary>How long the aggregator is away at a stretch; null: a third of the run.</summary>
     public TimeSpan? Outage { get; init; }
 
+    /// <summary>Faults of the operating system, one after the other, instead of kills and the outage; 0: kills and the outage.</summary>
+    public int Faults { get; init; }
+
+    /// <summary>How long a fault lasts.</summary>
+    public TimeSpan FaultLength { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Kills of both sides at once.</summary>
+    public int KillsOfBoth { get; init; }
+
+    /// <summary>kill -9 of the aggregator; null: as many as of agents.</summary>
+    public int? KillsOfAggregator { get; init; }
+
     /// <summary>SIGSTOPs of each side.</summary>
     public int Stops { get; init; } = 2;
 

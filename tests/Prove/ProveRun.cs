@@ -20,21 +20,27 @@ internal sealed class ProveRun(ProveOptions options, TimeProvider time, Action<s
         for (int agent = 0; agent < options.Agents; agent++)
             site.StartAgent(agent);
         await UntilAsync("the first scrapes", () => Task.FromResult(targets.All.All(t => t.Completed >= 2)), site, cancel);
-        long start = time.GetTimestamp();
-        using (var over = CancellationTokenSource.CreateLinkedTokenSource(cancel))
-        {
-            Task progress = ProgressAsync(targets, chaos, start, over.Token);
-            await Task.WhenAll(chaos.StrikeAgentsAsync(start, cancel), chaos.StrikeAggregatorAsync(start, cancel), LastAsync(start, cancel));
-            await over.CancelAsync();
-            await progress;
-        }
-        tell(Line(targets, chaos, start));
+        if (options.Faults > 0)
+            await new FaultPhase(site, targets, options, time, tell).RunAsync(cancel);
+        else
+            await KillsAsync(targets, chaos, cancel);
         await QuietAsync(targets, site, chaos, fromMs, cancel);
         tell("comparing every series with its target's ledger ...");
         var comparison = new Comparison(targets, site.Store, options, chaos.AllDealt);
         Balance balance = await comparison.RunAsync(fromMs, Now(), done => tell($"  {done} of {targets.All.Count} targets compared"), cancel);
         balance.Tell(tell, chaos);
         return balance;
+    }
+
+    private async Task KillsAsync(LedgerTargets targets, Chaos chaos, CancellationToken cancel)
+    {
+        long start = time.GetTimestamp();
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        Task progress = ProgressAsync(targets, chaos, start, over.Token);
+        await Task.WhenAll(chaos.StrikeAgentsAsync(start, cancel), chaos.StrikeAggregatorAsync(start, cancel), LastAsync(start, cancel));
+        await over.CancelAsync();
+        await progress;
+        tell(Line(targets, chaos, start));
     }
 
     private async Task LastAsync(long start, CancellationToken cancel)

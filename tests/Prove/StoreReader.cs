@@ -20,11 +20,20 @@ internal sealed class StoreReader(string address) : IDisposable
         }
     }
 
+    /// <summary>The newest sample of each series of a selector.</summary>
+    public Task<List<StoredSeries>> NewestAsync(string selector, CancellationToken cancel) => QueryAsync(selector, cancel);
+
     /// <summary>All raw samples of a selector from a time on, by series.</summary>
-    public async Task<List<StoredSeries>> RawAsync(string selector, long fromMs, long nowMs, CancellationToken cancel)
+    public Task<List<StoredSeries>> RawAsync(string selector, long fromMs, long nowMs, CancellationToken cancel)
     {
         long seconds = ((nowMs - fromMs) / 1000) + 60;
-        string query = string.Create(CultureInfo.InvariantCulture, $"{selector}[{seconds}s]");
+        return QueryAsync(string.Create(CultureInfo.InvariantCulture, $"{selector}[{seconds}s]"), cancel);
+    }
+
+    public void Dispose() => _http.Dispose();
+
+    private async Task<List<StoredSeries>> QueryAsync(string query, CancellationToken cancel)
+    {
         using HttpResponseMessage response = await _http.GetAsync("/api/v1/query?query=" + Uri.EscapeDataString(query), cancel);
         byte[] body = await response.Content.ReadAsByteArrayAsync(cancel);
         if (!response.IsSuccessStatusCode)
@@ -34,17 +43,12 @@ internal sealed class StoreReader(string address) : IDisposable
         foreach (JsonElement one in document.RootElement.GetProperty("data").GetProperty("result").EnumerateArray())
         {
             Dictionary<string, string> labels = one.GetProperty("metric").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetString()!);
-            JsonElement values = one.GetProperty("values");
-            var samples = new (long, double)[values.GetArrayLength()];
-            int at = 0;
-            foreach (JsonElement pair in values.EnumerateArray())
-                samples[at++] = ((long)Math.Round(pair[0].GetDouble() * 1000), Number(pair[1].GetString()!));
-            series.Add(new StoredSeries(labels, samples));
+            series.Add(new StoredSeries(labels, one.TryGetProperty("values", out JsonElement values) ? [.. values.EnumerateArray().Select(Sample)] : [Sample(one.GetProperty("value"))]));
         }
         return series;
     }
 
-    public void Dispose() => _http.Dispose();
+    private static (long TimeMs, double Value) Sample(JsonElement pair) => ((long)Math.Round(pair[0].GetDouble() * 1000), Number(pair[1].GetString()!));
 
     private static double Number(string text) => text switch
     {

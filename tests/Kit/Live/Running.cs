@@ -61,6 +61,9 @@ public sealed class Running : IAsyncDisposable
         kill.WaitForExit();
     }
 
+    /// <summary>Waits until it has ended by itself.</summary>
+    public Task EndedAsync(CancellationToken cancel) => _process.WaitForExitAsync(cancel);
+
     /// <summary>SIGTERM; gives the exit code.</summary>
     public async Task<int> StopAsync()
     {

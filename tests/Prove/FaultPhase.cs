@@ -1,0 +1,74 @@
+using System.Globalization;
+using Bellwether.Kit.Live;
+
+namespace Bellwether.Prove;
+
+/// <summary>Faults of the operating system one after the other, each on a running program that must live through it and deliver fresh samples soon after.</summary>
+internal sealed class FaultPhase(ProveSite site, LedgerTargets targets, ProveOptions options, TimeProvider time, Action<string> tell)
+{
+    private static readonly TimeSpan s_recoveryMax = TimeSpan.FromSeconds(40);
+
+    /// <summary>Runs <see cref="ProveOptions.Faults"/> faults.</summary>
+    public async Task RunAsync(CancellationToken cancel)
+    {
+        var random = new Random(options.Seed);
+        SystemFault[] order = [];
+        for (int n = 0; n < options.Faults; n++)
+        {
+            int at = n % SystemFault.All.Count;
+            if (at == 0)
+            {
+                order = [.. SystemFault.All];
+                random.Shuffle(order);
+            }
+            SystemFault fault = order[at];
+            int agent = random.Next(options.Agents);
+            Running program = fault.OnAgent ? site.Agents[agent]! : site.Aggregator!;
+            string name = fault.OnAgent ? $"agent-{agent}" : "the aggregator";
+            await fault.BefallAsync(program, fault.Kind == FaultKind.Stop ? options.StopMax : options.FaultLength, time, cancel);
+            long over = time.GetTimestamp();
+            int[] answered = [.. targets.All.Select(t => t.Entries.Length)];
+            await FreshAsync(fault, name, answered, cancel);
+            tell(string.Create(CultureInfo.InvariantCulture, $"{n + 1,4} of {options.Faults}  {name}: {fault.Name}; fresh samples of every target {time.GetElapsedTime(over).TotalSeconds:F1} s after"));
+        }
+    }
+
+    /// <summary>Waits until a scrape of every target that began after the fault is stored.</summary>
+    private async Task FreshAsync(SystemFault fault, string name, int[] answered, CancellationToken cancel)
+    {
+        long began = time.GetTimestamp();
+        while (true)
+        {
+            Chaos.MustRun(site.Aggregator!, $"after '{fault.Name}' on {name}: the aggregator");
+            for (int agent = 0; agent < options.Agents; agent++)
+                Chaos.MustRun(site.Agents[agent]!, $"after '{fault.Name}' on {name}: agent-{agent}");
+            if (await IsFreshAsync(answered, cancel))
+                return;
+            if (time.GetElapsedTime(began) > s_recoveryMax)
+                throw new InvalidOperationException($"no fresh samples {s_recoveryMax.TotalSeconds:F0} s after '{fault.Name}' on {name}\n{site.Aggregator!.Output}\n{string.Join('\n', site.Agents.Select(a => a!.Output))}");
+            await Task.Delay(TimeSpan.FromMilliseconds(100), time, cancel);
+        }
+    }
+
+    private async Task<bool> IsFreshAsync(int[] answered, CancellationToken cancel)
+    {
+        try
+        {
+            int fresh = 0;
+            foreach (StoredSeries series in await site.Store.NewestAsync("ledger_value{i=\"0\"}", cancel))
+            {
+                if (LedgerTargets.Read(series.Samples[0].Value) is { } read && read.Scrape > answered[read.Target])
+                    fresh++;
+            }
+            return fresh == answered.Length;
+        }
+        catch (HttpRequestException)
+        {
+            return false;
+        }
+        catch (InvalidOperationException)
+        {
+            return false;
+        }
+    }
+}
