@@ -28,7 +28,7 @@ public sealed class OsDisk : IDisk
     {
         if (!Directory.Exists(folder))
             return [];
-        string[] names = Directory.GetFiles(folder);
+        string[] names = Reported("list", folder, () => Directory.GetFiles(folder));
         for (int i = 0; i < names.Length; i++)
             names[i] = Path.GetFileName(names[i]);
         Array.Sort(names, StringComparer.Ordinal);
@@ -44,10 +44,9 @@ public sealed class OsDisk : IDisk
         string? parent = Path.GetDirectoryName(full);
         if (parent is not null)
             CreateFolder(parent);
-        if (OperatingSystem.IsWindows())
-            Directory.CreateDirectory(full);
-        else
-            Directory.CreateDirectory(full, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        Reported("make", full, () => OperatingSystem.IsWindows()
+            ? Directory.CreateDirectory(full)
+            : Directory.CreateDirectory(full, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute));
         if (parent is not null)
             SyncFolder(parent);
     }
@@ -55,8 +54,12 @@ public sealed class OsDisk : IDisk
     /// <inheritdoc/>
     public void Delete(string path)
     {
-        if (File.Exists(path))
-            File.Delete(path);
+        Reported("delete", path, () =>
+        {
+            if (File.Exists(path))
+                File.Delete(path);
+            return true;
+        });
     }
 
     /// <inheritdoc/>
@@ -82,7 +85,7 @@ public sealed class OsDisk : IDisk
     }
 
     /// <inheritdoc/>
-    public long FreeBytes(string folder) => new DriveInfo(Path.GetFullPath(folder)).AvailableFreeSpace;
+    public long FreeBytes(string folder) => Reported("look at", folder, () => new DriveInfo(Path.GetFullPath(folder)).AvailableFreeSpace);
 
     /// <inheritdoc/>
     public IDisposable Lock(string folder)
@@ -137,6 +140,23 @@ public sealed class OsDisk : IDisk
     private static IOException Error(string what, string path, int errno) =>
         new($"cannot {what} '{path}': {Marshal.GetPInvokeErrorMessage(errno)} (errno {errno})", errno);
 
+    /// <summary>Makes an <see cref="IOException"/> of EACCES and EPERM, for which .NET has another kind.</summary>
+    private static T Reported<T>(string what, string path, Func<T> call)
+    {
+        try
+        {
+            return call();
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw NotPermitted(what, path, e);
+        }
+    }
+
+    private static IOException NotPermitted(string what, string path, UnauthorizedAccessException e) => new($"cannot {what} '{path}': {e.Message}", e);
+
+    private static IOException TooLarge(string path, ArgumentOutOfRangeException e) => new($"cannot write '{path}': the file may not grow any more ({e.Message})", e);
+
     private sealed class OsFile(string path, SafeFileHandle handle) : IDiskFile
     {
         public long Length => RandomAccess.GetLength(handle);
@@ -154,9 +174,39 @@ public sealed class OsDisk : IDisk
             return total;
         }
 
-        public void Write(long offset, ReadOnlySpan<byte> bytes) => RandomAccess.Write(handle, bytes, offset);
+        public void Write(long offset, ReadOnlySpan<byte> bytes)
+        {
+            ArgumentOutOfRangeException.ThrowIfNegative(offset);
+            try
+            {
+                RandomAccess.Write(handle, bytes, offset);
+            }
+            catch (ArgumentOutOfRangeException e)
+            {
+                throw TooLarge(path, e);
+            }
+            catch (UnauthorizedAccessException e)
+            {
+                throw NotPermitted("write", path, e);
+            }
+        }
 
-        public void SetLength(long length) => RandomAccess.SetLength(handle, length);
+        public void SetLength(long length)
+        {
+            ArgumentOutOfRangeException.ThrowIfNegative(length);
+            try
+            {
+                RandomAccess.SetLength(handle, length);
+            }
+            catch (ArgumentOutOfRangeException e)
+            {
+                throw TooLarge(path, e);
+            }
+            catch (UnauthorizedAccessException e)
+            {
+                throw NotPermitted("write", path, e);
+            }
+        }
 
         public void Sync()
         {

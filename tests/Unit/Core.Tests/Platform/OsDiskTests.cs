@@ -52,6 +52,19 @@ public sealed class OsDiskTests : IDisposable
     }
 
     [Fact]
+    public void A_file_that_may_not_grow_is_an_error_of_the_disk()
+    {
+        // EFBIG, which .NET takes for a wrong argument.
+        string path = Path.Combine(_folder, "large");
+        using IDiskFile file = _disk.Open(path, DiskOpen.CreateNew);
+        IOException write = Assert.ThrowsAny<IOException>(() => file.Write(long.MaxValue - 10, "hello"u8));
+        Assert.Contains(path, write.Message, StringComparison.Ordinal);
+        Assert.ThrowsAny<IOException>(() => file.SetLength(long.MaxValue));
+        file.Write(0, "hello"u8);
+        Assert.Equal(5, file.Length);
+    }
+
+    [Fact]
     public void A_sync_that_the_system_refuses_is_an_error()
     {
         // A pipe cannot be synced: the kernel answers EINVAL, which .NET's own flush would swallow.
