@@ -167,6 +167,8 @@ public sealed partial class ScrapeScheduler : IAsyncDisposable
             if (_stopped)
                 return;
             long now = NowMs();
+            foreach (Entry entry in _entries)
+                entry.Realign(now);
             foreach (Entry entry in _entries.Where(e => !e.Running && e.NextDueMs <= now).OrderBy(e => e.NextDueMs))
             {
                 if (_running >= _options.ConcurrencyMax)
@@ -194,11 +196,12 @@ public sealed partial class ScrapeScheduler : IAsyncDisposable
     /// <summary>Counts dues up to a time as missed and goes past them.</summary>
     private void Skip(Entry entry, long upToMs)
     {
-        while (entry.NextDueMs <= upToMs)
-        {
-            entry.NextDueMs += entry.IntervalMs;
-            _missed.Add(1);
-        }
+        if (entry.NextDueMs > upToMs)
+            return;
+        // Not in a loop: a clock that is set for the first time jumps over decades.
+        long missed = ((upToMs - entry.NextDueMs) / entry.IntervalMs) + 1;
+        entry.NextDueMs += missed * entry.IntervalMs;
+        _missed.Add(missed);
     }
 
     private async Task RunAsync(Entry entry)
@@ -294,10 +297,11 @@ public sealed partial class ScrapeScheduler : IAsyncDisposable
         {
             Collector = collector;
             IntervalMs = Math.Max(1, (long)collector.Interval.TotalMilliseconds);
-            long offset = (long)((NameHash(collector.Name) ^ seed) % (ulong)IntervalMs);
-            long due = nowMs - (nowMs % IntervalMs) + offset;
-            NextDueMs = due < nowMs ? due + IntervalMs : due;
+            _offsetMs = (long)((NameHash(collector.Name) ^ seed) % (ulong)IntervalMs);
+            NextDueMs = FirstDue(nowMs);
         }
+
+        private readonly long _offsetMs;
 
         public ICollector Collector { get; }
 
@@ -312,6 +316,19 @@ public sealed partial class ScrapeScheduler : IAsyncDisposable
         public bool Running { get; set; }
 
         public bool Removed { get; set; }
+
+        /// <summary>When the clock went back, the next due lies further off than any interval: without this nothing would be collected until the old time comes again.</summary>
+        public void Realign(long nowMs)
+        {
+            if (NextDueMs - nowMs > 2 * IntervalMs)
+                NextDueMs = FirstDue(nowMs);
+        }
+
+        private long FirstDue(long nowMs)
+        {
+            long due = nowMs - (nowMs % IntervalMs) + _offsetMs;
+            return due < nowMs ? due + IntervalMs : due;
+        }
 
         /// <summary>FNV-1a, 64 bit, then spread: the same in every process.</summary>
         private static ulong NameHash(string name)

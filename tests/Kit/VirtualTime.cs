@@ -6,6 +6,7 @@ public sealed class VirtualTime : TimeProvider
     private readonly Lock _gate = new();
     private readonly List<VirtualTimer> _timers = [];
     private DateTimeOffset _now;
+    private TimeSpan _stepped;
     private long _order;
 
     /// <summary>Starts at a time; 2026-01-01T00:00:00Z when none is given.</summary>
@@ -24,11 +25,22 @@ public sealed class VirtualTime : TimeProvider
     public override DateTimeOffset GetUtcNow()
     {
         lock (_gate)
-            return _now;
+            return _now + _stepped;
     }
 
     /// <inheritdoc/>
-    public override long GetTimestamp() => GetUtcNow().UtcTicks;
+    public override long GetTimestamp()
+    {
+        lock (_gate)
+            return _now.UtcTicks;
+    }
+
+    /// <summary>Sets the wall clock forward or back, as an administrator or a time server does: no time passes, so timers and timestamps stay.</summary>
+    public void Step(TimeSpan by)
+    {
+        lock (_gate)
+            _stepped += by;
+    }
 
     /// <inheritdoc/>
     public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
@@ -41,7 +53,9 @@ public sealed class VirtualTime : TimeProvider
     /// <summary>Moves the clock forward, stopping at each timer that comes due to run it.</summary>
     public void Advance(TimeSpan by)
     {
-        DateTimeOffset until = GetUtcNow() + by;
+        DateTimeOffset until;
+        lock (_gate)
+            until = _now + by;
         while (true)
         {
             VirtualTimer? next;

@@ -61,6 +61,25 @@ public class ScrapeSchedulerTests
         Assert.Equal(2, run.Sink.Ticks.Count);
     }
 
+    [Theory]
+    [InlineData(-1)]
+    [InlineData(-400)]
+    [InlineData(30_000)]
+    public async Task A_clock_that_is_set_costs_no_more_than_two_intervals(int days)
+    {
+        using var run = new Run();
+        await using ScrapeScheduler scheduler = run.Scheduler;
+        scheduler.Replace([new FakeCollector("one"), new FakeCollector("two")]);
+        run.Time.Advance(TimeSpan.FromSeconds(25));
+        run.Time.Step(TimeSpan.FromDays(days));
+        long setMs = run.Time.NowMs;
+        int before = run.Sink.Ticks.Count;
+        run.Time.Advance(TimeSpan.FromSeconds(60));
+        List<(string Name, long TimestampMs, bool End)> after = [.. run.Sink.Ticks.Skip(before)];
+        Assert.InRange(after.Count, 8, 14);
+        Assert.All(after, t => Assert.InRange(t.TimestampMs, setMs - 10_000, run.Time.NowMs));
+    }
+
     [Fact]
     public async Task The_watermark_waits_for_what_is_under_way()
     {
