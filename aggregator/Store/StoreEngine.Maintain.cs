@@ -10,7 +10,8 @@ namespace Bellwether.Store;
 public sealed partial class StoreEngine
 {
     private readonly SampleGather _cutGather = new();
-    private long _lastLateCutMs = long.MinValue;
+    private static readonly TimeSpan s_lateCutInterval = TimeSpan.FromMinutes(1);
+    private long? _lastLateCut;
 
     /// <summary>Unix ms of the last maintenance that went through; 0: none yet. Thread-safe.</summary>
     public long MaintainedMs => Volatile.Read(ref _maintainedMs);
@@ -48,12 +49,15 @@ public sealed partial class StoreEngine
     {
         long slot = (long)_options.Partition.TotalMilliseconds;
         long over = _head.NowMs - (long)_options.PartitionGrace.TotalMilliseconds;
-        long boundary = Math.Max(_checkpoint.BoundaryMs, (over / slot * slot) - (over < 0 ? slot : 0));
-        bool isLate = _head.Pools.LateSamples > _options.MaxLateSamples && _head.NowMs - _lastLateCutMs >= 60_000;
+        long boundary = (over / slot * slot) - (over < 0 ? slot : 0);
+        // A clock that was ahead and went back takes the boundary with it: nothing would be cut until the old time comes again, and the head would grow without bound.
+        if (boundary < _checkpoint.BoundaryMs && _checkpoint.BoundaryMs - boundary <= slot)
+            boundary = _checkpoint.BoundaryMs;
+        bool isLate = _head.Pools.LateSamples > _options.MaxLateSamples && (_lastLateCut is not { } last || _time.GetElapsedTime(last) >= s_lateCutInterval);
         if (boundary == _checkpoint.BoundaryMs && !isLate)
             return;
         if (isLate)
-            _lastLateCutMs = _head.NowMs;
+            _lastLateCut = _time.GetTimestamp();
         Cut(boundary, slot);
     }
 

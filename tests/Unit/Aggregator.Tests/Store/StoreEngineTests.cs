@@ -50,6 +50,46 @@ public sealed class StoreEngineTests : IDisposable
     }
 
     [Fact]
+    public void Many_late_samples_are_cut_before_the_partition_is_over()
+    {
+        _options = _options with { MaxLateSamples = 100 };
+        using StoreEngine store = Open();
+        Cut(store);
+        long t = _time.NowMs;
+        Append(store, "m", t, 1);
+        for (int i = 1; i <= 150; i++)
+            Append(store, "m", t - 7_200_000 * 2 - (i * 1000), i);
+        long before = store.CheckpointedMs;
+        _time.Advance(TimeSpan.FromSeconds(5));
+        store.Maintain();
+        Assert.True(store.CheckpointedMs > before);
+        Assert.NotEmpty(store.Blocks.Files);
+        Assert.Equal(151, CountAll(store));
+    }
+
+    [Fact]
+    public void A_clock_that_went_ahead_and_back_does_not_stop_cuts_and_loses_nothing()
+    {
+        StoreEngine store = Open();
+        Append(store, "m", _time.NowMs, 1);
+        _time.Step(TimeSpan.FromDays(10));
+        store.Maintain();
+        _time.Step(TimeSpan.FromDays(-10));
+        for (int i = 0; i < 24; i++)
+        {
+            _time.Advance(TimeSpan.FromMinutes(30));
+            Append(store, "m", _time.NowMs, i);
+            store.Commit();
+            store.Maintain();
+        }
+        Assert.InRange(store.Statistics().ChunkFiles, 4, 8);
+        Assert.Equal(25, CountAll(store));
+        store.Dispose();
+        using StoreEngine again = Open();
+        Assert.Equal(25, CountAll(again));
+    }
+
+    [Fact]
     public void A_damaged_bit_in_a_chunk_file_costs_one_series_or_sends_the_file_to_quarantine()
     {
         StoreEngine store = Open();
