@@ -17,18 +17,19 @@ public static class ExpositionWriter
     /// <summary>Writes all families; in OpenMetrics also the final # EOF.</summary>
     public static void Write(IBufferWriter<byte> output, IEnumerable<ExposedFamily> families, ExpositionFormat format)
     {
-        bool openMetrics = format == ExpositionFormat.OpenMetricsText;
         foreach (ExposedFamily family in families)
-            WriteFamily(output, family, openMetrics);
-        if (openMetrics)
+            WriteFamily(output, family, format);
+        if (format == ExpositionFormat.OpenMetricsText)
             output.Write("# EOF\n"u8);
     }
 
     /// <summary>The content type to send with a format.</summary>
     public static string ContentType(ExpositionFormat format) => format == ExpositionFormat.OpenMetricsText ? ExpositionContent.OpenMetricsType : ExpositionContent.TextType;
 
-    private static void WriteFamily(IBufferWriter<byte> output, ExposedFamily family, bool openMetrics)
+    /// <summary>Writes one family, without the # EOF that ends OpenMetrics.</summary>
+    public static void WriteFamily(IBufferWriter<byte> output, ExposedFamily family, ExpositionFormat format)
     {
+        bool openMetrics = format == ExpositionFormat.OpenMetricsText;
         string name = family.Name;
         bool total = name.EndsWith(TotalSuffix, StringComparison.Ordinal);
         if (openMetrics && total && family.Type == MetricType.Counter)

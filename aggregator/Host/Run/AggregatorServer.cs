@@ -92,6 +92,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         {
             Timeout = config.Limits.QueryTimeout,
             Version = VersionText,
+            ExternalLabels = config.Global.ExternalLabels,
             WorkingFolder = config.DataDir,
             Retention = PrometheusDuration.Format(config.Retention.Raw),
         };
@@ -232,6 +233,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         Rules = () => _rules.Status,
         Targets = new FleetTargets(_fleet, new UpTargets(_store.Reader, _time, TimeSpan.FromMinutes(5))),
         Ready = () => Volatile.Read(ref _ready),
+        Exemplars = _store.Engine.Exemplars,
         Config = ConfigNow,
         Reload = _ => Task.FromResult(Reload()),
         Store = StoreFactsNow,

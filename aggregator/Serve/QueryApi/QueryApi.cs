@@ -28,6 +28,8 @@ public sealed partial class QueryApi : IDisposable
     private readonly Counter<long> _requests;
     private readonly QueryEndpoints _queries;
     private readonly SeriesEndpoints _series;
+    private readonly ExemplarEndpoint _exemplars;
+    private readonly FederateEndpoint _federate;
     private readonly RuleEndpoints _rules;
     private readonly StatusEndpoints _status;
 
@@ -40,6 +42,8 @@ public sealed partial class QueryApi : IDisposable
         _slots = new QuerySlots(options.ConcurrentMax, options.WaitingMax);
         _queries = new QueryEndpoints(sources, options, _slots, time);
         _series = new SeriesEndpoints(sources, options);
+        _exemplars = new ExemplarEndpoint(sources);
+        _federate = new FederateEndpoint(sources, options, time);
         _rules = new RuleEndpoints(sources);
         _status = new StatusEndpoints(sources, options, time);
         _requests = meter.CreateCounter<long>(MetricNames.ServeRequests, description: "Requests of the query API.");
@@ -50,7 +54,7 @@ public sealed partial class QueryApi : IDisposable
     {
         Both(routes, "query", (p, _, c) => _queries.InstantAsync(p, c));
         Both(routes, "query_range", (p, _, c) => _queries.RangeAsync(p, c));
-        Both(routes, "query_exemplars", (p, _, _) => Task.FromResult(QueryEndpoints.Exemplars(p)));
+        Both(routes, "query_exemplars", (p, _, c) => Task.FromResult(_exemplars.Answer(p, c)));
         Both(routes, "format_query", (p, _, _) => Task.FromResult(QueryEndpoints.Format(p)));
         Both(routes, "series", (p, _, c) => Task.FromResult(_series.Series(p, c)));
         Both(routes, "labels", (p, _, c) => Task.FromResult(_series.Names(p, c)));
@@ -67,6 +71,7 @@ public sealed partial class QueryApi : IDisposable
         Get(routes, "status/config", (_, _, _) => Task.FromResult(_status.Config()));
         Get(routes, "status/flags", (_, _, _) => Task.FromResult(_status.Flags()));
         Get(routes, "status/tsdb", (p, _, c) => Task.FromResult(_status.Store(p, c)));
+        routes.MapMethods("/federate", ["GET", "HEAD"], (HttpContext h) => _federate.AnswerAsync(h));
         routes.Map("/api/{**rest}", (HttpContext h) => TextAsync(h, StatusCodes.Status404NotFound, "404 page not found\n"));
         routes.MapMethods("/-/healthy", ["GET", "HEAD"], (HttpContext h) => TextAsync(h, 200, "Bellwether is Healthy.\n"));
         routes.MapMethods("/-/ready", ["GET", "HEAD"], (HttpContext h) => _sources.Ready?.Invoke() ?? true

@@ -31,6 +31,12 @@ public sealed record QueryApiOptions
     /// <summary>What <c>status/flags</c> shows.</summary>
     public IReadOnlyDictionary<string, string> Flags { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>How old the newest sample of a series may be for <c>/federate</c>. Default 5 min.</summary>
+    public TimeSpan Lookback { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>Labels that <c>/federate</c> adds where a series lacks them.</summary>
+    public Labels ExternalLabels { get; init; } = Labels.Empty;
+
     /// <summary>The version that <c>status/buildinfo</c> shows.</summary>
     public string Version { get; init; } = "0.1.0";
 
@@ -49,6 +55,9 @@ public sealed record QueryApiSources
 
     /// <summary>The data.</summary>
     public required ISeriesReader Reader { get; init; }
+
+    /// <summary>Exemplars of the series that match with a time in the range (Unix ms, inclusive).</summary>
+    public Func<long, long, IReadOnlyList<LabelMatcher>, CancellationToken, IReadOnlyList<(Labels Labels, IReadOnlyList<Exemplar> Exemplars)>>? Exemplars { get; init; }
 
     /// <summary>Rule groups as they stand.</summary>
     public Func<IReadOnlyList<RuleGroupStatus>> Rules { get; init; } = () => [];

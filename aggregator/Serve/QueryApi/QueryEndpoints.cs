@@ -4,7 +4,7 @@ using Bellwether.Evaluate.PromQl.Syntax;
 
 namespace Bellwether.Serve.QueryApi;
 
-/// <summary>query, query_range, format_query, query_exemplars.</summary>
+/// <summary>query, query_range, format_query.</summary>
 internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions options, QuerySlots slots, TimeProvider time)
 {
     public async Task<ApiAnswer> InstantAsync(ApiParameters parameters, CancellationToken cancellation)
@@ -43,20 +43,6 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
     {
         ParseResult parsed = PromQlParser.Parse(parameters.One("query"));
         return parsed.Expr is null ? ApiAnswer.BadParameter("query", parsed.Errors[0].ToString()) : ApiAnswer.Ok(api => api.Json.WriteStringValue(parsed.Expr.ToString()));
-    }
-
-    public static ApiAnswer Exemplars(ApiParameters parameters)
-    {
-        ParseResult parsed = PromQlParser.Parse(parameters.One("query"));
-        if (parsed.Expr is null)
-            return ApiAnswer.BadData(parsed.Errors[0].ToString());
-        if (!TryBounds(parameters, out _, out _, out ApiAnswer? wrong))
-            return wrong!;
-        return ApiAnswer.Ok(api =>
-        {
-            api.Json.WriteStartArray();
-            api.Json.WriteEndArray();
-        });
     }
 
     /// <summary>start and end, by default all time.</summary>

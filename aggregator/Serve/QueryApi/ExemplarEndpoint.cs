@@ -1,0 +1,69 @@
+using Bellwether.Core.Model;
+using Bellwether.Evaluate.PromQl.Syntax;
+
+namespace Bellwether.Serve.QueryApi;
+
+/// <summary>query_exemplars: the exemplars of all series that a query's selectors name.</summary>
+internal sealed class ExemplarEndpoint(QueryApiSources sources)
+{
+    public ApiAnswer Answer(ApiParameters parameters, CancellationToken cancellation)
+    {
+        if (!QueryEndpoints.TryBounds(parameters, out long startMs, out long endMs, out ApiAnswer? wrong))
+            return wrong!;
+        ParseResult parsed = PromQlParser.Parse(parameters.One("query"));
+        if (parsed.Expr is null)
+            return ApiAnswer.BadParameter("query", parsed.Errors[0].ToString());
+        var found = new SortedDictionary<Labels, IReadOnlyList<Exemplar>>();
+        foreach (VectorSelector selector in Selectors(parsed.Expr))
+        {
+            foreach ((Labels labels, IReadOnlyList<Exemplar> exemplars) in sources.Exemplars?.Invoke(startMs, endMs, Matchers(selector), cancellation) ?? [])
+                found[labels] = exemplars;
+        }
+        return ApiAnswer.Ok(api =>
+        {
+            api.Json.WriteStartArray();
+            foreach ((Labels labels, IReadOnlyList<Exemplar> exemplars) in found)
+                Series(api, labels, exemplars);
+            api.Json.WriteEndArray();
+        });
+    }
+
+    private static void Series(ApiJson api, Labels labels, IReadOnlyList<Exemplar> exemplars)
+    {
+        api.Json.WriteStartObject();
+        api.Json.WritePropertyName("seriesLabels");
+        api.Labels(labels);
+        api.Json.WriteStartArray("exemplars");
+        foreach (Exemplar exemplar in exemplars)
+        {
+            api.Json.WriteStartObject();
+            api.Json.WritePropertyName("labels");
+            api.Labels(exemplar.Labels);
+            api.Json.WritePropertyName("value");
+            api.Float(exemplar.Value);
+            api.Json.WritePropertyName("timestamp");
+            api.Timestamp(exemplar.TimestampMs ?? 0);
+            api.Json.WriteEndObject();
+        }
+        api.Json.WriteEndArray();
+        api.Json.WriteEndObject();
+    }
+
+    private static IReadOnlyList<LabelMatcher> Matchers(VectorSelector selector) =>
+        selector.Name.Length == 0 || selector.Matchers.Any(m => m.Name == LabelNames.MetricName)
+            ? selector.Matchers
+            : [new LabelMatcher(Core.Model.MatchType.Equal, LabelNames.MetricName, selector.Name), .. selector.Matchers];
+
+    private static IEnumerable<VectorSelector> Selectors(Expr expr) => expr switch
+    {
+        VectorSelector vector => [vector],
+        MatrixSelector matrix => [matrix.Selector],
+        SubqueryExpr subquery => Selectors(subquery.Inner),
+        AggregateExpr aggregate => aggregate.Parameter is { } parameter ? Selectors(aggregate.Inner).Concat(Selectors(parameter)) : Selectors(aggregate.Inner),
+        BinaryExpr binary => Selectors(binary.Left).Concat(Selectors(binary.Right)),
+        CallExpr call => call.Arguments.SelectMany(Selectors),
+        ParenExpr paren => Selectors(paren.Inner),
+        UnaryExpr unary => Selectors(unary.Operand),
+        _ => [],
+    };
+}
