@@ -1,5 +1,6 @@
 using Bellwether.Core.Durable;
 using Bellwether.Core.Model;
+using Bellwether.Core.Platform;
 using Bellwether.Store.Chunks;
 using Bellwether.Store.Wal;
 using Microsoft.Extensions.Logging;
@@ -16,9 +17,10 @@ public sealed partial class StoreEngine
     private WriteAheadLog Load(Random random)
     {
         var batches = new BatchFrameReader();
-        _head.NowMs = NowMs();
         _blocks.Load();
         _checkpoint = _checkpoints.Read(_records, _head);
+        _age = new AgeClock(_time, NewestInFilesMs());
+        TakeTime();
         WriteAheadLog wal;
         _index.Gate.EnterWriteLock();
         try
@@ -31,6 +33,7 @@ public sealed partial class StoreEngine
         }
         _head.SkipBeforeMs = long.MinValue;
         _head.IsHoldingOff = false;
+        _age.Saw(_head.NewestMs == long.MinValue && _blocks.Count == 0 ? long.MaxValue : _head.NewestMs);
         _records.ReplayEnded();
         if (_tap is not null)
             ReplayToldTo(wal);
@@ -49,6 +52,9 @@ public sealed partial class StoreEngine
             LogDamaged(_log, lost.File, lost.Offset, lost.Reason, lost.NextSequence - lost.FirstSequence);
         return wal;
     }
+
+    // Without files the log alone holds what there is, and nothing of it is too old before it was read. The checkpoint's boundary says nothing: it goes by the wall clock.
+    private long NewestInFilesMs() => _blocks.Files.Aggregate(0L, (known, file) => Math.Max(known, file.Footer.MaxMs));
 
     private void ReplayToldTo(WriteAheadLog wal)
     {

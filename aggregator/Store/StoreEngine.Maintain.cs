@@ -1,4 +1,5 @@
 using Bellwether.Core.Model;
+using Bellwether.Core.Platform;
 using Bellwether.Store.Blocks;
 using Bellwether.Store.Head;
 using Bellwether.Store.Wal;
@@ -11,7 +12,9 @@ public sealed partial class StoreEngine
 {
     private readonly SampleGather _cutGather = new();
     private static readonly TimeSpan s_lateCutInterval = TimeSpan.FromMinutes(1);
+    private const long ClockAheadMs = 24L * 3600 * 1000;
     private long? _lastLateCut;
+    private bool _isClockAhead;
 
     /// <summary>Unix ms of the last maintenance that went through; 0: none yet. Thread-safe.</summary>
     public long MaintainedMs => Volatile.Read(ref _maintainedMs);
@@ -29,7 +32,8 @@ public sealed partial class StoreEngine
     /// <summary>Does what is due now: samples whose time has come, partitions that are over, retention. A full disk is survived: it is tried again.</summary>
     public void Maintain()
     {
-        _head.NowMs = NowMs();
+        TakeTime();
+        WatchClock();
         ReleaseHeld();
         try
         {
@@ -43,6 +47,15 @@ public sealed partial class StoreEngine
             Volatile.Write(ref _failedCuts, _failedCuts + 1);
             LogCutFailed(_log, e);
         }
+    }
+
+    private void WatchClock()
+    {
+        long aheadMs = _head.NowMs - _head.AgeNowMs;
+        bool isAhead = aheadMs > (_isClockAhead ? ClockAheadMs / 24 : ClockAheadMs);
+        if (isAhead && !_isClockAhead)
+            LogClockAhead(_log, TimeSpan.FromMilliseconds(aheadMs), AgeClock.Pace);
+        _isClockAhead = isAhead;
     }
 
     private void CutIfDue()
@@ -159,7 +172,7 @@ public sealed partial class StoreEngine
 
     private void DropOld()
     {
-        long oldest = _head.NowMs - (long)_options.Retention.TotalMilliseconds;
+        long oldest = _head.AgeNowMs - (long)_options.Retention.TotalMilliseconds;
         if (!Array.Exists(_blocks.Files, f => f.Footer.MaxMs < oldest))
             return;
         _index.Gate.EnterWriteLock();
@@ -222,6 +235,9 @@ public sealed partial class StoreEngine
 
     [LoggerMessage(EventId = 5731, Level = LogLevel.Error, Message = "the store could not write chunk files or its checkpoint; it will try again")]
     private static partial void LogCutFailed(ILogger log, Exception error);
+
+    [LoggerMessage(EventId = 5733, Level = LogLevel.Warning, Message = "the clock is {Ahead} past the newest data: the store was down that long, or the clock is wrong; retention follows it at {Pace} times the pace of time only")]
+    private static partial void LogClockAhead(ILogger log, TimeSpan ahead, int pace);
 
     [LoggerMessage(EventId = 5732, Level = LogLevel.Information, Message = "the store deleted {Files} chunk files older than {OldestMs}")]
     private static partial void LogDropped(ILogger log, int files, long oldestMs);

@@ -31,6 +31,7 @@ public sealed partial class StoreEngine : IDisposable
     private readonly CheckpointFile _checkpoints;
     private readonly StoreReader _reader;
     private readonly WriteAheadLog _wal;
+    private AgeClock _age = null!;
     private Checkpoint _checkpoint;
     private readonly ISampleTap? _tap;
 
@@ -94,7 +95,7 @@ public sealed partial class StoreEngine : IDisposable
     {
         ArgumentNullException.ThrowIfNull(batch);
         var result = new AppendResult();
-        _head.NowMs = NowMs();
+        TakeTime();
         _batches.Begin();
         _index.Gate.EnterWriteLock();
         try
@@ -121,7 +122,7 @@ public sealed partial class StoreEngine : IDisposable
     public RunResult ApplyRun(RecordRun run)
     {
         ArgumentNullException.ThrowIfNull(run);
-        _head.NowMs = NowMs();
+        TakeTime();
         _index.Gate.EnterWriteLock();
         try
         {
@@ -193,6 +194,12 @@ public sealed partial class StoreEngine : IDisposable
     }
 
     private long NowMs() => _time.GetUtcNow().ToUnixTimeMilliseconds();
+
+    private void TakeTime()
+    {
+        _head.NowMs = NowMs();
+        _head.AgeNowMs = _age.NowMs;
+    }
 
     private void LogBatch()
     {

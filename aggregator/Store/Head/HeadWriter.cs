@@ -40,6 +40,9 @@ internal sealed class HeadWriter
     /// <summary>Unix ms; set before each record or batch.</summary>
     public long NowMs { get; set; }
 
+    /// <summary>Unix ms by the clock of age; set with <see cref="NowMs"/>.</summary>
+    public long AgeNowMs { get; set; }
+
     /// <summary>During replay: samples before it stand in chunk files and are skipped. Else <see cref="long.MinValue"/>.</summary>
     public long SkipBeforeMs { get; set; } = long.MinValue;
 
@@ -54,7 +57,7 @@ internal sealed class HeadWriter
 
     /// <summary>Whether a time may be stored now.</summary>
     public AppendOutcome Judge(long timeMs) =>
-        timeMs > NowMs + _futureMs ? AppendOutcome.TooNew : timeMs < NowMs - _retentionMs ? AppendOutcome.TooOld : AppendOutcome.Stored;
+        timeMs > NowMs + _futureMs ? AppendOutcome.TooNew : timeMs < AgeNowMs - _retentionMs ? AppendOutcome.TooOld : AppendOutcome.Stored;
 
     /// <summary>The newest time stored since the last call.</summary>
     public long TakeNewest()

@@ -90,6 +90,36 @@ public sealed class StoreEngineTests : IDisposable
     }
 
     [Fact]
+    public void A_clock_set_a_year_ahead_does_not_delete_what_is_kept()
+    {
+        StoreEngine store = Open();
+        Append(store, "m", _time.NowMs, 1);
+        store.Commit();
+        Cut(store);
+        Append(store, "in_log", _time.NowMs, 2);
+        store.Commit();
+        _time.Step(TimeSpan.FromDays(365));
+        store.Maintain();
+        Assert.Equal(2, CountAll(store));
+        store.Dispose();
+        using (StoreEngine atBoot = Open())
+        {
+            _time.Advance(TimeSpan.FromHours(1));
+            atBoot.Maintain();
+            Assert.Equal(2, CountAll(atBoot));
+        }
+        _time.Step(TimeSpan.FromDays(-365));
+        using StoreEngine again = Open();
+        again.Maintain();
+        Assert.Equal(2, CountAll(again));
+        // What is too old by a clock that is right goes all the same.
+        _time.Advance(TimeSpan.FromDays(40));
+        Append(again, "new", _time.NowMs, 3);
+        again.Maintain();
+        Assert.Equal(1, CountAll(again));
+    }
+
+    [Fact]
     public void A_damaged_bit_in_a_chunk_file_costs_one_series_or_sends_the_file_to_quarantine()
     {
         StoreEngine store = Open();
