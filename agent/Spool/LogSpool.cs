@@ -31,6 +31,7 @@ internal sealed class LogSpool : ISpool
     private readonly List<SpoolSegment> _segments;
     private readonly List<(string Source, long Samples)> _waiting = [];
     private readonly SpoolState _state;
+    private readonly AgeClock _age;
     private readonly Counter<long> _droppedCounter;
     private readonly Counter<long> _appendedCounter;
     private SpoolSegment? _live;
@@ -52,6 +53,7 @@ internal sealed class LogSpool : ISpool
         _log = SegmentLog.Open(disk, Path.Combine(folder, "log"), LogOptions(options), clock, random, replay.Visit);
         _readers = new SpoolReaders(_log);
         _segments = replay.Segments;
+        _age = new AgeClock(clock, _segments.Count == 0 ? long.MaxValue : _segments.Max(s => s.NewestMs));
         _state = Recover(replay);
         SaveState();
         meter.CreateObservableGauge(MetricNames.SpoolBytes, () => Bytes);
@@ -131,7 +133,7 @@ internal sealed class LogSpool : ISpool
         lock (_gate)
         {
             long nowMs = _clock.GetUtcNow().ToUnixTimeMilliseconds();
-            DropAged(nowMs);
+            DropAged();
             if (_live is not null && (_encoder.Bytes >= _options.SegmentBytes || nowMs - _live.CreatedMs >= _options.SegmentAge.TotalMilliseconds || nowMs < _live.CreatedMs))
                 CloseLive();
             if (_live is null && !TryBegin(nowMs))
@@ -386,9 +388,9 @@ internal sealed class LogSpool : ISpool
         }
     }
 
-    private void DropAged(long nowMs)
+    private void DropAged()
     {
-        long limit = nowMs - (long)_options.AgeMax.TotalMilliseconds;
+        long limit = _age.NowMs - (long)_options.AgeMax.TotalMilliseconds;
         while (_segments.Count > 0 && _segments[0] is { Closed: true, Records: > 0 } oldest && oldest.NewestMs < limit && DropOldest(SpoolDropReasons.Age))
         {
         }

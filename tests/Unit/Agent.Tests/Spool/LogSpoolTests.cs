@@ -110,6 +110,23 @@ public sealed class LogSpoolTests : IDisposable
     }
 
     [Fact]
+    public void A_clock_set_a_year_ahead_does_not_drop_the_backlog()
+    {
+        using LogSpool spool = Open();
+        spool.Append(_ticks.Next());
+        spool.Sync();
+        spool.StartSegment();
+        _ticks.Step(TimeSpan.FromDays(365));
+        spool.Append(_ticks.Next());
+        spool.Sync();
+        _ticks.Step(TimeSpan.FromDays(-365));
+        spool.Append(_ticks.Next());
+        spool.Sync();
+        Assert.Empty(spool.Statistics.Dropped);
+        Assert.Equal(3, spool.Records);
+    }
+
+    [Fact]
     public void A_disk_that_takes_nothing_costs_what_does_not_fit_in_memory_and_is_counted()
     {
         using LogSpool spool = Open(new SpoolOptions { PendingBytesMax = 4096 });
@@ -330,9 +347,18 @@ public sealed class LogSpoolTests : IDisposable
             }
         }
 
-        public override DateTimeOffset GetUtcNow() => _now;
+        private TimeSpan _stepped;
+
+        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
+
+        public override DateTimeOffset GetUtcNow() => _now + _stepped;
+
+        public override long GetTimestamp() => _now.UtcTicks;
 
         public void Advance(TimeSpan by) => _now += by;
+
+        /// <summary>Sets the wall clock; no time passes.</summary>
+        public void Step(TimeSpan by) => _stepped += by;
 
         public SourceTick Next()
         {
