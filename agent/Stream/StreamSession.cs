@@ -306,6 +306,8 @@ internal sealed class StreamSession
         bool liveIsOut = TrySend(live: true, effects, out bool liveWaits);
         if (effects.Send is not null)
             return;
+        // A clock that went back must not silence the signs of life until the old time comes again.
+        _nextWatermarkMs = Math.Min(_nextWatermarkMs, nowMs + _watermarkIntervalMs);
         if (liveIsOut && nowMs >= _nextWatermarkMs)
         {
             _nextWatermarkMs = nowMs + _watermarkIntervalMs;

@@ -119,8 +119,9 @@ internal sealed partial class Upstream : IDisposable
         // A batch that is not full waits for company, but no longer than the deadline.
         if (!more && batch.Samples.Count < _config.Queue.MaxSamplesPerSend)
         {
-            long until = _time.GetUtcNow().ToUnixTimeMilliseconds() + (long)Math.Min(_config.Queue.BatchSendDeadline.TotalMilliseconds, 1000);
-            while (_time.GetUtcNow().ToUnixTimeMilliseconds() < until && batch.Samples.Count < _config.Queue.MaxSamplesPerSend)
+            long began = _time.GetTimestamp();
+            double waitMs = Math.Min(_config.Queue.BatchSendDeadline.TotalMilliseconds, 1000);
+            while (_time.GetElapsedTime(began).TotalMilliseconds < waitMs && batch.Samples.Count < _config.Queue.MaxSamplesPerSend)
             {
                 await Task.Delay(TimeSpan.FromMilliseconds(100), _time, cancellation);
                 batch = new SampleBatch();
