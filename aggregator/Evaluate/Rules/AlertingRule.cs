@@ -76,7 +76,7 @@ internal sealed class AlertingRule(RuleDefinition definition, int limit, RuleEng
     {
         AlertStatus alert = made;
         if (_alerts.TryGetValue(labels, out AlertStatus? known) && known.State != AlertState.Inactive)
-            alert = known with { Value = made.Value, Annotations = made.Annotations, KeepFiringSinceMs = 0 };
+            alert = known with { Value = made.Value, Annotations = made.Annotations, KeepFiringSinceMs = 0, ActiveAtMs = Math.Min(known.ActiveAtMs, stepMs) };
         else if (!_restored)
             alert = made with { ActiveAtMs = RestoredActiveAt(labels, stepMs) };
         if (alert.State == AlertState.Pending && stepMs - alert.ActiveAtMs >= Definition.For.TotalMilliseconds)
@@ -94,7 +94,7 @@ internal sealed class AlertingRule(RuleDefinition definition, int limit, RuleEng
             case AlertState.Inactive:
                 return stepMs - alert.ResolvedAtMs > options.ResolvedRetention.TotalMilliseconds ? null : alert;
             default:
-                long since = alert.KeepFiringSinceMs == 0 ? stepMs : alert.KeepFiringSinceMs;
+                long since = alert.KeepFiringSinceMs == 0 ? stepMs : Math.Min(alert.KeepFiringSinceMs, stepMs);
                 if (stepMs - since < Definition.KeepFiringFor.TotalMilliseconds)
                     return alert with { KeepFiringSinceMs = since };
                 return alert with { State = AlertState.Inactive, ResolvedAtMs = stepMs };

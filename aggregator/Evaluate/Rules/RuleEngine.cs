@@ -124,6 +124,7 @@ public sealed partial class RuleEngine
     private async ValueTask<TimeSpan> StepGroupAsync(RuleGroup group, CancellationToken cancellation)
     {
         GiveUpOldSteps(group);
+        GoBackWithClock(group);
         for (int i = 0; i < _options.StepsPerTurn; i++)
         {
             long stepMs = group.LastStepMs + group.IntervalMs;
@@ -150,6 +151,16 @@ public sealed partial class RuleEngine
         group.LastStepMs = oldest;
     }
 
+    /// <summary>A clock that was ahead and is set right: without this no rule would run, and no alert fire, until the old time comes again.</summary>
+    private void GoBackWithClock(RuleGroup group)
+    {
+        long newest = Floor(NowMs(), group.IntervalMs);
+        if (group.LastStepMs <= newest + group.IntervalMs)
+            return;
+        LogClockWentBack(group.Definition.Name, group.Definition.File, TimeSpan.FromMilliseconds(group.LastStepMs - newest));
+        group.LastStepMs = newest;
+    }
+
     private async ValueTask EndOrphansAsync(CancellationToken cancellation)
     {
         List<Labels> orphans;
@@ -165,8 +176,18 @@ public sealed partial class RuleEngine
         long nowMs = NowMs();
         foreach (Labels labels in orphans.Where(written.Add))
             batch.Samples.Add(new SeriesSample(labels, nowMs, SpecialValues.StaleMarker));
-        if (batch.Samples.Count > 0)
+        if (batch.Samples.Count == 0)
+            return;
+        try
+        {
             _metrics.Appended(await _around.Appender.AppendAsync(batch, cancellation));
+        }
+        catch
+        {
+            lock (_gate)
+                _orphans.AddRange(orphans);
+            throw;
+        }
     }
 
     private long NowMs() => _time.GetUtcNow().ToUnixTimeMilliseconds();
@@ -178,6 +199,9 @@ public sealed partial class RuleEngine
 
     [LoggerMessage(EventId = 3102, Level = LogLevel.Warning, Message = "rule results cannot be stored now, the step will be done again: {Reason}")]
     private partial void LogStoreUnavailable(string reason);
+
+    [LoggerMessage(EventId = 3104, Level = LogLevel.Warning, Message = "rule group {Group} ({File}) has steps {Ahead} ahead of the clock, which went back; it goes on from now")]
+    private partial void LogClockWentBack(string group, string file, TimeSpan ahead);
 
     [LoggerMessage(EventId = 3103, Level = LogLevel.Error, Message = "rule evaluation failed; trying again")]
     private partial void LogFailed(Exception error);

@@ -10,8 +10,9 @@ internal sealed record RuleOutcome(List<SeriesSample> Samples, string? Error);
 /// <summary>One rule with its state between steps. Used by one thread at a time; <see cref="Status"/> may be read by any.</summary>
 internal abstract class RuleState(RuleDefinition definition, int limit)
 {
-    private Dictionary<Labels, byte> _before = [];
-    private Dictionary<Labels, byte> _now = [];
+    // Never changed once it stands here: a reload reads it from another thread.
+    private volatile HashSet<Labels> _before = [];
+    private HashSet<Labels> _now = [];
     private volatile RuleStatus _status = new() { Definition = definition };
 
     public RuleDefinition Definition { get; } = definition;
@@ -25,7 +26,7 @@ internal abstract class RuleState(RuleDefinition definition, int limit)
     }
 
     /// <summary>Series that the last good evaluation wrote.</summary>
-    public IEnumerable<Labels> LastSeries => _before.Keys;
+    public IEnumerable<Labels> LastSeries => _before;
 
     /// <summary>Turns a query result at a step into samples at <paramref name="sampleMs"/>.</summary>
     public abstract RuleOutcome Evaluate(QueryResult result, long stepMs, long sampleMs, TemplateContext context);
@@ -36,18 +37,18 @@ internal abstract class RuleState(RuleDefinition definition, int limit)
     /// <summary>Adds stale markers for series that the evaluation before wrote and this one did not.</summary>
     public void AddStaleMarkers(List<SeriesSample> samples, long sampleMs)
     {
-        _now.Clear();
+        _now = new HashSet<Labels>(samples.Count);
         foreach (SeriesSample sample in samples)
-            _now[sample.Labels] = 0;
-        foreach (Labels gone in _before.Keys)
+            _now.Add(sample.Labels);
+        foreach (Labels gone in _before)
         {
-            if (!_now.ContainsKey(gone))
+            if (!_now.Contains(gone))
                 samples.Add(new SeriesSample(gone, sampleMs, SpecialValues.StaleMarker));
         }
     }
 
     /// <summary>The samples of the last <see cref="AddStaleMarkers"/> are stored.</summary>
-    public void Committed() => (_before, _now) = (_now, _before);
+    public void Committed() => _before = _now;
 
     /// <summary>A scalar counts as one series without labels; strings and ranges are no rule results.</summary>
     protected static IReadOnlyList<ResultSeries>? VectorOf(QueryResult result, out string? error)

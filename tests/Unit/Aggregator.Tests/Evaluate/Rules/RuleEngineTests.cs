@@ -58,6 +58,36 @@ public sealed class RuleEngineTests : IDisposable
     }
 
     [Fact]
+    public async Task A_clock_that_was_ahead_and_is_set_right_does_not_stop_the_rules()
+    {
+        RuleEngine engine = Engine();
+        engine.Apply(Groups("10s"));
+        _progress.PassedMs = long.MaxValue;
+        _time.Step(TimeSpan.FromHours(6));
+        await engine.StepAsync(default);
+        _time.Step(TimeSpan.FromHours(-6));
+        await engine.StepAsync(default);
+        _time.Advance(TimeSpan.FromSeconds(10));
+        await engine.StepAsync(default);
+        Assert.Equal(1_800_000_010_000, LastStep(engine));
+    }
+
+    [Fact]
+    public async Task A_series_of_a_group_that_went_is_ended_even_when_the_store_was_full_meanwhile()
+    {
+        RuleEngine engine = Engine();
+        engine.Apply(Groups("10s"));
+        _progress.PassedMs = long.MaxValue;
+        await engine.StepAsync(default);
+        engine.Apply([]);
+        _store.Unavailable = "full";
+        await Assert.ThrowsAsync<StoreUnavailableException>(() => engine.StepAsync(default).AsTask());
+        _store.Unavailable = null;
+        await engine.StepAsync(default);
+        Assert.True(SpecialValues.IsStale(_store.Of(Labels.Of("__name__", "kpi"))[^1].Value));
+    }
+
+    [Fact]
     public async Task A_full_store_makes_the_step_wait_and_be_done_again()
     {
         RuleEngine engine = Engine();
