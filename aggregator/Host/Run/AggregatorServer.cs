@@ -73,6 +73,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         _loggers = loggers;
         _log = loggers.CreateLogger<AggregatorServer>();
         _selfMetrics = new SelfMetrics(_meter, ProcessMetrics.Collect);
+        MakeDataFolder(config.DataDir);
         var disk = new OsDisk();
         // The forwarder is there before the store, which tells it at opening what it does not hold yet.
         if (config.RemoteWrite.Count > 0)
@@ -379,6 +380,18 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         chain.ChainPolicy.CustomTrustStore.AddRange(authorities);
         chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
         return chain.Build(certificate);
+    }
+
+    private static void MakeDataFolder(string folder)
+    {
+        try
+        {
+            Directory.CreateDirectory(folder);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new IOException($"data_dir {folder} cannot be made: {e.Message}", e);
+        }
     }
 
     private static StoreOptions StoreOptionsOf(AggregatorConfig config) => new()

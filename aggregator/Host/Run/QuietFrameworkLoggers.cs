@@ -1,11 +1,14 @@
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Bellwether.Aggregator.Run;
 
 /// <summary>ASP.NET Core's own log in our lines, from warnings on: its information is one line and more per request.</summary>
 internal sealed class QuietFrameworkLoggers(ILoggerFactory inner) : ILoggerFactory
 {
-    public ILogger CreateLogger(string categoryName) => new Quiet(inner.CreateLogger(categoryName));
+    // A host that cannot start throws; the program tells that in one line.
+    public ILogger CreateLogger(string categoryName) =>
+        categoryName.StartsWith("Microsoft.Extensions.Hosting", StringComparison.Ordinal) ? NullLogger.Instance : new Quiet(inner.CreateLogger(categoryName));
 
     public void AddProvider(ILoggerProvider provider) => inner.AddProvider(provider);
 

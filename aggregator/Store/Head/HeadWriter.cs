@@ -146,6 +146,10 @@ internal sealed class HeadWriter
 
     public void Add(HeadSeries series, Exemplar exemplar) => series.Add(exemplar, _options.MaxExemplarsPerSeries);
 
+    /// <summary>Keeps an exemplar of a tick; without a time of its own it has the tick's, as in Prometheus.</summary>
+    public void Add(HeadSeries series, Exemplar exemplar, long tickMs) =>
+        series.Add(exemplar.TimestampMs is null ? exemplar with { TimestampMs = tickMs } : exemplar, _options.MaxExemplarsPerSeries, timeIsOfTick: exemplar.TimestampMs is null);
+
     /// <summary>Whether bucket counts fit the spans.</summary>
     public static bool IsValid(NativeHistogram histogram) =>
         Fits(histogram.PositiveSpans, histogram.PositiveBuckets) && Fits(histogram.NegativeSpans, histogram.NegativeBuckets);

@@ -101,9 +101,12 @@ internal sealed class RareSamples
             _starts.Insert(at, (timeMs, startMs));
     }
 
-    public void AddExemplar(Exemplar exemplar, int limit)
+    /// <summary>Keeps an exemplar; one that its source keeps showing without a time of its own is kept once.</summary>
+    public void AddExemplar(Exemplar exemplar, int limit, bool timeIsOfTick = false)
     {
         _exemplars ??= [];
+        if (timeIsOfTick && _exemplars.Count > 0 && _exemplars[^1].Labels.Equals(exemplar.Labels) && _exemplars[^1].Value.Equals(exemplar.Value))
+            return;
         if (_exemplars.Count > 0 && _exemplars[^1] == exemplar)
             return;
         if (_exemplars.Count >= limit)

@@ -34,7 +34,7 @@ internal sealed class TickApplier
         foreach (SlotExemplar exemplar in tick.Exemplars)
         {
             if (Resolve(tick.Source, series, exemplar.Slot) is { } found)
-                _head.Add(found, exemplar.Exemplar);
+                _head.Add(found, exemplar.Exemplar, tick.TimestampMs);
         }
         foreach (FamilyMetadata family in tick.Metadata)
             _head.Describe(family.Family, family.Metadata);

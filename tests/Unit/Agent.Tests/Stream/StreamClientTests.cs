@@ -244,6 +244,31 @@ public sealed class StreamClientTests : IDisposable
             Assert.Equal(records, _store.AppliedOf(new SegmentKey("agent-1", id.Epoch, id.Number, id.Nonce)));
     }
 
+    [Fact]
+    public async Task A_revoked_credential_ends_the_open_session_and_the_new_one_lets_in_again()
+    {
+        var authenticator = new TokenAuthenticator(AgentCredentials.Proofs([Token("agent-1", "first")]));
+        var methods = new GrpcMethods();
+        var service = new AggregatorService(_options, _store, _fleet, TimeProvider.System, _meter, NullLogger.Instance) { IsInForce = authenticator.IsInForce };
+        service.AddTo(methods);
+        await using GrpcTestHost host = await GrpcTestHost.StartAsync(
+            stopping => new GrpcRouter(methods, AggregatorService.ServerOptions(_options), authenticator, TimeProvider.System, NullLogger.Instance, stopping), null, false);
+        string token = "first";
+        StreamClient client = Client(Address(host) with { Token = token, Renew = () => Address(host) with { Token = token } });
+        using var stop = new CancellationTokenSource();
+        Task running = client.RunAsync(stop.Token);
+        await UntilAsync(() => client.Statistics.Connected);
+        service.EndRevoked();
+        Assert.True(client.Statistics.Connected);
+        authenticator.Replace(AgentCredentials.Proofs([Token("agent-1", "second")]));
+        service.EndRevoked();
+        await UntilAsync(() => !client.Statistics.Connected && client.Statistics.LastError.Contains("token is not known", StringComparison.Ordinal));
+        token = "second";
+        await UntilAsync(() => client.Statistics.Connected);
+        await stop.CancelAsync();
+        await running;
+    }
+
     private Task<GrpcTestHost> HostAsync(X509Certificate2? tls = null, AgentCredential? credential = null, bool clientCertificates = false)
     {
         var methods = new GrpcMethods();

@@ -50,6 +50,26 @@ public sealed class StoreWriterTests : IDisposable
         return buffer;
     }
 
+    [Fact]
+    public async Task A_writer_that_dies_by_a_defect_says_so_and_takes_nothing_more()
+    {
+        await using StoreWriter store = StoreWriter.Open(
+            new StoreOptions { Folder = _folder, MinFreeBytes = 0 }, new OsDisk(), TimeProvider.System, ProcessRandom.Create(), _meter, NullLogger.Instance, new DefectiveTap());
+        Assert.Null(store.Failure);
+        var batch = new SampleBatch();
+        batch.Samples.Add(new SeriesSample(Labels.Of("__name__", "up"), TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds(), 1));
+        await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.AppendAsync(batch, CancellationToken.None));
+        Assert.IsType<NotSupportedException>(store.Failure);
+        await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.AppendAsync(batch, CancellationToken.None));
+    }
+
+    private sealed class DefectiveTap : ISampleTap
+    {
+        public ulong HeldTo => 0;
+
+        public void OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples) => throw new NotSupportedException("a defect");
+    }
+
     private StoreWriter Open() =>
         StoreWriter.Open(new StoreOptions { Folder = _folder, MinFreeBytes = 0 }, new OsDisk(), TimeProvider.System, ProcessRandom.Create(), _meter, NullLogger.Instance);
 }
