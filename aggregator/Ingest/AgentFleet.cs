@@ -157,6 +157,16 @@ public sealed class AgentFleet : IIngestProgress
     /// <summary>Facts about targets came.</summary>
     internal void Told(string id, Targets targets) => With(id, agent => agent.Targets.Take(targets, _options));
 
+    /// <summary>An agent's ledger came, or what changed of it.</summary>
+    internal void Told(string id, Report report) => With(id, agent => agent.Ledger.Take(report, NowMs, _options));
+
+    /// <summary>The ledgers of all agents as they reported them last, by agent id; agents that never reported are left out.</summary>
+    public IReadOnlyList<AgentLedger> Ledgers()
+    {
+        lock (_gate)
+            return [.. _agents.Values.Where(a => a.Ledger.ReceivedMs > 0).OrderBy(a => a.Id, StringComparer.Ordinal).Select(a => a.Ledger.Snapshot(a.Id))];
+    }
+
     /// <summary>The targets of all agents, by agent id.</summary>
     public IReadOnlyList<AgentTargets> Targets()
     {
@@ -205,6 +215,8 @@ public sealed class AgentFleet : IIngestProgress
         public string Id => id;
 
         public TargetBook Targets { get; } = new();
+
+        public LedgerBook Ledger { get; } = new();
 
         public long NewestOf(string source) => _sources.TryGetValue(source, out SourceCoverage? coverage) ? coverage.NewestMs : 0;
 

@@ -118,6 +118,9 @@ internal sealed class IngestSession
             case AgentMessage.KindOneofCase.Targets:
                 _fleet.Told(AgentId!, message.Targets);
                 break;
+            case AgentMessage.KindOneofCase.Report:
+                _fleet.Told(AgentId!, message.Report);
+                break;
             case AgentMessage.KindOneofCase.Goodbye:
                 SaidGoodbye = true;
                 _fleet.Goodbye(AgentId!);
