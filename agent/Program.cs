@@ -121,6 +121,9 @@ internal static class Program
     private static AgentConfig? Load(string file, bool checkFiles)
     {
         ConfigResult<AgentConfig> result = AgentConfigFile.Load(file, checkFiles);
+        // While it runs they would only be in the way; the check is made to be read.
+        foreach (ConfigError warning in checkFiles ? result.Warnings : [])
+            Console.Error.WriteLine($"warning: {warning}");
         foreach (ConfigError error in result.Errors)
             Console.Error.WriteLine(error);
         return result.Value;

@@ -34,6 +34,9 @@ public sealed class ConfigResult<T>
         Errors = errors;
     }
 
+    /// <summary>What is good and yet probably not what was meant, in file order.</summary>
+    public IReadOnlyList<ConfigError> Warnings { get; init; } = [];
+
     /// <summary>Whether there is a configuration.</summary>
     [MemberNotNullWhen(true, nameof(Value))]
     public bool IsOk => Value is not null;

@@ -191,5 +191,20 @@ public sealed class AgentConfigFileTests
     public void A_token_of_blanks_is_refused() =>
         Assert.Equal("agent.yaml:1:39: aggregators[0].token: is only white space; write the agent's token, or token_file", Assert.Single(AgentConfigFile.Parse("aggregators: [{address: 'a:1', token: '  '}]", "agent.yaml").Errors).ToString());
 
+    [Fact]
+    public void A_key_that_is_taken_without_effect_is_warned_of_at_its_place()
+    {
+        const string Text = "aggregators: [{address: 'localhost:1'}]\nglobal:\n  keep_dropped_targets: 5\nscrape_configs:\n  - job_name: a\n    convert_classic_histograms_to_nhcb: true\n    always_scrape_classic_histograms: false\n";
+        ConfigResult<AgentConfig> result = AgentConfigFile.Parse(Text, "agent.yaml");
+        Assert.True(result.IsOk);
+        Assert.Equal(
+            [
+                "agent.yaml:3:25: global.keep_dropped_targets: has no effect here: dropped targets are counted, not kept",
+                "agent.yaml:6:41: scrape_configs[0].convert_classic_histograms_to_nhcb: has no effect here: classic histograms are kept as they are",
+            ],
+            result.Warnings.Select(w => w.ToString()));
+        Assert.Empty(AgentConfigFile.Parse(Good, "/etc/b/agent.yaml").Warnings);
+    }
+
     private static ConfigResult<AgentConfig> ParsePostgres(string items) => AgentConfigFile.Parse($"aggregators: [{{address: 'localhost:1'}}]\ncollectors:\n  postgres:\n{items}\n", "agent.yaml");
 }

@@ -178,6 +178,23 @@ public class ScrapeParserTests
     }
 
     [Fact]
+    public void A_huge_body_over_the_sample_limit_is_counted_exactly_and_leaves_no_memory_behind()
+    {
+        var b = new Bodies(new ScrapeParserOptions { SampleLimit = 10 });
+        b.Scrape("a 1\nb 2\n");
+        var body = new System.Text.StringBuilder();
+        for (int i = 0; i < 100_000; i++)
+            body.Append(System.Globalization.CultureInfo.InvariantCulture, $"huge_metric{{series=\"{i}\"}} {i}\n");
+        ScrapeResult r = b.Scrape(body.ToString());
+        Assert.Contains("sample limit exceeded: 100000 samples", r.Error, StringComparison.Ordinal);
+        Assert.Equal(100_000, r.Scraped);
+        Assert.Equal(100_000, r.Kept);
+        Assert.InRange(b.Parser.Table.Count, 0, 12);
+        Assert.InRange(b.Parser.Buffer.Length, 0, 1 << 20);
+        Assert.Null(b.Scrape("a 1\nb 2\n").Error);
+    }
+
+    [Fact]
     public void Start_times_come_from_created_series_which_stay_series()
     {
         var b = new Bodies();
