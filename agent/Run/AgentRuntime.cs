@@ -177,6 +177,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
         IReadOnlyList<ICollector> collectors = _plan.Make(_config, _jobs);
         _scheduler.Replace(collectors);
         _targets.Take(collectors, _jobs);
+        _sink.KeepOnly(collectors.Select(c => c.Name).ToHashSet());
         Planned(_log, collectors.Count);
     }
 

@@ -26,6 +26,16 @@ internal sealed partial class SpoolSink(ISpool spool, TimeProvider time, ILogger
     /// <summary>The newest tick of a source: its time (Unix ms; 0: none yet) and samples.</summary>
     public (long TimestampMs, int Samples) NewestOf(string source) => _sources.TryGetValue(source, out SourceTicks? ticks) ? (ticks.TimestampMs, ticks.Samples) : default;
 
+    /// <summary>Forgets sources that do not run any more: targets come and go for as long as the agent runs.</summary>
+    public void KeepOnly(IReadOnlySet<string> running)
+    {
+        foreach (string source in _sources.Keys)
+        {
+            if (!running.Contains(source))
+                _sources.TryRemove(source, out _);
+        }
+    }
+
     /// <summary>Called after each sync that made something durable.</summary>
     public Action? Durable { get; set; }
 

@@ -42,6 +42,9 @@ internal sealed class RecordApplier
     /// <summary>Records that were held already and came again.</summary>
     public long RepeatedRecords { get; private set; }
 
+    /// <summary>Segments that are begun and not yet complete.</summary>
+    public int OpenSegments => _open.Count;
+
     /// <summary>What is durable of a segment.</summary>
     public SegmentProgress HeldOf(SegmentKey key)
     {
@@ -160,7 +163,12 @@ internal sealed class RecordApplier
         ulong position = open.Position;
         bool closesOnly = run.Records.Count == 0 && run.FirstRecord == open.Applied;
         if ((run.FirstRecord > position || (open.Decoder is null && !open.IsBroken)) && !closesOnly)
+        {
+            // Nothing is held of it: an entry per unknown segment that is named would grow without bound.
+            if (open is { Applied: 0, Decoder: null, IsBroken: false })
+                _open.Remove(key);
             return new RunResult(RunOutcome.NeedsStart, new SegmentProgress(key, open.Durable, false, false), [], [], "the run does not join what is held; the segment must start again at record 0");
+        }
         var refused = new List<RefusedRecord>();
         var ticks = new List<AppliedTick>(run.Records.Count);
         for (int i = 0; i < run.Records.Count; i++)

@@ -120,6 +120,15 @@ public sealed class StoreEngineTests : IDisposable
     }
 
     [Fact]
+    public void Runs_of_unknown_segments_that_do_not_begin_at_the_start_leave_nothing_behind()
+    {
+        using StoreEngine store = Open();
+        for (uint i = 0; i < 1000; i++)
+            Assert.Equal(RunOutcome.NeedsStart, store.ApplyRun(new RecordRun(new SegmentKey("a", 1, i, i), 5, [new byte[] { 1 }], false)).Outcome);
+        Assert.Equal(0, store.Records.OpenSegments);
+    }
+
+    [Fact]
     public void A_damaged_bit_in_a_chunk_file_costs_one_series_or_sends_the_file_to_quarantine()
     {
         StoreEngine store = Open();
