@@ -18,7 +18,8 @@ internal sealed class StatusEndpoints(QueryApiSources sources, QueryApiOptions o
         string pool = parameters.One("scrapePool");
         // As in Prometheus, a state that there is not shows neither kind.
         bool active = state is "" or "any" or "active", dropped = state is "" or "any" or "dropped";
-        IReadOnlyList<TargetStatus> targets = active && sources.Targets is not null ? sources.Targets.Targets() : [];
+        IReadOnlyList<TargetStatus> known = sources.Targets?.Targets() ?? [];
+        IReadOnlyList<TargetStatus> targets = active ? known : [];
         DroppedPool[] pools = dropped && sources.Targets is not null ? [.. sources.Targets.Dropped().Where(d => pool.Length == 0 || d.Job == pool)] : [];
         return ApiAnswer.Ok(api =>
         {
@@ -31,7 +32,8 @@ internal sealed class StatusEndpoints(QueryApiSources sources, QueryApiOptions o
             foreach (DroppedPool one in pools)
                 Dropped(api, one);
             api.Json.WriteEndArray();
-            Counts(api.Json, dropped ? pools : null);
+            if (dropped)
+                Counts(api.Json, pools, known.Select(t => t.Job).Where(j => pool.Length == 0 || j == pool));
             api.Json.WriteEndObject();
         });
     }
@@ -164,16 +166,19 @@ internal sealed class StatusEndpoints(QueryApiSources sources, QueryApiOptions o
         }
     }
 
-    private static void Counts(Utf8JsonWriter json, IReadOnlyList<DroppedPool>? pools)
+    /// <summary>Per pool, 0 where nothing was dropped; left out where there is no pool at all, as Prometheus 2 does.</summary>
+    private static void Counts(Utf8JsonWriter json, DroppedPool[] pools, IEnumerable<string> jobs)
     {
-        if (pools is null)
-        {
-            json.WriteNull("droppedTargetCounts");
+        var counts = new SortedDictionary<string, long>(StringComparer.Ordinal);
+        foreach (string job in jobs)
+            counts[job] = 0;
+        foreach (DroppedPool pool in pools)
+            counts[pool.Job] = counts.GetValueOrDefault(pool.Job) + pool.Count;
+        if (counts.Count == 0)
             return;
-        }
         json.WriteStartObject("droppedTargetCounts");
-        foreach (IGrouping<string, DroppedPool> pool in pools.GroupBy(p => p.Job).OrderBy(p => p.Key, StringComparer.Ordinal))
-            json.WriteNumber(pool.Key, pool.Sum(p => p.Count));
+        foreach ((string job, long count) in counts)
+            json.WriteNumber(job, count);
         json.WriteEndObject();
     }
 
