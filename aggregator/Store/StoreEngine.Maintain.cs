@@ -15,6 +15,7 @@ public sealed partial class StoreEngine
     private const long ClockAheadMs = 24L * 3600 * 1000;
     private long? _lastLateCut;
     private bool _isClockAhead;
+    private long _heldDroppedTold;
 
     /// <summary>Unix ms of the last maintenance that went through; 0: none yet. Thread-safe.</summary>
     public long MaintainedMs => Volatile.Read(ref _maintainedMs);
@@ -56,6 +57,10 @@ public sealed partial class StoreEngine
         if (isAhead && !_isClockAhead)
             LogClockAhead(_log, TimeSpan.FromMilliseconds(aheadMs), AgeClock.Pace);
         _isClockAhead = isAhead;
+        if (_head.HeldDropped == _heldDroppedTold)
+            return;
+        LogHeldDropped(_log, _head.HeldDropped - _heldDroppedTold, _options.FutureBound, _options.MaxHeldSamples);
+        _heldDroppedTold = _head.HeldDropped;
     }
 
     private void CutIfDue()
@@ -238,6 +243,9 @@ public sealed partial class StoreEngine
 
     [LoggerMessage(EventId = 5733, Level = LogLevel.Warning, Message = "the clock is {Ahead} past the newest data: the store was down that long, or the clock is wrong; retention follows it at {Pace} times the pace of time only")]
     private static partial void LogClockAhead(ILogger log, TimeSpan ahead, int pace);
+
+    [LoggerMessage(EventId = 5734, Level = LogLevel.Error, Message = "{Samples} samples of agents were dropped: they are more than {FutureBound} ahead of the clock, and {MaxHeldSamples} such samples wait already (StoreOptions.MaxHeldSamples); check the clocks of this host and of the agents")]
+    private static partial void LogHeldDropped(ILogger log, long samples, TimeSpan futureBound, int maxHeldSamples);
 
     [LoggerMessage(EventId = 5732, Level = LogLevel.Information, Message = "the store deleted {Files} chunk files older than {OldestMs}")]
     private static partial void LogDropped(ILogger log, int files, long oldestMs);

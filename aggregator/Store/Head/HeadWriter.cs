@@ -34,6 +34,9 @@ internal sealed class HeadWriter
 
     public int HeldMax { get; }
 
+    /// <summary>Samples ahead of our clock that were dropped because <see cref="HeldMax"/> are kept already, since the store was opened.</summary>
+    public long HeldDropped { get; private set; }
+
     /// <summary>Samples by outcome since the store was opened.</summary>
     public long[] Outcomes { get; } = new long[Enum.GetValues<AppendOutcome>().Length];
 
@@ -132,6 +135,7 @@ internal sealed class HeadWriter
         if (Held.Count >= HeldMax)
         {
             Count(AppendOutcome.TooNew);
+            HeldDropped++;
             return false;
         }
         Held.Add(sample);
