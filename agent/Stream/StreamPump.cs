@@ -7,6 +7,7 @@ namespace Bellwether.Agent.Stream;
 /// <summary>The async edge of one session: turns messages, time, a growing spool and the wish to stop into events, and effects into writes. One thread at a time.</summary>
 internal sealed class StreamPump
 {
+    private static readonly TimeSpan s_leaveTime = TimeSpan.FromSeconds(1);
     private readonly StreamSession _session;
     private readonly GrpcCall<AgentMessage, AggregatorMessage> _call;
     private readonly ChannelReader<bool> _grown;
@@ -41,10 +42,13 @@ internal sealed class StreamPump
 
     private long NowMs => _time.GetUtcNow().ToUnixTimeMilliseconds();
 
-    /// <summary>Feeds the session until it or the call ends; returns why. Throws <see cref="GrpcStatusException"/> when the call ended while something was being sent.</summary>
+    /// <summary>Feeds the session until it or the call ends; returns why. Throws <see cref="GrpcStatusException"/> when the call ended while something was being sent, <see cref="OperationCanceledException"/> when the peer took nothing for so long after the wish to stop.</summary>
     public async Task<string> RunAsync(CancellationToken stopping)
     {
         bool greeted = false;
+        // A peer that stands but takes nothing must not hold the agent's end up.
+        using var patience = new CancellationTokenSource(Timeout.InfiniteTimeSpan, _time);
+        using CancellationTokenRegistration told = stopping.UnsafeRegister(_ => patience.CancelAfter(_options.DrainTimeout + s_leaveTime), null);
         long helloUntilMs = NowMs + (long)_options.HelloTimeout.TotalMilliseconds;
         StreamEvent? happened = new StreamEvent(StreamEventKind.Opened);
         while (happened is { } next)
@@ -60,7 +64,7 @@ internal sealed class StreamPump
             string? end = _effects.End;
             bool sent = _effects.Send is not null;
             if (_effects.Send is { } message)
-                await _call.WriteAsync(message, CancellationToken.None);
+                await _call.WriteAsync(message, patience.Token);
             if (end is not null)
                 return await LeaveAsync(end);
             if (!greeted && NowMs >= helloUntilMs)
@@ -120,7 +124,7 @@ internal sealed class StreamPump
     private async Task<string> LeaveAsync(string reason)
     {
         _call.CompleteWriting();
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(1), _time);
+        using var patience = new CancellationTokenSource(s_leaveTime, _time);
         await ((Task)_call.Ended).WaitAsync(patience.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         return reason;
     }
