@@ -9,6 +9,7 @@ internal sealed class Comparison(LedgerTargets targets, StoreReader store, Prove
     /// <summary>The longest that an answer may be on its way into the spool when the agent is killed.</summary>
     private const long InFlightMaxMs = 1000;
 
+    private const long ClockSlackMs = 50;
     private const int ExamplesMax = 10;
     private const long SamplesPerQuery = 200_000;
 
@@ -112,10 +113,10 @@ internal sealed class Comparison(LedgerTargets targets, StoreReader store, Prove
     private async Task<Reasons> ReasonsAsync(LedgerTarget target, long fromMs, long nowMs, CancellationToken cancel)
     {
         List<StoredSeries> up = await store.RawAsync($"up{{instance=\"{target.Address}\"}}", fromMs, nowMs, cancel);
-        long[] downMs = [.. up.SelectMany(s => s.Samples).Where(s => s.Value == 0).Select(s => s.TimeMs).Order()];
+        (long TimeMs, double Value)[] health = [.. up.SelectMany(s => s.Samples).OrderBy(s => s.TimeMs)];
         int agent = ProveSite.AgentOf(target, options);
         long[] killsMs = [.. dealt.Where(d => d.Agent == agent && d.Blow == Blow.Kill).Select(d => d.FromMs).Order()];
-        return new Reasons(target.Entries, downMs, killsMs, (long)options.Interval.TotalMilliseconds);
+        return new Reasons(target.Entries, health, killsMs);
     }
 
     /// <summary>What a counter rose by in all, over restarts (which begin at 0).</summary>
@@ -142,12 +143,14 @@ internal sealed class Comparison(LedgerTargets targets, StoreReader store, Prove
     }
 
     /// <summary>Why a body may not be there: it was the last one answered before a kill of its agent, and just so; or the agent says that this scrape failed.</summary>
-    private sealed class Reasons(LedgerEntry[] entries, long[] downMs, long[] killsMs, long intervalMs)
+    private sealed class Reasons(LedgerEntry[] entries, (long TimeMs, double Value)[] health, long[] killsMs)
     {
         public Reason Of(LedgerEntry entry)
         {
-            // The time of a tick is when it was due, its request comes soon after; a stopped process is late for several.
-            if (downMs.Any(t => t <= entry.BeganMs + 50 && entry.BeganMs - t < intervalMs))
+            // The time of a tick is when it was due, its request comes soon after: later only when the process was stopped. So the newest tick before a request is its own.
+            int after = Array.FindIndex(health, h => h.TimeMs > entry.BeganMs + ClockSlackMs);
+            int own = (after < 0 ? health.Length : after) - 1;
+            if (own >= 0 && health[own].Value == 0)
                 return Reason.Failed;
             return BeforeKillMs(entry) is >= 0 and <= InFlightMaxMs ? Reason.InFlight : Reason.None;
         }

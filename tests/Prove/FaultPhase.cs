@@ -12,13 +12,16 @@ internal sealed class FaultPhase(ProveSite site, LedgerTargets targets, ProveOpt
     public async Task RunAsync(CancellationToken cancel)
     {
         var random = new Random(options.Seed);
+        SystemFault[] faults = [.. SystemFault.All.Where(f => options.Only is not { } text || f.Name.Contains(text, StringComparison.OrdinalIgnoreCase))];
+        if (faults.Length == 0)
+            throw new InvalidOperationException($"no fault is named '{options.Only}'; there are: {string.Join("; ", SystemFault.All.Select(f => f.Name).Distinct())}");
         SystemFault[] order = [];
         for (int n = 0; n < options.Faults; n++)
         {
-            int at = n % SystemFault.All.Count;
+            int at = n % faults.Length;
             if (at == 0)
             {
-                order = [.. SystemFault.All];
+                order = [.. faults];
                 random.Shuffle(order);
             }
             SystemFault fault = order[at];

@@ -8,9 +8,11 @@ var outage = new Option<double?>("--outage") { Description = "Minutes without an
 var agents = new Option<int>("--agents") { Description = "Agents.", DefaultValueFactory = _ => 3 };
 var targets = new Option<int>("--targets") { Description = "Targets of each agent, 1,000 series each.", DefaultValueFactory = _ => 2 };
 var faults = new Option<int>("--faults") { Description = "So many faults of the operating system, one after the other, instead of kills and the outage." };
+var only = new Option<string?>("--only") { Description = "Only faults whose name holds this text." };
+var verbose = new Option<bool>("--verbose") { Description = "Prints the programs' logs at the end." };
 var command = new RootCommand("Runs the shipped programs under load through kills, stops and a long outage, and compares what is stored with what the targets answered.")
 {
-    minutes, seed, kills, outage, agents, targets, faults,
+    minutes, seed, kills, outage, agents, targets, faults, only, verbose,
 };
 command.SetAction(async (parsed, cancel) =>
 {
@@ -23,6 +25,8 @@ command.SetAction(async (parsed, cancel) =>
         Agents = parsed.GetValue(agents),
         TargetsPerAgent = parsed.GetValue(targets),
         Faults = parsed.GetValue(faults),
+        Only = parsed.GetValue(only),
+        Verbose = parsed.GetValue(verbose),
     };
     try
     {

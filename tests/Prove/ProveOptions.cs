@@ -30,6 +30,9 @@ internal sealed record ProveOptions
     /// <summary>Faults of the operating system, one after the other, instead of kills and the outage; 0: kills and the outage.</summary>
     public int Faults { get; init; }
 
+    /// <summary>Only faults whose name holds this; null: all.</summary>
+    public string? Only { get; init; }
+
     /// <summary>How long a fault lasts.</summary>
     public TimeSpan FaultLength { get; init; } = TimeSpan.FromSeconds(1);
 
@@ -38,6 +41,9 @@ internal sealed record ProveOptions
 
     /// <summary>kill -9 of the aggregator; null: as many as of agents.</summary>
     public int? KillsOfAggregator { get; init; }
+
+    /// <summary>Whether the programs' last lines are told at the end.</summary>
+    public bool Verbose { get; init; }
 
     /// <summary>SIGSTOPs of each side.</summary>
     public int Stops { get; init; } = 2;

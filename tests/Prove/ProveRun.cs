@@ -28,6 +28,11 @@ internal sealed class ProveRun(ProveOptions options, TimeProvider time, Action<s
         tell("comparing every series with its target's ledger ...");
         var comparison = new Comparison(targets, site.Store, options, chaos.AllDealt);
         Balance balance = await comparison.RunAsync(fromMs, Now(), done => tell($"  {done} of {targets.All.Count} targets compared"), cancel);
+        if (options.Verbose)
+        {
+            foreach (Running? program in site.Agents.Append(site.Aggregator))
+                tell(program!.Output + "\n");
+        }
         balance.Tell(tell, chaos);
         return balance;
     }
