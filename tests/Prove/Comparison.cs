@@ -80,7 +80,7 @@ internal sealed class Comparison(LedgerTargets targets, StoreReader store, Prove
                 balance.Failed += targets.Series;
             else if (balance.Examples.Count < ExamplesMax)
                 balance.Examples.Add(string.Create(CultureInfo.InvariantCulture,
-                    $"agent-{ProveSite.AgentOf(target, options)}, target {target.Address}: {targets.Series - there} samples of scrape {entry.Scrape} of {entries.Length}, answered {Clock(entry.CompletedMs)}"));
+                    $"agent-{ProveSite.AgentOf(target, options)}, target {target.Address}: {targets.Series - there} samples of scrape {entry.Scrape} of {entries.Length}, asked {Clock(entry.BeganMs)}, answered {Clock(entry.CompletedMs)}; {reasons.Around(entry)}"));
         }
         long due = (long)((entries[^1].BeganMs - entries[0].BeganMs) / options.Interval.TotalMilliseconds) + 1;
         balance.NotScraped += Math.Max(0, due - entries.Length);
@@ -154,6 +154,10 @@ internal sealed class Comparison(LedgerTargets targets, StoreReader store, Prove
                 return Reason.Failed;
             return BeforeKillMs(entry) is >= 0 and <= InFlightMaxMs ? Reason.InFlight : Reason.None;
         }
+
+        /// <summary>What the agent says of its scrapes around an entry.</summary>
+        public string Around(LedgerEntry entry) =>
+            "up: " + string.Join(", ", health.Where(h => Math.Abs(h.TimeMs - entry.BeganMs) < 4000).Select(h => $"{h.Value} at {Clock(h.TimeMs)}"));
 
         /// <summary>The time from a body's answer to the kill that followed it before any other answer; -1: none did.</summary>
         public long BeforeKillMs(LedgerEntry entry)

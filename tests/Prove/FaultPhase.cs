@@ -28,11 +28,12 @@ internal sealed class FaultPhase(ProveSite site, LedgerTargets targets, ProveOpt
             int agent = random.Next(options.Agents);
             Running program = fault.OnAgent ? site.Agents[agent]! : site.Aggregator!;
             string name = fault.OnAgent ? $"agent-{agent}" : "the aggregator";
+            DateTimeOffset from = time.GetUtcNow();
             await fault.BefallAsync(program, fault.Kind == FaultKind.Stop ? options.StopMax : options.FaultLength, time, cancel);
             long over = time.GetTimestamp();
             int[] answered = [.. targets.All.Select(t => t.Entries.Length)];
             await FreshAsync(fault, name, answered, cancel);
-            tell(string.Create(CultureInfo.InvariantCulture, $"{n + 1,4} of {options.Faults}  {name}: {fault.Name}; fresh samples of every target {time.GetElapsedTime(over).TotalSeconds:F1} s after"));
+            tell(string.Create(CultureInfo.InvariantCulture, $"{n + 1,4} of {options.Faults}  {from:HH:mm:ss.fff}  {name}: {fault.Name}; fresh samples of every target {time.GetElapsedTime(over).TotalSeconds:F1} s after"));
         }
     }
 

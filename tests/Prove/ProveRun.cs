@@ -7,6 +7,7 @@ namespace Bellwether.Prove;
 internal sealed class ProveRun(ProveOptions options, TimeProvider time, Action<string> tell)
 {
     private static readonly TimeSpan s_settleMax = TimeSpan.FromMinutes(3);
+    private static readonly TimeSpan s_backlogMax = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan s_progress = TimeSpan.FromSeconds(5);
 
     /// <summary>Runs it all and gives the balance. Throws <see cref="InvalidOperationException"/> when a program ended by itself or never came back.</summary>
@@ -66,7 +67,7 @@ internal sealed class ProveRun(ProveOptions options, TimeProvider time, Action<s
         var comparison = new Comparison(targets, site.Store, options, chaos.AllDealt);
         long began = time.GetTimestamp();
         int missing;
-        while ((missing = await comparison.MissingScrapesAsync(fromMs, Now(), cancel)) > 0 && time.GetElapsedTime(began) < s_settleMax)
+        while ((missing = await comparison.MissingScrapesAsync(fromMs, Now(), cancel)) > 0 && time.GetElapsedTime(began) < s_backlogMax)
             await Task.Delay(TimeSpan.FromSeconds(1), time, cancel);
         tell(string.Create(CultureInfo.InvariantCulture, $"  {time.GetElapsedTime(began).TotalSeconds:F1} s until the backlog had arrived{(missing > 0 ? $": {missing} scrapes are missing" : "")}"));
     }
