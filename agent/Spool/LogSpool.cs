@@ -15,6 +15,7 @@ internal sealed class LogSpool : ISpool
 {
     private const int RecordSlackBytes = 1024;
     private const int ReadErrorsMax = 3;
+    private const long UnreadableMaxMs = 10_000;
 
     /// <summary>Metadata is repeated in each so many segments: once an hour by default.</summary>
     private const int MetadataEvery = 12;
@@ -196,11 +197,15 @@ internal sealed class LogSpool : ISpool
                 if (_readers.Read(found, firstRecord, maxBytes, into, out ulong next) == SegmentRead.Damaged)
                     CutDamaged(found, next);
                 found.ReadErrors = 0;
+                found.UnreadableSinceMs = null;
             }
             catch (IOException error)
             {
                 NoteError(error);
-                if (++found.ReadErrors >= ReadErrorsMax)
+                long nowMs = _clock.GetUtcNow().ToUnixTimeMilliseconds();
+                found.UnreadableSinceMs ??= nowMs;
+                // A disk that fails for a moment costs nothing; one that goes on failing here must not hold up what stands behind.
+                if (++found.ReadErrors >= ReadErrorsMax && Math.Abs(nowMs - found.UnreadableSinceMs.Value) >= UnreadableMaxMs)
                     CutDamaged(found, firstRecord);
             }
             return _segments.Contains(found);

@@ -37,6 +37,9 @@ internal sealed class SpoolSegment(SegmentRef id, ulong firstSequence, long crea
     /// <summary>Reads in a row that the disk refused.</summary>
     public int ReadErrors { get; set; }
 
+    /// <summary>When the first of these was (Unix ms); null: there is none.</summary>
+    public long? UnreadableSinceMs { get; set; }
+
     /// <summary>One more than its last durable frame.</summary>
     public ulong EndSequence => FirstSequence + Records;
 

@@ -9,8 +9,21 @@ public static class ProcessMetrics
 {
     private const string DescriptorFolder = "/proc/self/fd";
 
-    /// <summary>The families as they stand now.</summary>
+    /// <summary>The families as they stand now; none when the system does not tell.</summary>
     public static IEnumerable<ExposedFamily> Collect()
+    {
+        try
+        {
+            return Read();
+        }
+        catch (Exception e) when (e is IOException or InvalidOperationException or UnauthorizedAccessException or System.ComponentModel.Win32Exception)
+        {
+            // The system does not tell just now (no file can be opened, say): the other metrics must not suffer.
+            return [];
+        }
+    }
+
+    private static List<ExposedFamily> Read()
     {
         using var process = Process.GetCurrentProcess();
         var families = new List<ExposedFamily>

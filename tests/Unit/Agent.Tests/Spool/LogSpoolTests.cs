@@ -226,11 +226,33 @@ public sealed class LogSpoolTests : IDisposable
         SpooledSegment segment = Assert.Single(List(spool));
         var records = new List<ReadOnlyMemory<byte>>();
         _disk.Fault = (call, _) => call == DiskCall.Read;
-        Assert.True(spool.TryRead(segment.Id, 0, 1000, records));
-        Assert.Empty(records);
+        for (int i = 0; i < 50; i++)
+        {
+            Assert.True(spool.TryRead(segment.Id, 0, 1000, records));
+            Assert.Empty(records);
+        }
         _disk.Fault = null;
         Assert.True(spool.TryRead(segment.Id, 0, 1000, records));
         Assert.Single(Decode(records));
+    }
+
+    [Fact]
+    public void A_disk_that_goes_on_failing_at_a_place_does_not_hold_up_what_stands_behind()
+    {
+        using LogSpool spool = Open();
+        spool.Append(_ticks.Next());
+        spool.Sync();
+        SpooledSegment segment = Assert.Single(List(spool));
+        var records = new List<ReadOnlyMemory<byte>>();
+        _disk.Fault = (call, _) => call == DiskCall.Read;
+        for (int i = 0; i < 3; i++)
+            Assert.True(spool.TryRead(segment.Id, 0, 1000, records));
+        _ticks.Step(TimeSpan.FromSeconds(11));
+        Assert.False(spool.TryRead(segment.Id, 0, 1000, records));
+        _disk.Fault = null;
+        spool.Append(_ticks.Next());
+        spool.Sync();
+        Assert.Single(Decode(ReadAll(spool, Assert.Single(List(spool)), 0)));
     }
 
     [Fact]
