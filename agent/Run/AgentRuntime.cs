@@ -66,7 +66,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
         _spool = Opening($"spool.path {config.Spool.Path}", () => LogSpool.Open(new OsDisk(), config.Spool.Path, spoolOptions, time, random, _meter));
         _sink = new SpoolSink(_spool, time, loggers.CreateLogger<SpoolSink>());
         _targets = new TargetFacts(config.Agent.Id, name => _sink.NewestOf(name).TimestampMs);
-        _stream = new StreamClient(StreamOptionsOf(config), IdentityOf(config), _spool, _sink, new StreamClientDependencies(time, ProcessRandom.Create(), _meter, loggers.CreateLogger<StreamClient>()) { Targets = _targets });
+        _stream = new StreamClient(StreamOptionsOf(config), IdentityOf(config), _spool, _sink, new StreamClientDependencies(time, ProcessRandom.Create(), _meter, loggers.CreateLogger<StreamClient>()) { Targets = _targets, Ledger = _spool });
         _sink.Durable = _stream.RecordsAppended;
         _plan = new CollectorPlan(config.Agent.Id, _selfMetrics, _meter, time, loggers);
         _scheduler = new ScrapeScheduler(time, _sink, new ScrapeSchedulerOptions { OffsetSeed = Labels.Of("agent", config.Agent.Id).Hash }, _meter, loggers.CreateLogger<ScrapeScheduler>());

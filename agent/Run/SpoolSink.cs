@@ -18,6 +18,7 @@ internal sealed partial class SpoolSink(ISpool spool, TimeProvider time, ILogger
     private readonly Channel<bool> _appended = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly ConcurrentDictionary<string, SourceTicks> _sources = new();
     private long _ticks;
+    private SpoolAppend _lastOutcome;
     private long _durableTicks;
 
     /// <summary>Ticks taken since the start: the watchdog's measure of progress.</summary>
@@ -56,8 +57,10 @@ internal sealed partial class SpoolSink(ISpool spool, TimeProvider time, ILogger
     public void Take(SourceTick tick)
     {
         SpoolAppend outcome = spool.Append(tick);
-        if (outcome != SpoolAppend.Appended)
+        // One line when it begins, not one per tick: the ledger counts them by source.
+        if (outcome != SpoolAppend.Appended && outcome != _lastOutcome)
             TickDropped(log, tick.Table.Name, outcome);
+        _lastOutcome = outcome;
         if (!_sources.TryGetValue(tick.Table.Name, out SourceTicks? source))
             source = _sources[tick.Table.Name] = new SourceTicks();
         source.TimestampMs = tick.TimestampMs;
@@ -104,7 +107,7 @@ internal sealed partial class SpoolSink(ISpool spool, TimeProvider time, ILogger
         public int Samples;
     }
 
-    [LoggerMessage(1311, LogLevel.Error, "a tick of {Source} was dropped: {Outcome}")]
+    [LoggerMessage(1311, LogLevel.Error, "ticks are dropped, the first of {Source}: {Outcome} (counted by source and reason)")]
     private static partial void TickDropped(ILogger log, string source, SpoolAppend outcome);
 
     [LoggerMessage(1312, LogLevel.Error, "the spool's disk does not take anything: {Reason}; trying again")]

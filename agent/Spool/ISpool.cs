@@ -30,6 +30,8 @@ internal enum SpoolAppend
     Appended,
     /// <summary>It is over a limit of the format and was dropped, counted.</summary>
     OverLimit,
+    /// <summary>The spool is full and refuses what is new: dropped, counted.</summary>
+    Refused,
     /// <summary>The disk does not take anything and too much waits already: dropped, counted.</summary>
     DiskFailed,
 }
@@ -49,6 +51,9 @@ internal static class SpoolDropReasons
     /// <summary>They were on disk and cannot be read any more.</summary>
     public const string Damaged = "damaged";
 
+    /// <summary>The spool was full and refuses what is new (<see cref="SpoolOptions.WhenFull"/>).</summary>
+    public const string Refused = "refused";
+
     /// <summary>The tick was over a limit of the format.</summary>
     public const string OverLimit = "over_limit";
 }
@@ -58,6 +63,42 @@ internal static class SpoolDropReasons
 /// <param name="Reason">One of <see cref="SpoolDropReasons"/>.</param>
 /// <param name="Samples">How many, since the spool was made.</param>
 internal readonly record struct SpoolDrop(string Source, string Reason, long Samples);
+
+/// <summary>One source's ledger: produced = acknowledged + buffered + dropped. Samples; times are Unix ms, 0: none.</summary>
+/// <param name="Name">The source.</param>
+/// <param name="Produced">Handed to the spool.</param>
+/// <param name="Spooled">Of them put into records.</param>
+/// <param name="Buffered">Held and not acknowledged.</param>
+/// <param name="Dropped">By reason.</param>
+internal sealed record SourceLedger(string Name, long Produced, long Spooled, SourceSpan Buffered, IReadOnlyList<KeyValuePair<string, DropCount>> Dropped);
+
+/// <summary>How the run before this one ended.</summary>
+/// <param name="Known">False: there was none, or its state is lost.</param>
+/// <param name="Planned">It left its end marker.</param>
+/// <param name="EndedMs">When, Unix ms; of an unplanned end the time of the newest record kept.</param>
+internal readonly record struct PreviousEnd(bool Known, bool Planned, long EndedMs);
+
+/// <summary>What the session reports of the spool. Thread-safe.</summary>
+internal interface ISpoolLedger
+{
+    /// <summary>The spool's epoch.</summary>
+    ulong Epoch { get; }
+
+    /// <summary>How the run before ended.</summary>
+    PreviousEnd Previous { get; }
+
+    /// <summary>Samples dropped so far, all together: cheap to ask.</summary>
+    long DroppedSamples { get; }
+
+    /// <summary>Replaces the list's content by the ledger of all sources.</summary>
+    void ListLedger(List<SourceLedger> into);
+
+    /// <summary>What is buffered: segments numbered from <paramref name="liveFrom"/> on, and those before.</summary>
+    void ListBuffered(ulong liveFrom, List<SpooledClass> into);
+}
+
+/// <summary>What is held of one class of segments. Times are Unix ms, 0: none.</summary>
+internal readonly record struct SpooledClass(string Name, long Segments, long Records, long Bytes, long FromMs, long ToMs);
 
 /// <summary>How the spool stands.</summary>
 /// <param name="Bytes">Unacknowledged payload bytes.</param>
@@ -72,11 +113,31 @@ internal readonly record struct SpoolDrop(string Source, string Reason, long Sam
 internal sealed record SpoolStatistics(
     long Bytes, long Records, int Segments, long OldestMs, long DiskBytes, long PendingBytes, long Errors, string? LastError, IReadOnlyList<SpoolDrop> Dropped);
 
+/// <summary>What gives way when the spool is full.</summary>
+public enum SpoolPolicy
+{
+    /// <summary>The oldest segments.</summary>
+    DropOldest,
+    /// <summary>What is new, until something was acknowledged.</summary>
+    RefuseNew,
+    /// <summary>The oldest segments of the lowest priority that has any.</summary>
+    ByPriority,
+}
+
 /// <summary>Bounds of the spool.</summary>
 internal sealed record SpoolOptions
 {
-    /// <summary>Bytes on disk; above, the oldest segments are dropped. Default 1 GiB, at least four times <see cref="SegmentBytes"/>.</summary>
+    /// <summary>What gives way when it is full. Default: the oldest.</summary>
+    public SpoolPolicy WhenFull { get; init; } = SpoolPolicy.DropOldest;
+
+    /// <summary>
+    /// Bytes on disk; above, the oldest segments are dropped. Default 1 GiB, at least four times <see cref="SegmentBytes"/>. Of it <see cref="ReserveBytes"/> are kept free for the files
+    /// that wait to be used again and for the state.
+    /// </summary>
     public long BytesMax { get; init; } = 1L << 30;
+
+    /// <summary>What of <see cref="BytesMax"/> is not for records: three segments (two files in reserve, and the live one's tail) and 1 MiB, at most half.</summary>
+    public long ReserveBytes => Math.Min(BytesMax / 2, (3L * SegmentBytes) + (1 << 20));
 
     /// <summary>Records older than this are dropped with their segment. Default 7 days: what the aggregator heals.</summary>
     public TimeSpan AgeMax { get; init; } = TimeSpan.FromDays(7);

@@ -11,11 +11,20 @@ namespace Bellwether.Agent.Spool;
 /// The spool on the durable log: each segment of records begins with a frame that names it, and begins a file of the log, so that freeing it frees the file.
 /// Folder: <c>log/</c> (docs/formats/log.md, docs/formats/segment.md) and <c>state</c>. Thread-safe; one process at a time.
 /// </summary>
-internal sealed class LogSpool : ISpool
+internal sealed class LogSpool : ISpool, ISpoolLedger
 {
     private const int RecordSlackBytes = 1024;
     private const int ReadErrorsMax = 3;
     private const long UnreadableMaxMs = 10_000;
+
+    /// <summary>So many records that a usual segment has; more make the list grow.</summary>
+    private const int FactsCapacity = 1024;
+
+    /// <summary>Room for the two frames before a segment's records, beside the ledger.</summary>
+    private const int FramesBytes = 96;
+
+    /// <summary>Drops of what was never in a record are written down with a sync, at most this often; those of records before their files are freed.</summary>
+    private const long StateIntervalMs = 1_000;
 
     /// <summary>Metadata is repeated in each so many segments: once an hour by default.</summary>
     private const int MetadataEvery = 12;
@@ -30,13 +39,16 @@ internal sealed class LogSpool : ISpool
     private readonly SpoolReaders _readers;
     private readonly SegmentEncoder _encoder = new();
     private readonly List<SpoolSegment> _segments;
-    private readonly List<(string Source, long Samples)> _waiting = [];
+    private readonly SpoolLedger _ledger;
     private readonly SpoolState _state;
     private readonly AgeClock _age;
-    private readonly Counter<long> _droppedCounter;
     private readonly Counter<long> _appendedCounter;
     private SpoolSegment? _live;
     private int _segmentsSinceMetadata = MetadataEvery;
+    private long _droppedSamples;
+    private int _largestRecord;
+    private bool _stateDirty;
+    private long _stateSavedMs;
     private long _errors;
     private long _damaged;
     private IOException? _lastError;
@@ -48,15 +60,19 @@ internal sealed class LogSpool : ISpool
         _options = options;
         _clock = clock;
         _random = random;
-        _droppedCounter = meter.CreateCounter<long>(MetricNames.SpoolSamplesDropped);
         _appendedCounter = meter.CreateCounter<long>(MetricNames.SpoolRecordsAppended);
-        var replay = new SpoolReplay();
+        _ledger = new SpoolLedger(options.DropSourcesMax);
+        SpoolState? kept = ReadState();
+        var replay = new SpoolReplay(_ledger, kept);
         _log = SegmentLog.Open(disk, Path.Combine(folder, "log"), LogOptions(options), clock, random, replay.Visit);
         _readers = new SpoolReaders(_log);
         _segments = replay.Segments;
         _age = new AgeClock(clock, _segments.Count == 0 ? long.MaxValue : _segments.Max(s => s.NewestMs));
-        _state = Recover(replay);
+        _state = Recover(replay, kept);
         SaveState();
+        meter.CreateObservableCounter(MetricNames.SpoolSamplesProduced, () => PerSource(l => l.Produced), description: "Samples handed to the spool since it was made, by source.");
+        meter.CreateObservableGauge(MetricNames.SpoolSamplesBuffered, () => PerSource(l => l.Buffered.Samples), description: "Samples held and not acknowledged, by source.");
+        meter.CreateObservableCounter(MetricNames.SpoolSamplesDropped, MeasureDrops, description: "Samples that the spool dropped since it was made, by source and reason.");
         meter.CreateObservableGauge(MetricNames.SpoolBytes, () => Bytes);
         meter.CreateObservableGauge(MetricNames.SpoolRecords, () => Records);
         meter.CreateObservableCounter(MetricNames.SpoolErrors, () => Statistics.Errors);
@@ -104,13 +120,74 @@ internal sealed class LogSpool : ISpool
         {
             lock (_gate)
             {
-                var dropped = new List<SpoolDrop>(_state.Dropped.Count);
-                foreach (((string source, string reason), long samples) in _state.Dropped)
-                    dropped.Add(new SpoolDrop(source, reason, samples));
+                var dropped = new List<SpoolDrop>();
+                foreach (SpoolLedger.Account account in _ledger.Accounts)
+                    dropped.AddRange(account.Dropped.Select(d => new SpoolDrop(account.Name, d.Key, d.Value.Samples)));
                 return new SpoolStatistics(
                     _segments.Sum(s => s.OpenBytes), (long)_segments.Aggregate(0UL, (sum, s) => sum + s.OpenRecords), _segments.Count, OldestMsLocked(),
                     _log.Bytes, _log.PendingBytes, _errors + _log.Errors, (_lastError ?? _log.LastError)?.Message, dropped);
             }
+        }
+    }
+
+    /// <inheritdoc/>
+    public PreviousEnd Previous { get; private set; }
+
+    /// <inheritdoc/>
+    public long DroppedSamples => Volatile.Read(ref _droppedSamples);
+
+    /// <inheritdoc/>
+    public void ListLedger(List<SourceLedger> into)
+    {
+        into.Clear();
+        lock (_gate)
+        {
+            var held = new SourceSpan[_ledger.Accounts.Count];
+            foreach (SpoolSegment segment in _segments)
+            {
+                foreach ((int account, SourceSpan span) in segment.Sources)
+                {
+                    SourceSpan known = held[account];
+                    held[account] = known.Samples == 0 ? span : new SourceSpan(known.Samples + span.Samples, Math.Min(known.FromMs, span.FromMs), Math.Max(known.ToMs, span.ToMs));
+                }
+            }
+            for (int i = 0; i < held.Length; i++)
+            {
+                SpoolLedger.Account account = _ledger[i];
+                into.Add(new SourceLedger(account.Name, account.Spooled + account.Early, account.Spooled, held[i], [.. account.Dropped]));
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public void ListBuffered(ulong liveFrom, List<SpooledClass> into)
+    {
+        into.Clear();
+        lock (_gate)
+        {
+            SpooledClass live = new("live", 0, 0, 0, 0, 0), backlog = new("backlog", 0, 0, 0, 0, 0);
+            foreach (SpoolSegment segment in _segments)
+            {
+                if (segment.OpenRecords == 0)
+                    continue;
+                ref SpooledClass of = ref segment.Id.Number >= liveFrom ? ref live : ref backlog;
+                long from = segment.OpenOldestMs;
+                of = new SpooledClass(of.Name, of.Segments + 1, of.Records + (long)segment.OpenRecords, of.Bytes + segment.OpenBytes,
+                    of.Segments == 0 ? from : Math.Min(of.FromMs, from), Math.Max(of.ToMs, segment.NewestMs));
+            }
+            into.Add(live);
+            into.Add(backlog);
+        }
+    }
+
+    /// <summary>Leaves the end marker: this run stops on purpose. Written with the state at once, and again when the spool is closed.</summary>
+    public void MarkStop()
+    {
+        lock (_gate)
+        {
+            _state.StoppedMs = _clock.GetUtcNow().ToUnixTimeMilliseconds();
+            SyncLocked();
+            SaveState();
         }
     }
 
@@ -137,6 +214,8 @@ internal sealed class LogSpool : ISpool
             DropAged();
             if (_live is not null && (_encoder.Bytes >= _options.SegmentBytes || nowMs - _live.CreatedMs >= _options.SegmentAge.TotalMilliseconds || nowMs < _live.CreatedMs))
                 CloseLive();
+            if (_options.WhenFull == SpoolPolicy.RefuseNew && !HasRoom(Math.Max(_largestRecord, RecordSlackBytes)))
+                return DropTick(tick, SpoolDropReasons.Refused, SpoolAppend.Refused);
             if (_live is null && !TryBegin(nowMs))
                 return DropTick(tick, SpoolDropReasons.Disk, SpoolAppend.DiskFailed);
             EncodeOutcome outcome = _encoder.Encode(tick);
@@ -152,11 +231,13 @@ internal sealed class LogSpool : ISpool
                 CloseLive(); // the next tick cannot build on this one
                 return DropTick(tick, SpoolDropReasons.OverLimit, SpoolAppend.OverLimit);
             }
+            _largestRecord = Math.Max(_largestRecord, _encoder.Record.Length);
             MakeRoom(_encoder.Record.Length);
             if (!TryAppend(SpoolFrames.Record, _encoder.Record))
                 return DropTick(tick, SpoolDropReasons.Disk, SpoolAppend.DiskFailed);
-            _live!.Saw(tick.TimestampMs, _encoder.Record.Length);
-            _waiting.Add((tick.Table.Name, _encoder.Samples));
+            int account = _ledger.IndexOf(tick.Table.Name);
+            _ledger[account].Spooled += _encoder.Samples;
+            _live!.Saw(account, _encoder.Samples, tick.TimestampMs, _encoder.Record.Length);
             _appendedCounter.Add(1);
             return SpoolAppend.Appended;
         }
@@ -220,7 +301,7 @@ internal sealed class LogSpool : ISpool
             SpoolSegment? found = Find(segment);
             if (found is null)
                 return;
-            found.Acknowledged = Math.Max(found.Acknowledged, Math.Min(records, found.Records));
+            TakeAcknowledged(found, Math.Min(records, found.Records));
             // Freed is only what is closed here and wholly held there, whatever the answer says.
             if (!complete || !found.Closed || found.Waiting > 0 || found.Acknowledged < found.Records)
                 return;
@@ -273,18 +354,22 @@ internal sealed class LogSpool : ISpool
         return oldest == long.MaxValue ? 0 : oldest;
     }
 
-    /// <summary>Brings the replayed segments and the remembered state together, and says which epoch it is.</summary>
-    private SpoolState Recover(SpoolReplay replay)
+    private SpoolState? ReadState()
     {
-        SpoolState? kept = null;
         try
         {
-            kept = SpoolState.TryRead(_disk, _statePath);
+            return SpoolState.TryRead(_disk, _statePath);
         }
         catch (IOException error)
         {
             NoteError(error);
+            return null;
         }
+    }
+
+    /// <summary>Brings the replayed segments and the remembered state together, and says which epoch it is.</summary>
+    private SpoolState Recover(SpoolReplay replay, SpoolState? kept)
+    {
         SpoolState state = kept ?? new SpoolState();
         bool lost = _log.Report.Lost.Any(l => l.NextSequence > l.FirstSequence);
         bool recreated = _log.Report.IsNew && state.NextNumber > 1;
@@ -296,15 +381,40 @@ internal sealed class LogSpool : ISpool
         else
             state.Epoch = Math.Max(state.Epoch, replay.EpochMax);
         state.NextNumber = Math.Max(state.NextNumber, replay.NumberMax + 1);
+        long newestMs = _segments.Count == 0 ? 0 : _segments.Max(s => s.NewestMs);
+        Previous = new PreviousEnd(kept is not null && state.NextNumber > 1, state.StoppedMs > 0, state.StoppedMs > 0 ? state.StoppedMs : Math.Max(0, newestMs));
+        state.StoppedMs = 0;
+        RecoverLedger(replay, state, recreated);
         foreach (SpoolSegment segment in _segments)
         {
             if (state.Acknowledged.TryGetValue(segment.Id, out (ulong Records, bool Complete) held))
-                segment.Acknowledged = held.Complete ? segment.Records : Math.Min(held.Records, segment.Records);
+                TakeAcknowledged(segment, held.Complete ? segment.Records : Math.Min(held.Records, segment.Records));
         }
         _segments.RemoveAll(s => s.Records == 0 || (state.Acknowledged.TryGetValue(s.Id, out (ulong Records, bool Complete) held) && held.Complete));
-        foreach ((string source, long samples) in replay.Damaged)
-            CountDrop(state, source, SpoolDropReasons.Damaged, samples);
         return state;
+    }
+
+    /// <summary>Brings the ledger of the log and that of the state together: each number is the larger of the two, since both only grow.</summary>
+    private void RecoverLedger(SpoolReplay replay, SpoolState state, bool recreated)
+    {
+        if (state.Ledger is { } written)
+            _ledger.Take(written, (account, spooled) => account.Spooled = Math.Max(account.Spooled, spooled));
+        foreach (SpoolLedger.Account account in _ledger.Accounts)
+            _droppedSamples += account.Dropped.Values.Sum(d => d.Samples);
+        HashSet<ulong> counted = [];
+        foreach ((ulong key, int account, long samples, long timeMs) in replay.Damaged)
+        {
+            if (state.DamageCounted.Contains(key))
+                continue;
+            counted.Add(key);
+            CountDrop(account, SpoolDropReasons.Damaged, samples, timeMs, timeMs);
+        }
+        state.DamageCounted.UnionWith(counted);
+        if (!recreated)
+            return;
+        // The whole log is gone: what it held when the state was last written is what is known to be lost.
+        foreach ((string source, SourceSpan span) in state.Buffered)
+            CountDrop(_ledger.IndexOf(source), SpoolDropReasons.Damaged, span.Samples, span.FromMs, span.ToMs);
     }
 
     private SpoolSegment? Find(SegmentRef id) => _segments.Find(s => s.Id == id);
@@ -316,11 +426,15 @@ internal sealed class LogSpool : ISpool
             _segmentsSinceMetadata = 0;
         _encoder.StartSegment(withMetadata);
         var id = new SegmentRef(_state.Epoch, _state.NextNumber++, (uint)_random.NextInt64(uint.MaxValue + 1L));
+        ReadOnlyMemory<byte> ledger = _ledger.Frame();
+        MakeRoom(ledger.Length + FramesBytes);
+        if (ledger.Length <= LogOptions(_options).PayloadBytesMax && !TryAppend(SpoolFrames.Ledger, ledger.Span))
+            return false;
         Span<byte> payload = stackalloc byte[SpoolFrames.BeginBytes];
         SpoolFrames.WriteBegin(payload, id, nowMs);
         if (!TryAppend(SpoolFrames.SegmentBegins, payload))
             return false;
-        _live = new SpoolSegment(id, _log.NextSequence, nowMs);
+        _live = new SpoolSegment(id, _log.NextSequence, nowMs) { Facts = new List<RecordFact>(FactsCapacity) };
         _segments.Add(_live);
         FreeFiles();
         return true;
@@ -337,6 +451,12 @@ internal sealed class LogSpool : ISpool
         _log.Rotate();
         if (live.Records + live.Waiting == 0)
             _segments.Remove(live);
+        // Of what waits untouched the sums suffice.
+        foreach (SpoolSegment segment in _segments)
+        {
+            if (segment is { Closed: true, Waiting: 0, Acknowledged: 0 } && !ReferenceEquals(segment, live))
+                segment.Facts = null;
+        }
     }
 
     private bool TryAppend(ushort kind, ReadOnlySpan<byte> payload)
@@ -354,25 +474,37 @@ internal sealed class LogSpool : ISpool
     {
         LogSync outcome = _log.Sync();
         // A full disk: what is oldest gives way to what is new, as at the spool's own bound.
-        while (outcome == LogSync.DiskFull && DropOldest(SpoolDropReasons.Disk))
+        while (outcome == LogSync.DiskFull && _options.WhenFull != SpoolPolicy.RefuseNew && DropOldest(SpoolDropReasons.Disk))
             outcome = _log.Sync();
         if (outcome != LogSync.Durable)
             return outcome;
-        _waiting.Clear();
         foreach (SpoolSegment segment in _segments)
             segment.Settle();
+        long nowMs = _clock.GetUtcNow().ToUnixTimeMilliseconds();
+        // What was dropped before it reached a record stands nowhere else.
+        if (_stateDirty && (nowMs - _stateSavedMs >= StateIntervalMs || nowMs < _stateSavedMs))
+            SaveState();
         return outcome;
     }
 
     /// <summary>The disk fails and memory is full: what waits is given up, counted, and the live segment ends before it.</summary>
     private void DiscardWaiting()
     {
-        foreach ((string source, long samples) in _waiting)
-            CountDrop(_state, source, SpoolDropReasons.Disk, samples);
-        _waiting.Clear();
         _log.DiscardPending();
         foreach (SpoolSegment segment in _segments)
         {
+            if (segment.Waiting > 0 && segment.Facts is { } facts)
+            {
+                for (int i = (int)segment.Records; i < facts.Count; i++)
+                {
+                    segment.TakeOut(facts[i]);
+                    // Never in a record that the disk has: as if it had not been spooled.
+                    _ledger[facts[i].Account].Spooled -= facts[i].Samples;
+                    _ledger[facts[i].Account].Early += facts[i].Samples;
+                    CountDrop(facts[i].Account, SpoolDropReasons.Disk, facts[i].Samples, facts[i].TimestampMs, facts[i].TimestampMs);
+                }
+                facts.RemoveRange((int)segment.Records, facts.Count - (int)segment.Records);
+            }
             segment.Closed |= segment.Waiting > 0 || ReferenceEquals(segment, _live);
             segment.Discard();
         }
@@ -382,13 +514,18 @@ internal sealed class LogSpool : ISpool
 
     private SpoolAppend DropTick(SourceTick tick, string reason, SpoolAppend outcome)
     {
-        CountDrop(_state, tick.Table.Name, reason, tick.PresentCount + tick.Timed.Count + tick.Histograms.Count);
+        int account = _ledger.IndexOf(tick.Table.Name);
+        long samples = tick.PresentCount + tick.Timed.Count + tick.Histograms.Count;
+        _ledger[account].Early += samples;
+        CountDrop(account, reason, samples, tick.TimestampMs, tick.TimestampMs);
         return outcome;
     }
 
+    private bool HasRoom(int bytes) => _log.Bytes + _log.PendingBytes + bytes <= _options.BytesMax - _options.ReserveBytes;
+
     private void MakeRoom(int bytes)
     {
-        while (_log.Bytes + _log.PendingBytes + bytes > _options.BytesMax && DropOldest(SpoolDropReasons.Size))
+        while (!HasRoom(bytes) && _options.WhenFull != SpoolPolicy.RefuseNew && DropOldest(SpoolDropReasons.Size))
         {
         }
     }
@@ -407,38 +544,61 @@ internal sealed class LogSpool : ISpool
         SpoolSegment? oldest = _segments.Find(s => s.Closed && s.Waiting == 0);
         if (oldest is null)
             return false;
-        CountSegment(oldest, oldest.Acknowledged, reason);
+        CountRest(oldest, reason);
         Remove(oldest);
         SaveState();
         FreeFiles();
         return true;
     }
 
-    /// <summary>Counts the samples of a segment's records from an index on, as far as their headers can be read.</summary>
-    private void CountSegment(SpoolSegment segment, ulong from, string reason)
+    /// <summary>Counts what of a segment was not acknowledged as dropped.</summary>
+    private void CountRest(SpoolSegment segment, string reason)
     {
+        foreach ((int account, SourceSpan span) in segment.Sources)
+            CountDrop(account, reason, span.Samples, span.FromMs, span.ToMs);
+        segment.Sources.Clear();
+    }
+
+    /// <summary>Takes the samples of acknowledged records out of what a segment holds.</summary>
+    private void TakeAcknowledged(SpoolSegment segment, ulong records)
+    {
+        if (records <= segment.Acknowledged)
+            return;
+        if (records == segment.Records && segment.Waiting == 0)
+        {
+            segment.Sources.Clear();
+        }
+        else
+        {
+            segment.Facts ??= ReadFacts(segment, segment.Records);
+            for (ulong i = segment.Acknowledged; i < records && i < (ulong)segment.Facts.Count; i++)
+                segment.TakeOut(segment.Facts[(int)i]);
+        }
+        segment.Acknowledged = records;
+    }
+
+    /// <summary>Reads which record is whose from the log again, as far as it can be read.</summary>
+    private List<RecordFact> ReadFacts(SpoolSegment segment, ulong records)
+    {
+        var facts = new List<RecordFact>((int)records);
         var names = new Dictionary<int, string>();
         using LogReader reader = _log.Read(segment.FirstSequence);
         try
         {
-            for (LogRead read = reader.MoveNext(); read != LogRead.End; read = reader.MoveNext())
+            while ((ulong)facts.Count < records && reader.MoveNext() == LogRead.Frame && reader.Sequence == segment.FirstSequence + (ulong)facts.Count)
             {
-                if (read == LogRead.Lost)
-                    continue;
-                if (reader.Sequence >= segment.EndSequence)
-                    return;
                 if (RecordHeader.TryRead(reader.Payload, CodecLimits.Default, out RecordHeader header) != DecodeOutcome.Applied)
-                    continue;
+                    break;
                 if (header.NewName is { } name)
                     names[header.Source] = name;
-                if (reader.Sequence >= segment.FirstSequence + from)
-                    CountDrop(_state, names.GetValueOrDefault(header.Source, ""), reason, header.Samples);
+                facts.Add(new RecordFact(_ledger.IndexOf(names.GetValueOrDefault(header.Source, "")), header.Samples, header.TimestampMs));
             }
         }
         catch (IOException error)
         {
             NoteError(error);
         }
+        return facts;
     }
 
     /// <summary>Ends a segment before a record that cannot be read any more; what stands behind cannot be decoded without it.</summary>
@@ -447,7 +607,7 @@ internal sealed class LogSpool : ISpool
         _damaged++;
         if (ReferenceEquals(segment, _live))
             CloseLive();
-        CountSegment(segment, Math.Max(records, segment.Acknowledged), SpoolDropReasons.Damaged);
+        CountDamaged(segment, records);
         segment.Records = records;
         segment.Acknowledged = Math.Min(segment.Acknowledged, records);
         segment.Closed = true;
@@ -455,6 +615,25 @@ internal sealed class LogSpool : ISpool
             Remove(segment);
         SaveState();
         FreeFiles();
+    }
+
+    /// <summary>Counts what stands behind the last record that can be read.</summary>
+    private void CountDamaged(SpoolSegment segment, ulong readable)
+    {
+        List<RecordFact> facts = segment.Facts ?? ReadFacts(segment, readable);
+        var kept = new Dictionary<int, SourceSpan>();
+        for (ulong i = segment.Acknowledged; i < readable && i < (ulong)facts.Count; i++)
+            kept[facts[(int)i].Account] = kept.GetValueOrDefault(facts[(int)i].Account).Plus(facts[(int)i].Samples, facts[(int)i].TimestampMs);
+        foreach ((int account, SourceSpan span) in segment.Sources)
+        {
+            SourceSpan rest = kept.GetValueOrDefault(account);
+            CountDrop(account, SpoolDropReasons.Damaged, span.Samples - rest.Samples, rest.Samples == 0 ? span.FromMs : Math.Min(span.ToMs, rest.ToMs + 1), span.ToMs);
+        }
+        segment.Sources.Clear();
+        foreach ((int account, SourceSpan span) in kept)
+            segment.Sources[account] = span;
+        segment.Facts = null;
+        _state.DamageCounted.Add(segment.FirstSequence);
     }
 
     private void Remove(SpoolSegment segment)
@@ -488,9 +667,11 @@ internal sealed class LogSpool : ISpool
                 _state.Acknowledged[segment.Id] = (segment.Acknowledged, false);
         }
         ForgetFreed();
+        _stateSavedMs = _clock.GetUtcNow().ToUnixTimeMilliseconds();
         try
         {
-            _state.Write(_disk, _statePath);
+            _state.Write(_disk, _statePath, _ledger, NotDurable());
+            _stateDirty = false;
         }
         catch (IOException error)
         {
@@ -509,14 +690,44 @@ internal sealed class LogSpool : ISpool
         }
     }
 
-    private void CountDrop(SpoolState state, string source, string reason, long samples)
+    /// <summary>Samples by account that wait for a sync; notes beside what is held, for the case that the log is lost.</summary>
+    private Dictionary<int, long> NotDurable()
     {
-        if (!state.Dropped.ContainsKey((source, reason)) && state.Dropped.Count >= _options.DropSourcesMax)
-            source = "";
-        state.Dropped[(source, reason)] = state.Dropped.GetValueOrDefault((source, reason)) + samples;
-        if (samples > 0)
-            _droppedCounter.Add(samples, new KeyValuePair<string, object?>("source", source), new KeyValuePair<string, object?>("reason", reason));
+        var waiting = new Dictionary<int, long>();
+        _state.Buffered.Clear();
+        foreach (SpoolSegment segment in _segments)
+        {
+            for (int i = (int)segment.Records; segment.Waiting > 0 && i < (segment.Facts?.Count ?? 0); i++)
+                waiting[segment.Facts![i].Account] = waiting.GetValueOrDefault(segment.Facts[i].Account) + segment.Facts[i].Samples;
+            foreach ((int account, SourceSpan span) in segment.Sources)
+            {
+                string name = _ledger[account].Name;
+                SourceSpan known = _state.Buffered.GetValueOrDefault(name);
+                _state.Buffered[name] = known.Samples == 0 ? span : new SourceSpan(known.Samples + span.Samples, Math.Min(known.FromMs, span.FromMs), Math.Max(known.ToMs, span.ToMs));
+            }
+        }
+        return waiting;
     }
+
+    private void CountDrop(int account, string reason, long samples, long fromMs, long toMs)
+    {
+        if (samples <= 0)
+            return;
+        Dictionary<string, DropCount> dropped = _ledger[account].Dropped;
+        dropped[reason] = dropped.GetValueOrDefault(reason).Plus(samples, fromMs, toMs);
+        Volatile.Write(ref _droppedSamples, _droppedSamples + samples);
+        _stateDirty = true;
+    }
+
+    private List<Measurement<long>> PerSource(Func<SourceLedger, long> value)
+    {
+        var all = new List<SourceLedger>();
+        ListLedger(all);
+        return all.ConvertAll(l => new Measurement<long>(value(l), new KeyValuePair<string, object?>("source", l.Name)));
+    }
+
+    private List<Measurement<long>> MeasureDrops() =>
+        [.. Statistics.Dropped.Select(d => new Measurement<long>(d.Samples, new KeyValuePair<string, object?>("source", d.Source), new KeyValuePair<string, object?>("reason", d.Reason)))];
 
     private void NoteError(IOException error)
     {

@@ -12,6 +12,9 @@ internal static class SpoolFrames
     /// <summary>One record of the segment that began last: its bytes as encoded.</summary>
     public const ushort Record = 2;
 
+    /// <summary>The ledger as it stood before the segment that begins behind it: JSON, see docs/formats/segment.md.</summary>
+    public const ushort Ledger = 3;
+
     public const int BeginBytes = 28;
 
     public static void WriteBegin(Span<byte> into, SegmentRef id, long createdMs)

@@ -34,6 +34,12 @@ internal sealed class SpoolSegment(SegmentRef id, ulong firstSequence, long crea
 
     public long NewestMs { get; set; } = long.MinValue;
 
+    /// <summary>Samples that are not acknowledged, by account; what waits is included.</summary>
+    public Dictionary<int, SourceSpan> Sources { get; } = [];
+
+    /// <summary>Each record's source and samples, from record 0 on; null where it is read from the log again when it is needed.</summary>
+    public List<RecordFact>? Facts { get; set; }
+
     /// <summary>Reads in a row that the disk refused.</summary>
     public int ReadErrors { get; set; }
 
@@ -51,8 +57,10 @@ internal sealed class SpoolSegment(SegmentRef id, ulong firstSequence, long crea
     /// <summary>Time of the first record that is not acknowledged; within a segment by share.</summary>
     public long OpenOldestMs => OldestMs + (long)((NewestMs - OldestMs) * (double)Acknowledged / Math.Max(1, Records));
 
-    public void Saw(long timestampMs, int bytes)
+    public void Saw(int account, long samples, long timestampMs, int bytes)
     {
+        Facts?.Add(new RecordFact(account, samples, timestampMs));
+        Sources[account] = Sources.GetValueOrDefault(account).Plus(samples, timestampMs);
         OldestMs = Math.Min(OldestMs, timestampMs);
         NewestMs = Math.Max(NewestMs, timestampMs);
         Waiting++;
@@ -74,4 +82,24 @@ internal sealed class SpoolSegment(SegmentRef id, ulong firstSequence, long crea
         Waiting = 0;
         WaitingBytes = 0;
     }
+
+    /// <summary>Takes a record's samples out: they are acknowledged or dropped.</summary>
+    public void TakeOut(in RecordFact fact)
+    {
+        SourceSpan span = Sources.GetValueOrDefault(fact.Account);
+        if (span.Samples <= fact.Samples)
+            Sources.Remove(fact.Account);
+        else
+            Sources[fact.Account] = span with { Samples = span.Samples - fact.Samples, FromMs = Math.Max(span.FromMs, Math.Min(span.ToMs, fact.TimestampMs + 1)) };
+    }
+}
+
+/// <summary>One record's source (its account), samples and time (Unix ms).</summary>
+internal readonly record struct RecordFact(int Account, long Samples, long TimestampMs);
+
+/// <summary>Samples of one source in a segment and the range (Unix ms) that they lie in.</summary>
+internal readonly record struct SourceSpan(long Samples, long FromMs, long ToMs)
+{
+    public SourceSpan Plus(long samples, long timestampMs) =>
+        Samples == 0 ? new SourceSpan(samples, timestampMs, timestampMs) : new SourceSpan(Samples + samples, Math.Min(FromMs, timestampMs), Math.Max(ToMs, timestampMs));
 }

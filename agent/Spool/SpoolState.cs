@@ -6,7 +6,7 @@ using Bellwether.Core.Platform;
 
 namespace Bellwether.Agent.Spool;
 
-/// <summary>What the spool remembers beside its log: the epoch, how far segments are acknowledged, and what was dropped. A hint where it can be rebuilt:
+/// <summary>What the spool remembers beside its log: the epoch, how far segments are acknowledged, the ledger, and whether it was stopped on purpose. A hint where it can be rebuilt:
 /// losing it costs a new epoch and announcing segments again, never data.</summary>
 internal sealed class SpoolState
 {
@@ -18,7 +18,17 @@ internal sealed class SpoolState
 
     public Dictionary<SegmentRef, (ulong Records, bool Complete)> Acknowledged { get; } = [];
 
-    public Dictionary<(string Source, string Reason), long> Dropped { get; } = [];
+    /// <summary>Damage that is counted already, by the sequence that names its place.</summary>
+    public HashSet<ulong> DamageCounted { get; } = [];
+
+    /// <summary>When the run that wrote this stopped on purpose, Unix ms; 0: it has not.</summary>
+    public long StoppedMs { get; set; }
+
+    /// <summary>The ledger as it was written; null when this was made new.</summary>
+    public JsonElement? Ledger { get; private set; }
+
+    /// <summary>Samples that were held when this was written, by source: what is lost with a lost log.</summary>
+    public Dictionary<string, SourceSpan> Buffered { get; } = [];
 
     public static SpoolState? TryRead(IDisk disk, string path)
     {
@@ -44,12 +54,20 @@ internal sealed class SpoolState
             var id = new SegmentRef(each.GetProperty("epoch").GetUInt64(), each.GetProperty("number").GetUInt64(), each.GetProperty("nonce").GetUInt32());
             state.Acknowledged[id] = (each.GetProperty("records").GetUInt64(), each.GetProperty("complete").GetBoolean());
         }
-        foreach (JsonElement each in root.GetProperty("dropped").EnumerateArray())
-            state.Dropped[(each.GetProperty("source").GetString()!, each.GetProperty("reason").GetString()!)] = each.GetProperty("samples").GetInt64();
+        if (root.TryGetProperty("damage_counted", out JsonElement damage))
+            state.DamageCounted.UnionWith(damage.EnumerateArray().Select(d => d.GetUInt64()));
+        if (root.TryGetProperty("stopped", out JsonElement stopped))
+            state.StoppedMs = stopped.GetInt64();
+        if (root.TryGetProperty("buffered", out JsonElement buffered))
+        {
+            foreach (JsonElement each in buffered.EnumerateArray())
+                state.Buffered[each.GetProperty("name").GetString()!] = new SourceSpan(each.GetProperty("samples").GetInt64(), each.GetProperty("from").GetInt64(), each.GetProperty("to").GetInt64());
+        }
+        state.Ledger = root.Clone();
         return state;
     }
 
-    public void Write(IDisk disk, string path)
+    public void Write(IDisk disk, string path, SpoolLedger ledger, IReadOnlyDictionary<int, long> waiting)
     {
         var output = new ArrayBufferWriter<byte>();
         using (var json = new Utf8JsonWriter(output))
@@ -69,16 +87,23 @@ internal sealed class SpoolState
                 json.WriteEndObject();
             }
             json.WriteEndArray();
-            json.WriteStartArray("dropped");
-            foreach (((string source, string reason), long samples) in Dropped)
+            json.WriteStartArray("damage_counted");
+            foreach (ulong key in DamageCounted)
+                json.WriteNumberValue(key);
+            json.WriteEndArray();
+            json.WriteNumber("stopped", StoppedMs);
+            json.WriteStartArray("buffered");
+            foreach ((string name, SourceSpan span) in Buffered)
             {
                 json.WriteStartObject();
-                json.WriteString("source", source);
-                json.WriteString("reason", reason);
-                json.WriteNumber("samples", samples);
+                json.WriteString("name", name);
+                json.WriteNumber("samples", span.Samples);
+                json.WriteNumber("from", span.FromMs);
+                json.WriteNumber("to", span.ToMs);
                 json.WriteEndObject();
             }
             json.WriteEndArray();
+            ledger.Write(json, waiting);
             json.WriteEndObject();
         }
         AtomicFile.Write(disk, path, output.WrittenSpan);

@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
 using System.Security.Cryptography;
 using System.Threading.Channels;
+using Bellwether.Agent.Spool;
 using Bellwether.Core.Grpc;
 using Bellwether.V1;
 using Microsoft.Extensions.Logging;
@@ -115,7 +116,7 @@ internal sealed partial class StreamClient
         var metadata = new GrpcMetadata();
         if (address.Token is { } token)
             metadata.Add("authorization", "Bearer " + token);
-        var session = new StreamSession(_identity, _spool, _watermarks, _with.Targets is { } facts ? new TargetTeller(facts) : null);
+        var session = new StreamSession(_identity, _spool, _watermarks, _with.Targets is { } facts ? new TargetTeller(facts) : null, _with.Ledger is { } ledger ? new ReportTeller(ledger) : null);
         await using GrpcCall<AgentMessage, AggregatorMessage> call = channel.Open(WireMethods.Stream, new GrpcCallOptions { Metadata = metadata }, CancellationToken.None);
         var pump = new StreamPump(session, call, _wake.Reader, _options, _with.Time)
         {
@@ -184,4 +185,7 @@ internal sealed record StreamClientDependencies(TimeProvider Time, Random Random
 {
     /// <summary>What is told of targets; null: nothing.</summary>
     public ITargetFacts? Targets { get; init; }
+
+    /// <summary>What is reported of the spool; null: nothing.</summary>
+    public ISpoolLedger? Ledger { get; init; }
 }

@@ -87,6 +87,8 @@ internal sealed class StreamSession
     private readonly IStreamSpool _spool;
     private readonly IWatermarkSource _watermarks;
     private readonly TargetTeller? _targets;
+    private readonly ReportTeller? _reports;
+    private bool _lastReportOut;
     private readonly Dictionary<SegmentRef, Sending> _sending = [];
     private readonly HashSet<SegmentRef> _resent = [];
     private readonly List<SpooledSegment> _segments = [];
@@ -103,8 +105,9 @@ internal sealed class StreamSession
     private long _nextWatermarkMs;
 
     /// <summary>Makes a session; it begins with <see cref="StreamEventKind.Opened"/>.</summary>
-    public StreamSession(StreamIdentity identity, IStreamSpool spool, IWatermarkSource watermarks, TargetTeller? targets = null)
+    public StreamSession(StreamIdentity identity, IStreamSpool spool, IWatermarkSource watermarks, TargetTeller? targets = null, ReportTeller? reports = null)
     {
+        _reports = reports;
         _targets = targets;
         _identity = identity;
         _spool = spool;
@@ -320,6 +323,11 @@ internal sealed class StreamSession
             effects.Send = facts;
             return;
         }
+        if (liveIsOut && !_stopping && _reports?.Next(nowMs, _liveFrom, last: false) is { } report)
+        {
+            effects.Send = report;
+            return;
+        }
         bool backlogWaits = false;
         bool backlogIsOut = !liveWaits && TrySend(live: false, effects, out backlogWaits);
         if (effects.Send is not null)
@@ -337,6 +345,13 @@ internal sealed class StreamSession
         if (!drained && nowMs < _drainUntilMs)
         {
             effects.WakeAtMs = _drainUntilMs;
+            return;
+        }
+        // The last word about what is held and what was dropped goes before the goodbye.
+        if (!_lastReportOut && _reports?.Next(nowMs, _liveFrom, last: true) is { } report)
+        {
+            _lastReportOut = true;
+            effects.Send = report;
             return;
         }
         effects.Send = new AgentMessage { Goodbye = new Goodbye { Reason = "stop", Drained = drained } };

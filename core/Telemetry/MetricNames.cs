@@ -187,6 +187,12 @@ public static class MetricNames
     /// <summary>Agent: records put into the spool.</summary>
     public const string SpoolRecordsAppended = "bellwether_spool_records_appended_total";
 
+    /// <summary>Agent: samples handed to the spool since it was made, by source. Survives restarts.</summary>
+    public const string SpoolSamplesProduced = "bellwether_spool_samples_produced_total";
+
+    /// <summary>Agent: samples that the spool holds and that are not acknowledged, by source.</summary>
+    public const string SpoolSamplesBuffered = "bellwether_spool_samples_buffered";
+
     /// <summary>Agent: samples that the spool dropped, by source and reason.</summary>
     public const string SpoolSamplesDropped = "bellwether_spool_samples_dropped_total";
 
