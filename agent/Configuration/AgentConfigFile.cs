@@ -19,7 +19,7 @@ public static class AgentConfigFile
         ("convert_classic_histograms_to_nhcb", "classic histograms are kept as they are"),
         ("native_histogram_bucket_limit", "a native histogram is taken with all its buckets"),
         ("native_histogram_min_bucket_factor", "a native histogram is taken in its own resolution"),
-        ("keep_dropped_targets", "dropped targets are counted, not kept"),
+        ("keep_dropped_targets", "up to 100 dropped targets of a job are shown, all are counted"),
         ("metric_name_escaping_scheme", "names are asked for as they are"),
         ("scrape_failure_log_file", "failed scrapes are in the agent's status and metrics"),
         ("proxy_connect_header", "the proxy gets no headers of its own"),

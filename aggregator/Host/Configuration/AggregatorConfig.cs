@@ -7,6 +7,9 @@ namespace Bellwether.Aggregator.Configuration;
 /// <summary>All of <c>aggregator.yaml</c>. Immutable; paths are absolute. Compares by content.</summary>
 public sealed record AggregatorConfig
 {
+    /// <summary>The file as <c>status/config</c> shows it: without secrets.</summary>
+    internal string Shown { get; init; } = "";
+
     /// <summary>Where it listens.</summary>
     public ListenSection Listen { get; init; } = new();
 

@@ -24,6 +24,7 @@ public static class AggregatorConfigFile
         GlobalConfig global = ScrapeReading.ReadGlobal(root);
         var config = new AggregatorConfig
         {
+            Shown = root.Node is { } node ? ConfigText.Print(node) : "",
             Listen = ReadListen(root.Section("listen")),
             DataDir = root.FilePath("data_dir", defaults.DataDir),
             Retention = ReadRetention(root.Section("retention")),

@@ -92,6 +92,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         var apiOptions = new QueryApiOptions
         {
             Timeout = config.Limits.QueryTimeout,
+            Flags = new Dictionary<string, string> { ["config"] = file },
             Version = VersionText,
             ExternalLabels = config.Global.ExternalLabels,
             WorkingFolder = config.DataDir,
@@ -236,6 +237,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         Ready = () => Volatile.Read(ref _ready),
         Exemplars = _store.Engine.Exemplars,
         Config = ConfigNow,
+        Configuration = () => Volatile.Read(ref _config).Shown,
         Reload = _ => Task.FromResult(Reload()),
         Store = StoreFactsNow,
         Metrics = MetricsFor,

@@ -65,7 +65,7 @@ internal sealed partial class Upstream : IDisposable
         _writerV2 = new WriteRequestV2Writer(_metadata);
         _v2 = config.Message == RemoteWriteMessage.V2;
         _cursor = (long)queue.Cursor(name);
-        _tag = new("upstream", name);
+        _tag = new("upstream", _shown);
         _sent = around.Meter.CreateCounter<long>(MetricNames.ForwardSamplesSent, description: "Samples that an upstream took.");
         _dropped = around.Meter.CreateCounter<long>(MetricNames.ForwardSamplesDropped, description: "Samples that will not be sent.");
         _requests = around.Meter.CreateCounter<long>(MetricNames.ForwardRequests, description: "Requests to an upstream.");
@@ -250,7 +250,7 @@ internal sealed partial class Upstream : IDisposable
             {
                 // Remembered until the configuration is read again: asking each time would double every request.
                 _v2 = false;
-                LogFallback(_name);
+                LogFallback(_shown);
                 parts.Push(part);
                 continue;
             }

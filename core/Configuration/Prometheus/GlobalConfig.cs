@@ -69,7 +69,7 @@ public sealed record GlobalConfig
     public int LabelValueLengthLimit { get; init; }
 
     /// <summary>See <see cref="ScrapeConfig.KeepDroppedTargets"/>.</summary>
-    [Option("Read and checked, without effect: dropped targets are counted, not kept.")]
+    [Option("Read and checked, without effect: up to 100 dropped targets of a job are shown, all are counted.")]
     public int KeepDroppedTargets { get; init; }
 
     /// <summary>See <see cref="ScrapeConfig.MetricNameValidationScheme"/>.</summary>

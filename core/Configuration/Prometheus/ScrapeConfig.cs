@@ -148,7 +148,7 @@ public sealed record ScrapeConfig
     public double NativeHistogramMinBucketFactor { get; init; }
 
     /// <summary>How many dropped targets are remembered for display.</summary>
-    [Option("Read and checked, without effect: dropped targets are counted, not kept.", Default = "global's")]
+    [Option("Read and checked, without effect: up to 100 dropped targets of a job are shown, all are counted.", Default = "global's")]
     public int KeepDroppedTargets { get; init; }
 
     /// <summary>Which names are accepted.</summary>

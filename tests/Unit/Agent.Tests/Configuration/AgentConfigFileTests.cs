@@ -199,7 +199,7 @@ public sealed class AgentConfigFileTests
         Assert.True(result.IsOk);
         Assert.Equal(
             [
-                "agent.yaml:3:25: global.keep_dropped_targets: has no effect here: dropped targets are counted, not kept",
+                "agent.yaml:3:25: global.keep_dropped_targets: has no effect here: up to 100 dropped targets of a job are shown, all are counted",
                 "agent.yaml:6:41: scrape_configs[0].convert_classic_histograms_to_nhcb: has no effect here: classic histograms are kept as they are",
             ],
             result.Warnings.Select(w => w.ToString()));

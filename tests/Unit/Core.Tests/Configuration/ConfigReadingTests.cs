@@ -184,4 +184,42 @@ public sealed class ConfigReadingTests
         Assert.False(TargetGroupFile.Parse("- null"u8, "t.yml").IsOk);
         Assert.False(TargetGroupFile.Parse("[{]"u8, "t.json").IsOk);
     }
+
+    [Fact]
+    public void A_configuration_is_shown_without_its_secrets_and_reads_again_the_same()
+    {
+        const string Text = """
+            global: {scrape_interval: 15s}
+            remote_write:
+            - url: https://me:hush@example.org/api # with a password
+              basic_auth: {username: me, password: 'hu: sh'}
+              write_relabel_configs:
+              - {source_labels: [__name__, job], regex: "a\\d+:\n.*", action: keep}
+              headers: {}
+            empty:
+            list: []
+            word: "yes"
+            nested:
+            - - a
+              - "# no comment"
+            """;
+        string shown = ConfigText.Print(Read(Text));
+        Assert.DoesNotContain("hush", shown, StringComparison.Ordinal);
+        Assert.DoesNotContain("hu: sh", shown, StringComparison.Ordinal);
+        Assert.Contains("https://me:<secret>@example.org/api", shown, StringComparison.Ordinal);
+        Assert.Contains("password: <secret>", shown, StringComparison.Ordinal);
+        ConfigNode again = Read(shown);
+        Assert.Equal("a\\d+:\n.*", again.Find("remote_write")!.Items[0].Find("write_relabel_configs")!.Items[0].Find("regex")!.Text);
+        Assert.Equal("# no comment", again.Find("nested")!.Items[0].Items[1].Text);
+        Assert.Equal("yes", again.Find("word")!.Text);
+        Assert.Equal(shown, ConfigText.Print(again));
+
+        static ConfigNode Read(string text)
+        {
+            List<ConfigError> errors = [];
+            ConfigNode? node = YamlReader.Read(text, "f.yml", errors);
+            Assert.Empty(errors);
+            return node!;
+        }
+    }
 }
