@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Text.Json;
-using Bellwether.Agent.Stream;
 
 namespace Bellwether.Agent.Spool;
 
