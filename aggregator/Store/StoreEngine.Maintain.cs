@@ -164,6 +164,7 @@ public sealed partial class StoreEngine
     private void WriteCheckpoint(long boundaryMs)
     {
         Checkpoint before = _checkpoint;
+        _records.DropLedgerBefore(_head.NowMs - (long)_options.Retention.TotalMilliseconds);
         var checkpoint = new Checkpoint(before.Number + 1, _wal.Next, boundaryMs);
         _checkpoints.Write(checkpoint, _records, _head);
         _checkpoint = checkpoint;

@@ -15,7 +15,7 @@ namespace Bellwether.Store;
 /// The flow: 1 a record or batch is framed into the write-ahead log, 2 it is applied to the head, 3 <see cref="Commit"/> makes it durable,
 /// 4 <see cref="Maintain"/> cuts whole partitions out of the head into chunk files, 5 writes a checkpoint, 6 drops the log and the files that nothing needs.
 /// </summary>
-public sealed partial class StoreEngine : IDisposable
+public sealed partial class StoreEngine : ILedgerSource, IDisposable
 {
     private readonly StoreOptions _options;
     private readonly IDisk _disk;
@@ -144,6 +144,12 @@ public sealed partial class StoreEngine : IDisposable
 
     /// <summary>What is durable of a segment. Thread-safe.</summary>
     public SegmentProgress HeldOf(SegmentKey segment) => _records.HeldOf(segment);
+
+    /// <inheritdoc/>
+    public IReadOnlyList<AgentLedger> Ledgers(string? agent = null) => _records.Ledgers(agent);
+
+    /// <inheritdoc/>
+    public IReadOnlyList<EpochSegments> SegmentsOf(string agent) => _records.SegmentsOf(agent);
 
     /// <summary>Whether there is room for new data.</summary>
     public bool HasRoom() => _disk.FreeBytes(_options.Folder) >= _options.MinFreeBytes;

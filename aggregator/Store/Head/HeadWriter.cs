@@ -40,6 +40,9 @@ internal sealed class HeadWriter
     /// <summary>Samples by outcome since the store was opened.</summary>
     public long[] Outcomes { get; } = new long[Enum.GetValues<AppendOutcome>().Length];
 
+    /// <summary>Samples so far that age, a limit or their form kept out.</summary>
+    public long KeptOut => Outcomes[(int)AppendOutcome.TooOld] + Outcomes[(int)AppendOutcome.TooNew] + Outcomes[(int)AppendOutcome.OverLimit] + Outcomes[(int)AppendOutcome.Invalid];
+
     /// <summary>Unix ms; set before each record or batch.</summary>
     public long NowMs { get; set; }
 

@@ -30,6 +30,14 @@ internal sealed class CompletedSegments
         AddRange(oldest.Number);
     }
 
+    public void AddTo(SegmentNumbers numbers)
+    {
+        foreach ((ulong first, ulong last) in _ranges)
+            numbers.Add(first, last);
+        foreach ((ulong number, _) in _order)
+            numbers.Add(number, number);
+    }
+
     public void Write(ByteWriter into)
     {
         into.Varint((ulong)_ranges.Count);
@@ -108,5 +116,27 @@ internal sealed class CompletedSegments
                 _ranges.RemoveAt(0);
             }
         }
+    }
+}
+
+/// <summary>Collects ranges of segment numbers and joins those that touch.</summary>
+internal sealed class SegmentNumbers
+{
+    private readonly List<(ulong First, ulong Last)> _ranges = [];
+
+    public void Add(ulong first, ulong last) => _ranges.Add((first, last));
+
+    public IReadOnlyList<(ulong First, ulong Last)> Ranges()
+    {
+        _ranges.Sort();
+        var joined = new List<(ulong First, ulong Last)>();
+        foreach ((ulong first, ulong last) in _ranges)
+        {
+            if (joined.Count > 0 && first <= joined[^1].Last + 1)
+                joined[^1] = (joined[^1].First, Math.Max(joined[^1].Last, last));
+            else
+                joined.Add((first, last));
+        }
+        return joined;
     }
 }

@@ -33,6 +33,53 @@ internal sealed class RecordApplier
         _ledger = ledger;
     }
 
+    /// <summary>What was taken of each agent.</summary>
+    public RecordLedger Ledger { get; } = new();
+
+    /// <summary>During replay: frames before it are counted already, in the checkpoint.</summary>
+    public ulong CountFrom { get; set; }
+
+    /// <summary>What was taken of one agent, or of all. Thread-safe.</summary>
+    public IReadOnlyList<AgentLedger> Ledgers(string? agent)
+    {
+        lock (_gate)
+            return Ledger.Snapshot(agent);
+    }
+
+    /// <summary>The segments of an agent that are here, by epoch. Thread-safe.</summary>
+    public IReadOnlyList<EpochSegments> SegmentsOf(string agent)
+    {
+        var epochs = new SortedDictionary<ulong, SegmentNumbers>();
+        lock (_gate)
+        {
+            foreach (((string name, ulong epoch), CompletedSegments completed) in _completed)
+            {
+                if (name == agent)
+                    completed.AddTo(NumbersOf(epoch));
+            }
+            foreach (OpenSegment open in _open.Values)
+            {
+                if (open.Key.Agent == agent && open.Applied > 0)
+                    NumbersOf(open.Key.Epoch).Add(open.Key.Number, open.Key.Number);
+            }
+        }
+        return [.. epochs.Select(e => new EpochSegments(e.Key, e.Value.Ranges()))];
+
+        SegmentNumbers NumbersOf(ulong epoch)
+        {
+            if (!epochs.TryGetValue(epoch, out SegmentNumbers? numbers))
+                epochs.Add(epoch, numbers = new SegmentNumbers());
+            return numbers;
+        }
+    }
+
+    /// <summary>Forgets times before the retention.</summary>
+    public void DropLedgerBefore(long timeMs)
+    {
+        lock (_gate)
+            Ledger.DropBefore(timeMs);
+    }
+
     /// <summary>Records refused for good since the store was opened.</summary>
     public long RefusedRecords { get; private set; }
 
@@ -204,6 +251,7 @@ internal sealed class RecordApplier
             if (isNew)
             {
                 RefusedRecords++;
+                Ledger.Refused(open.Key.Agent);
                 open.Applied = record + 1;
                 refused.Add(new RefusedRecord(record, $"the record cannot be applied: {outcome}"));
             }
@@ -213,7 +261,9 @@ internal sealed class RecordApplier
             int samples = 0;
             if (isNew)
             {
+                long keptOut = _head.KeptOut;
                 samples = _ticks.Apply(open.Decoder!.Tick);
+                Count(open, keptOut);
                 AppliedRecords++;
                 open.Applied = record + 1;
                 DecodedTick tick = open.Decoder.Tick;
@@ -222,6 +272,12 @@ internal sealed class RecordApplier
             LogFrame(open, record, flags, payload, wal);
         }
         open.ClosedByFrame |= last;
+    }
+
+    private void Count(OpenSegment open, long keptOutBefore)
+    {
+        DecodedTick tick = open.Decoder!.Tick;
+        Ledger.Applied(open.Key.Agent, tick.Source.Name, tick.Source.IntervalMs, tick.TimestampMs, tick.Samples, _head.KeptOut - keptOutBefore);
     }
 
     private void LogFrame(OpenSegment open, ulong record, RecordFlags flags, ReadOnlySpan<byte> payload, WriteAheadLog wal)
@@ -245,8 +301,11 @@ internal sealed class RecordApplier
                 Start(open);
             }
         }
+        bool counts = (flags & RecordFlags.Context) == 0 && sequence >= CountFrom;
         if ((flags & RecordFlags.Refused) != 0)
         {
+            if (counts)
+                Ledger.Refused(open.Key.Agent);
             Break(open);
             return true;
         }
@@ -261,7 +320,12 @@ internal sealed class RecordApplier
             return false;
         }
         if ((flags & RecordFlags.Context) == 0)
+        {
+            long keptOut = _head.KeptOut;
             _ticks.Apply(open.Decoder.Tick);
+            if (counts)
+                Count(open, keptOut);
+        }
         return true;
     }
 

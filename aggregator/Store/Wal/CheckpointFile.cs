@@ -56,6 +56,7 @@ internal sealed class CheckpointFile
         }
         if (best is not null)
             ReadState(best, records, head);
+        records.CountFrom = newest.Next;
         return newest;
     }
 
@@ -83,6 +84,7 @@ internal sealed class CheckpointFile
         bytes.Varint((ulong)head.Metadata.Count);
         foreach ((string family, MetricMetadata metadata) in head.Metadata)
             BatchFrameWriter.WriteMetadata(family, metadata, bytes);
+        records.Ledger.Write(bytes);
         AtomicFile.Write(_disk, Path.Combine(_folder, s_names[checkpoint.Number & 1]), bytes.Written);
     }
 
@@ -107,5 +109,8 @@ internal sealed class CheckpointFile
             (string family, MetricMetadata metadata) = BatchFrameReader.ReadMetadata(ref reader);
             head.Describe(family, metadata);
         }
+        // A checkpoint of an older program ends here.
+        if (reader.Left > 0)
+            records.Ledger.Read(ref reader);
     }
 }

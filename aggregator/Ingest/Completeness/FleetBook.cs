@@ -1,0 +1,418 @@
+using Bellwether.Store;
+using Microsoft.Extensions.Logging;
+
+namespace Bellwether.Ingest.Completeness;
+
+/// <summary>What a session's hello says, as far as completeness needs it.</summary>
+/// <param name="Agent">Who.</param>
+/// <param name="ProcessId">Random per process start.</param>
+/// <param name="Epoch">Of its spool.</param>
+/// <param name="Announced">The segments that it holds.</param>
+public sealed record Greeting(string Agent, string ProcessId, ulong Epoch, IReadOnlyList<(ulong Epoch, ulong Number)> Announced);
+
+/// <summary>
+/// The expected fleet and what is known of each agent: a synchronous machine without I/O (DESIGN idea 8). Sessions tell it what they hear; <see cref="Step"/> lets time pass;
+/// <see cref="TakeChanges"/> says what the journal has to remember. Thread-safe.
+/// </summary>
+public sealed partial class FleetBook
+{
+    private readonly CompletenessOptions _options;
+    private readonly ILedgerSource _ledger;
+    private readonly ILogger _log;
+    private readonly Lock _gate = new();
+    private readonly Dictionary<string, AgentFacts> _agents = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Session> _sessions = new(StringComparer.Ordinal);
+    private readonly List<FleetEvent> _strangers = [];
+    private readonly HashSet<string> _changed = new(StringComparer.Ordinal);
+    private readonly List<FleetEvent> _newStrangers = [];
+    private HashSet<string> _expected = new(StringComparer.Ordinal);
+    private HashSet<string> _retired = new(StringComparer.Ordinal);
+    private bool _urgent;
+
+    /// <summary>Makes a book from what the journal holds.</summary>
+    public FleetBook(CompletenessOptions options, ILedgerSource ledger, ILogger log, IEnumerable<AgentFacts> known, IEnumerable<FleetEvent> strangers)
+    {
+        _options = options;
+        _ledger = ledger;
+        _log = log;
+        foreach (AgentFacts agent in known)
+            _agents[agent.Id] = agent;
+        _strangers.AddRange(strangers.TakeLast(options.MaxStrangerEvents));
+    }
+
+    /// <summary>All that is known, by id. The expected that never came stand among them.</summary>
+    public IReadOnlyList<AgentFacts> Agents()
+    {
+        lock (_gate)
+        {
+            IEnumerable<AgentFacts> never = _expected.Where(id => !_agents.ContainsKey(id)).Select(id => new AgentFacts { Id = id, Presence = AgentPresence.Expected });
+            return [.. _agents.Values.Concat(never).OrderBy(a => a.Id, StringComparer.Ordinal)];
+        }
+    }
+
+    /// <summary>Events of sessions whose agent is not known.</summary>
+    public IReadOnlyList<FleetEvent> Strangers()
+    {
+        lock (_gate)
+            return [.. _strangers];
+    }
+
+    /// <summary>Sets what the configuration says: who is expected beside those that registered, and who has left for good.</summary>
+    public void Configure(long nowMs, IEnumerable<string> expected, IEnumerable<string> retired)
+    {
+        lock (_gate)
+        {
+            _expected = new HashSet<string>(expected, StringComparer.Ordinal);
+            _retired = new HashSet<string>(retired, StringComparer.Ordinal);
+            foreach (AgentFacts agent in _agents.Values.Where(a => _retired.Contains(a.Id) && a.Presence != AgentPresence.Retired).ToList())
+                Retire(agent, nowMs, "the configuration says so");
+            foreach (AgentFacts agent in _agents.Values.Where(a => !_retired.Contains(a.Id) && a.Presence == AgentPresence.Retired && _expected.Contains(a.Id)).ToList())
+                Put(agent with { Presence = AgentPresence.Silent, SinceMs = nowMs });
+        }
+    }
+
+    /// <summary>The aggregator was down between two times: nobody's silence counts before it ran again.</summary>
+    public void WasDown(long fromMs, long toMs)
+    {
+        lock (_gate)
+        {
+            foreach (AgentFacts agent in _agents.Values.ToList())
+            {
+                if (agent.Presence is AgentPresence.Present)
+                    Put(Noted(agent, new FleetEvent(toMs, FleetEvents.AggregatorDown, "the aggregator was down; what was collected meanwhile is in the agent's spool", fromMs, toMs)) with { SinceMs = toMs });
+            }
+        }
+    }
+
+    /// <summary>Makes an agent known. False: the fleet is full.</summary>
+    public bool Register(string id, long nowMs)
+    {
+        lock (_gate)
+            return Find(id, nowMs) is not null;
+    }
+
+    /// <summary>The reason why a hello cannot be taken; null: it can. An older epoch than the store has seen comes of a spool that was put back, or of a copy.</summary>
+    public string? RefusalOf(Greeting hello)
+    {
+        lock (_gate)
+        {
+            if (!_agents.TryGetValue(hello.Agent, out AgentFacts? agent) || hello.Epoch >= agent.Epoch)
+                return null;
+            return $"epoch {hello.Epoch} is over: agent '{hello.Agent}' has come with epoch {agent.Epoch} since. Its spool folder was put back to an older state, or copied; "
+                + "stop the other process, or delete the file 'state' in this spool folder: the agent then begins a new epoch and keeps its records";
+        }
+    }
+
+    /// <summary>A session was refused. An agent that is not known costs one entry of a bounded list.</summary>
+    public void Refused(long nowMs, string agent, string reason)
+    {
+        lock (_gate)
+        {
+            var refusal = new FleetEvent(nowMs, FleetEvents.Refused, reason, nowMs, nowMs);
+            _urgent = true;
+            if (_agents.TryGetValue(agent, out AgentFacts? known))
+            {
+                Put(Noted(known, refusal));
+                return;
+            }
+            // Who knocks every second with the same wrong credential is one event, with its first and last time.
+            if (_strangers.FindIndex(e => e.Detail == reason) is var at and >= 0)
+            {
+                refusal = _strangers[at] with { TimeMs = nowMs, ToMs = nowMs };
+                _strangers.RemoveAt(at);
+            }
+            _strangers.Add(refusal);
+            if (_strangers.Count > _options.MaxStrangerEvents)
+                _strangers.RemoveAt(0);
+            _newStrangers.RemoveAll(e => e.Detail == reason);
+            _newStrangers.Add(refusal);
+        }
+    }
+
+    /// <summary>A session was greeted. What its return says of the time before is known from now on.</summary>
+    public void Joined(long nowMs, Greeting hello)
+    {
+        lock (_gate)
+        {
+            if (Find(hello.Agent, nowMs) is not { } agent)
+                return;
+            _sessions[hello.Agent] = new Session(hello) { DroppedBefore = agent.Dropped };
+            bool sameProcess = agent.ProcessId == hello.ProcessId;
+            bool wasHeard = agent.ProcessId.Length > 0;
+            if (wasHeard && !sameProcess)
+                agent = Restarted(agent, nowMs);
+            else if (wasHeard && agent.Presence == AgentPresence.Silent)
+                agent = Noted(agent, new FleetEvent(nowMs, FleetEvents.CutOff, "back as the same process: it was cut off, and its spool brings what is missing", agent.LastHeardMs, nowMs));
+            if (wasHeard && hello.Epoch > agent.Epoch)
+                agent = Noted(agent, new FleetEvent(nowMs, FleetEvents.EpochGrew, $"epoch {agent.Epoch} is over, epoch {hello.Epoch} begins: the spool was lost, damaged or recreated", agent.LastHeardMs, nowMs));
+            Put(agent with { ProcessId = hello.ProcessId, Epoch = Math.Max(agent.Epoch, hello.Epoch), LastHeardMs = nowMs, Presence = AgentPresence.Present, SinceMs = agent.Presence == AgentPresence.Present && sameProcess ? agent.SinceMs : nowMs });
+            _urgent = true;
+        }
+    }
+
+    /// <summary>
+    /// A session has begun its first segment of live data. All that the agent had before has smaller numbers, and what of it is neither here nor announced is lost: the agent
+    /// freed it on an acknowledgement that this store does not remember, or dropped it.
+    /// </summary>
+    public void LiveBegan(long nowMs, string agent, ulong epoch, ulong number)
+    {
+        lock (_gate)
+        {
+            if (!_sessions.TryGetValue(agent, out Session? session) || session.LiveBegan || epoch != session.Hello.Epoch || !_agents.TryGetValue(agent, out AgentFacts? facts))
+                return;
+            session.LiveBegan = true;
+            IReadOnlyList<(ulong First, ulong Last)> held = _ledger.SegmentsOf(agent).FirstOrDefault(e => e.Epoch == epoch)?.Held ?? [];
+            if (held.Count == 0)
+                return;
+            ulong heldTo = held[^1].Last;
+            long newest = _ledger.Ledgers(agent).SelectMany(l => l.Sources).SelectMany(s => s.Ranges).Select(r => r.LastMs).DefaultIfEmpty(facts.RegisteredMs).Max();
+            IEnumerable<(ulong, ulong)> known = held.Concat(session.Hello.Announced.Where(a => a.Epoch == epoch).Select(a => (a.Number, a.Number)))
+                .Concat(facts.Losses.Where(l => l.Epoch == epoch).Select(l => (l.First, l.Last))).Append((number, ulong.MaxValue - 1));
+            bool droppedSince = facts.Dropped > session.DroppedBefore;
+            foreach ((ulong first, ulong last) in Holes(known))
+            {
+                string reason = droppedSince ? MissingReasons.Dropped : first > heldTo ? MissingReasons.Restored : MissingReasons.Lost;
+                facts = Lost(facts, new LostSegments(epoch, first, last, Math.Min(newest, nowMs), nowMs, reason, nowMs));
+            }
+            Put(facts);
+        }
+    }
+
+    /// <summary>Something was heard.</summary>
+    public void Heard(string agent, long nowMs) => With(agent, facts => facts with { LastHeardMs = Math.Max(facts.LastHeardMs, nowMs), Presence = Return(facts.Presence) });
+
+    /// <summary>It told how full its spool is.</summary>
+    public void Told(string agent, long nowMs, long spoolRecords, long spoolBytes, long spoolOldestMs) => With(agent, facts => facts with
+    {
+        LastHeardMs = Math.Max(facts.LastHeardMs, nowMs),
+        Presence = Return(facts.Presence),
+        SpoolRecords = spoolRecords,
+        SpoolBytes = spoolBytes,
+        SpoolOldestMs = spoolOldestMs,
+    });
+
+    /// <summary>It told its counts.</summary>
+    public void Reported(string agent, long nowMs, IEnumerable<ReportedSource> sources) =>
+        With(agent, facts => facts with { ReportedMs = nowMs, Reported = [.. sources.Take(_options.MaxSources)] });
+
+    /// <summary>It told the labels of its targets, by source.</summary>
+    public void Targets(string agent, IReadOnlyDictionary<string, IReadOnlyDictionary<string, string>> targets) =>
+        With(agent, facts => facts with { Targets = targets.Take(_options.MaxSources).ToDictionary() });
+
+    /// <summary>It said goodbye. With the reason <c>retire</c> it leaves the fleet.</summary>
+    public void Goodbye(string agent, long nowMs, string reason, bool drained)
+    {
+        lock (_gate)
+        {
+            if (!_agents.TryGetValue(agent, out AgentFacts? facts))
+                return;
+            _urgent = true;
+            if (reason == "retire")
+            {
+                Retire(facts, nowMs, "it said so");
+                return;
+            }
+            string detail = drained ? "it said goodbye; everything it had is here" : $"it said goodbye; {facts.SpoolRecords} records wait in its spool";
+            Put(Noted(facts, new FleetEvent(nowMs, FleetEvents.Stopped, detail, nowMs, nowMs)) with { Presence = AgentPresence.Stopped, SinceMs = nowMs, LastHeardMs = nowMs });
+        }
+    }
+
+    /// <summary>A newer process of the same identity took its session.</summary>
+    public void Fenced(string agent, long nowMs)
+    {
+        _urgent = true;
+        With(agent, facts => Noted(facts, new FleetEvent(nowMs, FleetEvents.Fenced, "a newer process with this identity came; the older one was turned away", nowMs, nowMs)));
+    }
+
+    /// <summary>Time has passed: who is silent now, and which losses were found after all (by a bundle, mostly).</summary>
+    public void Step(long nowMs)
+    {
+        lock (_gate)
+        {
+            foreach (AgentFacts agent in _agents.Values.ToList())
+            {
+                long quietSince = Math.Max(agent.LastHeardMs, agent.SinceMs);
+                if (agent.Presence == AgentPresence.Present && nowMs - quietSince > (long)_options.SilentAfter.TotalMilliseconds)
+                {
+                    AgentSilent(_log, agent.Id, (nowMs - agent.LastHeardMs) / 1000);
+                    Put(Noted(agent, new FleetEvent(nowMs, FleetEvents.Silent, "nothing was heard: it is cut off or dead; its return will tell", agent.LastHeardMs, nowMs)) with { Presence = AgentPresence.Silent, SinceMs = agent.LastHeardMs });
+                    _urgent = true;
+                }
+                if (agent.Losses.Count > 0)
+                    FindAgain(_agents[agent.Id], nowMs);
+            }
+        }
+    }
+
+    /// <summary>What has changed since the last call, and whether it should be written at once.</summary>
+    public (IReadOnlyList<AgentFacts> Agents, IReadOnlyList<FleetEvent> Strangers, bool Urgent) TakeChanges()
+    {
+        lock (_gate)
+        {
+            (IReadOnlyList<AgentFacts>, IReadOnlyList<FleetEvent>, bool) changes = ([.. _changed.Select(id => _agents[id])], [.. _newStrangers], _urgent);
+            _changed.Clear();
+            _newStrangers.Clear();
+            _urgent = false;
+            return changes;
+        }
+    }
+
+    /// <summary>Whether something waits to be written at once.</summary>
+    public bool IsUrgent
+    {
+        get
+        {
+            lock (_gate)
+                return _urgent;
+        }
+    }
+
+    /// <summary>Gives back changes that could not be written.</summary>
+    public void PutBack(IEnumerable<AgentFacts> agents)
+    {
+        lock (_gate)
+            _changed.UnionWith(agents.Select(a => a.Id));
+    }
+
+    /// <summary>Ranges of numbers that lie between those that are known.</summary>
+    internal static IEnumerable<(ulong First, ulong Last)> Holes(IEnumerable<(ulong First, ulong Last)> known)
+    {
+        ulong? end = null;
+        foreach ((ulong first, ulong last) in known.Order())
+        {
+            if (end is { } before && first > before + 1)
+                yield return (before + 1, first - 1);
+            end = end is { } e ? Math.Max(e, last) : last;
+        }
+    }
+
+    private AgentFacts Restarted(AgentFacts agent, long nowMs)
+    {
+        bool planned = agent.Presence == AgentPresence.Stopped;
+        FleetEvent what = planned
+            ? new FleetEvent(nowMs, FleetEvents.Started, "back after a planned stop", agent.LastHeardMs, nowMs)
+            : new FleetEvent(nowMs, FleetEvents.Died, "back as a new process: the one before ended without a goodbye; what was due after its end was not collected", agent.LastHeardMs, nowMs);
+        var absence = new Absence(agent.LastHeardMs, nowMs, planned ? MissingReasons.PlannedStop : MissingReasons.AgentDown);
+        return Noted(agent, what) with { Absences = [.. agent.Absences.Append(absence).TakeLast(_options.MaxAbsences)] };
+    }
+
+    private void Retire(AgentFacts agent, long nowMs, string why)
+    {
+        Put(Noted(agent, new FleetEvent(nowMs, FleetEvents.Retired, why, nowMs, nowMs)) with { Presence = AgentPresence.Retired, SinceMs = nowMs, LastHeardMs = agent.LastHeardMs });
+        _urgent = true;
+    }
+
+    private AgentFacts Lost(AgentFacts agent, LostSegments loss)
+    {
+        SegmentsLost(_log, agent.Id, loss.Epoch, loss.First, loss.Last, loss.Reason);
+        _urgent = true;
+        List<LostSegments> losses = [.. agent.Losses, loss];
+        if (losses.Count > _options.MaxLosses)
+        {
+            LostSegments a = losses[0], b = losses[1];
+            losses[1] = b with { First = a.Epoch == b.Epoch ? Math.Min(a.First, b.First) : b.First, FromMs = Math.Min(a.FromMs, b.FromMs) };
+            losses.RemoveAt(0);
+        }
+        string detail = $"segments {loss.First} to {loss.Last} of epoch {loss.Epoch} are neither here nor at the agent ({loss.Reason})";
+        return Noted(agent, new FleetEvent(loss.FoundMs, FleetEvents.Lost, detail, loss.FromMs, loss.ToMs)) with { Losses = losses };
+    }
+
+    private void FindAgain(AgentFacts agent, long nowMs)
+    {
+        IReadOnlyList<EpochSegments> segments = _ledger.SegmentsOf(agent.Id);
+        var left = new List<LostSegments>();
+        foreach (LostSegments loss in agent.Losses)
+        {
+            IReadOnlyList<(ulong First, ulong Last)> held = segments.FirstOrDefault(e => e.Epoch == loss.Epoch)?.Held ?? [];
+            foreach ((ulong first, ulong last) in Without(loss, held))
+                left.Add(loss with { First = first, Last = last });
+        }
+        if (left.SequenceEqual(agent.Losses) || left.Count > _options.MaxLosses)
+            return;
+        Put(Noted(agent, new FleetEvent(nowMs, FleetEvents.Found, "segments that counted as lost have come", nowMs, nowMs)) with { Losses = left });
+        _urgent = true;
+    }
+
+    private static IEnumerable<(ulong First, ulong Last)> Without(LostSegments loss, IReadOnlyList<(ulong First, ulong Last)> held)
+    {
+        ulong at = loss.First;
+        foreach ((ulong first, ulong last) in held)
+        {
+            if (last < at || first > loss.Last)
+                continue;
+            if (first > at)
+                yield return (at, first - 1);
+            at = last + 1;
+        }
+        if (at <= loss.Last)
+            yield return (at, loss.Last);
+    }
+
+    private AgentFacts Noted(AgentFacts agent, FleetEvent what)
+    {
+        // The same refusal again and again is one event.
+        if (agent.Events.Count > 0 && agent.Events[^1] is var last && last.Kind == what.Kind && last.Detail == what.Detail && what.Kind == FleetEvents.Refused)
+            return agent with { Events = [.. agent.Events.SkipLast(1), last with { TimeMs = what.TimeMs, ToMs = what.ToMs }] };
+        return agent with { Events = [.. agent.Events.Append(what).TakeLast(_options.MaxEvents)] };
+    }
+
+    // An open session that falls silent and speaks again (a stopped process) is present again; one that said goodbye or was retired is not.
+    private static AgentPresence Return(AgentPresence presence) => presence is AgentPresence.Silent or AgentPresence.Expected ? AgentPresence.Present : presence;
+
+    private AgentFacts? Find(string id, long nowMs)
+    {
+        if (_agents.TryGetValue(id, out AgentFacts? agent))
+            return agent;
+        if (_agents.Count >= _options.MaxAgents && !MakeRoom())
+            return null;
+        agent = Noted(new AgentFacts { Id = id, RegisteredMs = nowMs, LastHeardMs = nowMs, SinceMs = nowMs, Presence = AgentPresence.Present }, new FleetEvent(nowMs, FleetEvents.Registered, "it became known", nowMs, nowMs));
+        _urgent = true;
+        Put(agent);
+        return agent;
+    }
+
+    private bool MakeRoom()
+    {
+        AgentFacts? oldest = _agents.Values.Where(a => a.Presence is AgentPresence.Retired or AgentPresence.Stopped).MinBy(a => a.SinceMs);
+        if (oldest is null)
+            return false;
+        _agents.Remove(oldest.Id);
+        _changed.Remove(oldest.Id);
+        _sessions.Remove(oldest.Id);
+        return true;
+    }
+
+    private void With(string id, Func<AgentFacts, AgentFacts> change)
+    {
+        lock (_gate)
+        {
+            if (!_agents.TryGetValue(id, out AgentFacts? agent))
+                return;
+            AgentFacts changed = change(agent);
+            if (agent.Presence == AgentPresence.Silent && changed.Presence == AgentPresence.Present)
+                changed = Noted(changed, new FleetEvent(changed.LastHeardMs, FleetEvents.CutOff, "heard again as the same process", agent.LastHeardMs, changed.LastHeardMs)) with { SinceMs = changed.LastHeardMs };
+            Put(changed);
+        }
+    }
+
+    private void Put(AgentFacts agent)
+    {
+        _agents[agent.Id] = agent;
+        _changed.Add(agent.Id);
+    }
+
+    private sealed class Session(Greeting hello)
+    {
+        public Greeting Hello => hello;
+
+        public bool LiveBegan { get; set; }
+
+        public long DroppedBefore { get; set; }
+    }
+
+    [LoggerMessage(2120, LogLevel.Warning, "agent {Agent}: silent for {Seconds} s")]
+    private static partial void AgentSilent(ILogger log, string agent, long seconds);
+
+    [LoggerMessage(2121, LogLevel.Error, "agent {Agent}: segments {First} to {Last} of epoch {Epoch} are neither here nor at the agent: {Reason}")]
+    private static partial void SegmentsLost(ILogger log, string agent, ulong epoch, ulong first, ulong last, string reason);
+}
