@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
 using Bellwether.Core.Model;
 using Bellwether.Core.Telemetry;
+using Bellwether.Ingest.Completeness;
 using Bellwether.Store;
 using Bellwether.V1;
 
@@ -38,6 +39,9 @@ public sealed class AgentFleet : IIngestProgress
         meter.CreateObservableGauge(MetricNames.IngestLagSeconds, () => PerAgent(a => a.NewestMs == 0 ? null : (NowMs - a.NewestMs) / 1000.0), unit: "seconds", description: "Now minus the time of an agent's newest record.");
         meter.CreateObservableGauge(MetricNames.IngestCoverageRatio, () => PerAgent(a => a.Coverage), unit: "ratio", description: "Ticks received over ticks due in the last minutes.");
     }
+
+    /// <summary>What is remembered of the agents beyond this process; null: nothing is.</summary>
+    public FleetBook? Book { get; init; }
 
     /// <inheritdoc/>
     public long PassedMs
@@ -82,6 +86,7 @@ public sealed class AgentFleet : IIngestProgress
                 return false;
             agent.Describe(version, labels);
             agent.LastSeenMs = NowMs;
+            Book?.Register(id, NowMs);
             return true;
         }
     }
@@ -108,10 +113,16 @@ public sealed class AgentFleet : IIngestProgress
             agent.Offsets.Clear();
             agent.Describe(hello.Version, hello.Labels);
             agent.Heard(NowMs, hello.ClockUnixMs);
+            if (another && older is not null)
+                Book?.Fenced(hello.AgentId, NowMs);
+            Book?.Joined(NowMs, GreetingOf(hello));
         }
         older?.Replace(another);
         return JoinOutcome.Joined;
     }
+
+    /// <summary>A hello as completeness sees it.</summary>
+    internal static Greeting GreetingOf(Hello hello) => new(hello.AgentId, hello.ProcessId, hello.Epoch, [.. hello.OpenSegments.Select(s => (s.Epoch, s.Number))]);
 
     /// <summary>The session has ended.</summary>
     internal void Leave(string id, FleetSession session)
@@ -150,15 +161,25 @@ public sealed class AgentFleet : IIngestProgress
             agent.SpoolRecords = (long)Math.Min(watermark.SpoolRecords, long.MaxValue);
             agent.SpoolOldestMs = watermark.OldestUnixMs;
             offset = agent.OffsetMs;
+            Book?.Told(id, NowMs, agent.SpoolRecords, agent.SpoolBytes, agent.SpoolOldestMs);
         });
         return offset;
     }
 
     /// <summary>Facts about targets came.</summary>
-    internal void Told(string id, Targets targets) => With(id, agent => agent.Targets.Take(targets, _options));
+    internal void Told(string id, Targets targets) => With(id, agent =>
+    {
+        agent.Targets.Take(targets, _options);
+        Book?.Targets(id, agent.Targets.LabelsBySource());
+    });
 
     /// <summary>An agent's ledger came, or what changed of it.</summary>
-    internal void Told(string id, Report report) => With(id, agent => agent.Ledger.Take(report, NowMs, _options));
+    internal void Told(string id, Report report) => With(id, agent =>
+    {
+        agent.Ledger.Take(report, NowMs, _options);
+        AgentLedger all = agent.Ledger.Snapshot(id);
+        Book?.Reported(id, NowMs, all.Sources.Values.Select(ReportedOf), all.PreviousRun is { Known: true } run ? run.Planned : null);
+    });
 
     /// <summary>The ledgers of all agents as they reported them last, by agent id; agents that never reported are left out.</summary>
     public IReadOnlyList<AgentLedger> Ledgers()
@@ -178,7 +199,14 @@ public sealed class AgentFleet : IIngestProgress
     internal void Passed(string id, long unixMs) => With(id, agent => agent.WatermarkMs = Math.Max(agent.WatermarkMs, Math.Min(unixMs, NowMs)));
 
     /// <summary>It stops on purpose.</summary>
-    internal void Goodbye(string id) => With(id, static agent => agent.SaidGoodbye = true);
+    internal void Goodbye(string id, Goodbye goodbye) => With(id, agent =>
+    {
+        agent.SaidGoodbye = true;
+        Book?.Goodbye(id, NowMs, goodbye.Reason, goodbye.Drained);
+    });
+
+    private static ReportedSource ReportedOf(SourceReport source) => new(source.Name, (long)source.Produced, (long)source.Buffered, source.BufferedFromUnixMs, source.BufferedToUnixMs,
+        [.. source.Dropped.Select(d => new ReportedDrop(d.Reason, (long)d.Samples, d.FromUnixMs, d.ToUnixMs))]);
 
     private void With(string id, Action<Agent> change)
     {

@@ -44,6 +44,8 @@ internal sealed class IngestSession
     private readonly FleetSession _handle;
     private readonly Dictionary<SegmentKey, Resending> _resending = [];
     private readonly Queue<(long UnixMs, long After)> _watermarks = new();
+    private readonly HashSet<SegmentKey> _announced = [];
+    private bool _liveBegan;
     private long _handed;
     private long _applied;
 
@@ -106,7 +108,7 @@ internal sealed class IngestSession
                 Greet(nowMs, message.Hello, effects);
                 break;
             case AgentMessage.KindOneofCase.Records:
-                Take(message.Records, effects);
+                Take(nowMs, message.Records, effects);
                 break;
             case AgentMessage.KindOneofCase.Watermark:
                 if (_watermarks.Count == MaxWatermarksWaiting)
@@ -123,7 +125,7 @@ internal sealed class IngestSession
                 break;
             case AgentMessage.KindOneofCase.Goodbye:
                 SaidGoodbye = true;
-                _fleet.Goodbye(AgentId!);
+                _fleet.Goodbye(AgentId!, message.Goodbye);
                 break;
         }
     }
@@ -158,14 +160,17 @@ internal sealed class IngestSession
 
     private void Greet(long nowMs, Hello hello, IngestEffects effects)
     {
-        if (HelloRules.Check(hello, _identity, _options) is { } refusal)
+        if ((HelloRules.Check(hello, _identity, _options) ?? EpochRefusal(hello)) is { } refusal)
         {
+            // Who names another agent than its credential shows is noted where the credential belongs.
+            _fleet.Book?.Refused(nowMs, _identity == "*" ? hello.AgentId : _identity, refusal.Message);
             effects.End = refusal;
             return;
         }
         switch (_fleet.Join(hello, hello.ProcessId, _handle))
         {
             case JoinOutcome.Fenced:
+                _fleet.Book?.Refused(nowMs, hello.AgentId, $"a newer process runs as agent '{hello.AgentId}'; process '{hello.ProcessId}' was turned away");
                 effects.End = new GrpcStatus(GrpcStatusCode.FailedPrecondition, $"a newer process runs as agent '{hello.AgentId}'; two processes cannot share an identity");
                 return;
             case JoinOutcome.Full:
@@ -173,6 +178,7 @@ internal sealed class IngestSession
                 return;
         }
         AgentId = hello.AgentId;
+        _announced.UnionWith(hello.OpenSegments.Select(Key));
         ClockOffsetMs = hello.ClockUnixMs - nowMs;
         var answer = new HelloAnswer
         {
@@ -193,7 +199,10 @@ internal sealed class IngestSession
         }
     }
 
-    private void Take(RecordBatch batch, IngestEffects effects)
+    private GrpcStatus? EpochRefusal(Hello hello) =>
+        _fleet.Book?.RefusalOf(AgentFleet.GreetingOf(hello)) is { } reason ? new GrpcStatus(GrpcStatusCode.FailedPrecondition, reason) : null;
+
+    private void Take(long nowMs, RecordBatch batch, IngestEffects effects)
     {
         if (batch.Segment is null)
         {
@@ -209,6 +218,11 @@ internal sealed class IngestSession
         }
         _fleet.Received(AgentId!, bytes);
         SegmentKey key = Key(batch.Segment);
+        if (!_liveBegan && !_announced.Contains(key))
+        {
+            _liveBegan = true;
+            _fleet.Book?.LiveBegan(nowMs, AgentId!, key.Epoch, key.Number);
+        }
         int round = 0;
         if (_resending.TryGetValue(key, out Resending? resending))
         {

@@ -40,6 +40,9 @@ internal sealed class TargetBook
     public AgentTargets Snapshot(string agent, bool connected, Func<string, long> newestOf) =>
         new(agent, connected, [.. _active.Values.Select(t => (t, newestOf(t.Name)))], [.. _dropped.Values]);
 
+    public IReadOnlyDictionary<string, IReadOnlyDictionary<string, string>> LabelsBySource() =>
+        _active.Values.ToDictionary(t => t.Name, t => (IReadOnlyDictionary<string, string>)new Dictionary<string, string>(t.Labels), StringComparer.Ordinal);
+
     private void Set<T>(Dictionary<string, T> book, string name, T value, int size, IngestOptions options)
         where T : Google.Protobuf.IMessage
     {

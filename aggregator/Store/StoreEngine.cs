@@ -146,7 +146,7 @@ public sealed partial class StoreEngine : ILedgerSource, IDisposable
     public SegmentProgress HeldOf(SegmentKey segment) => _records.HeldOf(segment);
 
     /// <inheritdoc/>
-    public IReadOnlyList<AgentLedger> Ledgers(string? agent = null) => _records.Ledgers(agent);
+    public IReadOnlyList<StoredLedger> Ledgers(string? agent = null) => _records.Ledgers(agent);
 
     /// <inheritdoc/>
     public IReadOnlyList<EpochSegments> SegmentsOf(string agent) => _records.SegmentsOf(agent);

@@ -53,6 +53,21 @@ public static class MetricNames
     /// <summary>Aggregator: agents with an open session.</summary>
     public const string IngestAgentsConnected = "bellwether_ingest_agents_connected";
 
+    /// <summary>Aggregator: agents of the expected fleet, by state.</summary>
+    public const string CompletenessAgents = "bellwether_completeness_agents";
+
+    /// <summary>Aggregator: how long nothing has been heard of an agent.</summary>
+    public const string CompletenessSilenceSeconds = "bellwether_completeness_silence_seconds";
+
+    /// <summary>Aggregator: segments that are neither in the store nor at their agent.</summary>
+    public const string CompletenessLostSegments = "bellwether_completeness_lost_segments";
+
+    /// <summary>Aggregator: samples that an agent said it dropped, by reason.</summary>
+    public const string CompletenessDroppedSamples = "bellwether_completeness_dropped_samples_total";
+
+    /// <summary>Aggregator: samples of an agent's records that were applied, over all restarts.</summary>
+    public const string CompletenessStoredSamples = "bellwether_completeness_stored_samples_total";
+
     /// <summary>Aggregator: sessions that said hello.</summary>
     public const string IngestSessions = "bellwether_ingest_sessions_total";
 

@@ -23,6 +23,9 @@ public sealed record AggregatorConfig
     /// <summary>Who may stream in.</summary>
     public ValueList<AgentEntry> Agents { get; init; } = [];
 
+    /// <summary>Who is expected to be there.</summary>
+    public FleetSection Fleet { get; init; } = new();
+
     /// <summary>Globs of rule files.</summary>
     [Reload("Prometheus rule files; '*' may stand in the last part of a path.")]
     public ValueList<string> RuleFiles { get; init; } = [];
@@ -127,6 +130,22 @@ public sealed record AgentEntry
     /// <summary>Labels of the agent; they win over its own.</summary>
     [Reload("Labels of this agent in the fleet; they win over the agent's own.")]
     public Labels Labels { get; init; } = Labels.Empty;
+}
+
+/// <summary>Section <c>fleet</c>.</summary>
+public sealed record FleetSection
+{
+    /// <summary>Agents that should be there even before they first came.</summary>
+    [Reload("Ids of agents that are expected, beside those that came and were not retired.")]
+    public ValueList<string> Expected { get; init; } = [];
+
+    /// <summary>Agents that have left for good.</summary>
+    [Reload("Ids of agents that have left for good: their silence is no gap.")]
+    public ValueList<string> Retired { get; init; } = [];
+
+    /// <summary>When an agent counts as silent.</summary>
+    [Restart("How long nothing may be heard of an agent before it counts as silent, and up is synthesised for its targets.")]
+    public TimeSpan SilentAfter { get; init; } = TimeSpan.FromSeconds(30);
 }
 
 /// <summary>Section <c>evaluation</c>.</summary>

@@ -29,6 +29,7 @@ public static class AggregatorConfigFile
             DataDir = root.FilePath("data_dir", defaults.DataDir),
             Retention = ReadRetention(root.Section("retention")),
             Agents = ReadAgents(root),
+            Fleet = ReadFleet(root.Section("fleet")),
             RuleFiles = PrometheusConfigFile.ReadGlobs(root, "rule_files"),
             Global = global,
             Evaluation = ReadEvaluation(root.Section("evaluation")),
@@ -155,6 +156,20 @@ public static class AggregatorConfigFile
             agents.Add(agent);
         }
         return [.. agents];
+    }
+
+    private static FleetSection ReadFleet(ConfigSection section)
+    {
+        var fleet = new FleetSection
+        {
+            Expected = section.Texts("expected"),
+            Retired = section.Texts("retired"),
+            SilentAfter = section.Duration("silent_after", new FleetSection().SilentAfter, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1)),
+        };
+        foreach (string id in fleet.Retired.Where(fleet.Expected.Contains))
+            section.Error("retired", $"'{id}' is expected and retired; keep it in one of the two lists");
+        section.Close();
+        return fleet;
     }
 
     private static string ReadHash(ConfigSection section, string key)

@@ -15,6 +15,7 @@ using Bellwether.Core.Telemetry;
 using Bellwether.Evaluate.PromQl;
 using Bellwether.Evaluate.Rules;
 using Bellwether.Ingest;
+using Bellwether.Ingest.Completeness;
 using Bellwether.Serve.Console;
 using Bellwether.Serve.Fleet;
 using Bellwether.Serve.QueryApi;
@@ -47,6 +48,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     private readonly SelfMetrics _selfMetrics;
     private readonly StoreWriter _store;
     private readonly RemoteWriteForwarder? _forwarder;
+    private readonly CompletenessKeeper _completeness;
     private readonly AgentFleet _fleet;
     private readonly TokenAuthenticator _authenticator;
     private readonly RuleEngine _rules;
@@ -84,7 +86,10 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         }
         _store = StoreWriter.Open(StoreOptionsOf(config), disk, time, ProcessRandom.Create(), _meter, loggers.CreateLogger<StoreWriter>(), _forwarder);
         var ingest = new IngestOptions { MaxAgents = config.Limits.MaxAgents };
-        _fleet = new AgentFleet(ingest, time, _meter);
+        var completeness = new CompletenessOptions { MaxAgents = config.Limits.MaxAgents, SilentAfter = config.Fleet.SilentAfter };
+        _completeness = new CompletenessKeeper(completeness, _store.Engine, disk, Path.Combine(config.DataDir, "completeness"), time, ProcessRandom.Create(), _meter, loggers.CreateLogger<CompletenessKeeper>());
+        _completeness.Book.Configure(NowMs, config.Fleet.Expected, config.Fleet.Retired);
+        _fleet = new AgentFleet(ingest, time, _meter) { Book = _completeness.Book };
         _authenticator = new TokenAuthenticator(AgentCredentials.Proofs(CredentialsOf(config)));
         var engine = new PromQlEngine(new EngineOptions { MaxSamples = config.Limits.MaxSamplesPerQuery, Timeout = config.Limits.QueryTimeout }, time);
         var ruleOptions = new RuleEngineOptions { DefaultInterval = config.Global.EvaluationInterval, EvaluationDelayMax = config.Evaluation.DelayMax, ExternalLabels = config.Global.ExternalLabels };
@@ -123,7 +128,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         foreach (string warning in rules.Warnings)
             RuleWarning(_log, warning);
         _rules.Apply(rules.Groups);
-        _running = _forwarder is null ? [_rules.RunAsync(_stop.Token)] : [_rules.RunAsync(_stop.Token), _forwarder.RunAsync(_stop.Token)];
+        _running = [_rules.RunAsync(_stop.Token), _completeness.RunAsync(_stop.Token), .. _forwarder is null ? (Task[])[] : [_forwarder.RunAsync(_stop.Token)]];
         await _grpc.StartAsync(cancellation);
         await _http.StartAsync(cancellation);
         _health.Set("", true);
@@ -172,12 +177,13 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
             return [e.Message];
         }
         _service?.EndRevoked();
-        if (config != _first with { Agents = config.Agents, RuleFiles = config.RuleFiles, Log = config.Log })
+        if (config != _first with { Agents = config.Agents, Fleet = _first.Fleet with { Expected = config.Fleet.Expected, Retired = config.Fleet.Retired }, RuleFiles = config.RuleFiles, Log = config.Log })
             NeedsRestart(_log);
         _loggers.Minimum = LevelOf(config.Log.Level);
         foreach (string warning in rules.Warnings)
             RuleWarning(_log, warning);
         _rules.Apply(rules.Groups);
+        _completeness.Book.Configure(NowMs, config.Fleet.Expected, config.Fleet.Retired);
         _config = config;
         Reloaded(_log, _file, rules.Groups.Count);
         return [];
@@ -220,6 +226,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         await _http.DisposeAsync();
         _receiver.Dispose();
         _api.Dispose();
+        _completeness.Dispose();
         await _store.DisposeAsync();
         _forwarder?.Dispose();
         _selfMetrics.Dispose();
@@ -301,6 +308,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         app.MapQueryApi(_api);
         _receiver.Map(app);
         app.MapFleet(new FleetView(_fleet, () => Volatile.Read(ref _config).Agents));
+        app.MapCompleteness(new CompletenessJson(_completeness.Book, _store.Engine, _store.StoreId), _time);
         app.MapConsole();
         return app;
     }

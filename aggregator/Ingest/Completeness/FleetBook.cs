@@ -1,3 +1,5 @@
+using System.Diagnostics.Metrics;
+using Bellwether.Core.Telemetry;
 using Bellwether.Store;
 using Microsoft.Extensions.Logging;
 
@@ -48,6 +50,35 @@ public sealed partial class FleetBook
             IEnumerable<AgentFacts> never = _expected.Where(id => !_agents.ContainsKey(id)).Select(id => new AgentFacts { Id = id, Presence = AgentPresence.Expected });
             return [.. _agents.Values.Concat(never).OrderBy(a => a.Id, StringComparer.Ordinal)];
         }
+    }
+
+    /// <summary>Makes the instruments.</summary>
+    internal void Measure(Meter meter, TimeProvider time)
+    {
+        meter.CreateObservableGauge(MetricNames.CompletenessAgents, ByPresence, description: "Agents of the expected fleet, by state.");
+        meter.CreateObservableGauge(MetricNames.CompletenessSilenceSeconds, () => Agents().Where(a => a.LastHeardMs > 0 && a.Presence is AgentPresence.Present or AgentPresence.Silent)
+            .Select(a => Of((time.GetUtcNow().ToUnixTimeMilliseconds() - a.LastHeardMs) / 1000.0, a.Id)), unit: "seconds", description: "How long nothing has been heard of an agent that is not stopped or retired.");
+        meter.CreateObservableGauge(MetricNames.CompletenessLostSegments, () => Agents().SelectMany(a => a.Losses.GroupBy(l => l.Reason).Select(l => Of(l.Sum(x => (double)(x.Last - x.First + 1)), a.Id, l.Key))), description: "Segments that are neither in the store nor at their agent, by reason.");
+        meter.CreateObservableCounter(MetricNames.CompletenessDroppedSamples, () => Agents().SelectMany(a => a.Reported.SelectMany(r => r.Dropped).GroupBy(d => d.Reason).Select(d => Of(d.Sum(x => (double)x.Samples), a.Id, d.Key))), description: "Samples that an agent said it dropped, by reason.");
+        meter.CreateObservableCounter(MetricNames.CompletenessStoredSamples, () => _ledger.Ledgers().Select(l => Of(l.Samples, l.Agent)), description: "Samples of an agent's records that were applied, over all restarts.");
+
+        static Measurement<double> Of(double value, string agent, string? reason = null) => reason is null
+            ? new Measurement<double>(value, new KeyValuePair<string, object?>("agent", agent))
+            : new Measurement<double>(value, new KeyValuePair<string, object?>("agent", agent), new KeyValuePair<string, object?>("reason", reason));
+    }
+
+    private IEnumerable<Measurement<int>> ByPresence()
+    {
+        IReadOnlyList<AgentFacts> agents = Agents();
+        foreach (AgentPresence presence in Enum.GetValues<AgentPresence>())
+            yield return new Measurement<int>(agents.Count(a => a.Presence == presence), new KeyValuePair<string, object?>("state", presence.ToString().ToLowerInvariant()));
+    }
+
+    /// <summary>Those that came, for the journal.</summary>
+    internal IReadOnlyList<AgentFacts> Known()
+    {
+        lock (_gate)
+            return [.. _agents.Values];
     }
 
     /// <summary>Events of sessions whose agent is not known.</summary>
@@ -152,29 +183,19 @@ public sealed partial class FleetBook
 
     /// <summary>
     /// A session has begun its first segment of live data. All that the agent had before has smaller numbers, and what of it is neither here nor announced is lost: the agent
-    /// freed it on an acknowledgement that this store does not remember, or dropped it.
+    /// freed it on an acknowledgement that this store does not remember, or dropped it. It is judged a moment later (<see cref="CompletenessOptions.Settles"/>).
     /// </summary>
     public void LiveBegan(long nowMs, string agent, ulong epoch, ulong number)
     {
         lock (_gate)
         {
-            if (!_sessions.TryGetValue(agent, out Session? session) || session.LiveBegan || epoch != session.Hello.Epoch || !_agents.TryGetValue(agent, out AgentFacts? facts))
+            if (!_sessions.TryGetValue(agent, out Session? session) || session.LiveMs > 0 || epoch != session.Hello.Epoch)
                 return;
-            session.LiveBegan = true;
-            IReadOnlyList<(ulong First, ulong Last)> held = _ledger.SegmentsOf(agent).FirstOrDefault(e => e.Epoch == epoch)?.Held ?? [];
-            if (held.Count == 0)
-                return;
-            ulong heldTo = held[^1].Last;
-            long newest = _ledger.Ledgers(agent).SelectMany(l => l.Sources).SelectMany(s => s.Ranges).Select(r => r.LastMs).DefaultIfEmpty(facts.RegisteredMs).Max();
-            IEnumerable<(ulong, ulong)> known = held.Concat(session.Hello.Announced.Where(a => a.Epoch == epoch).Select(a => (a.Number, a.Number)))
-                .Concat(facts.Losses.Where(l => l.Epoch == epoch).Select(l => (l.First, l.Last))).Append((number, ulong.MaxValue - 1));
-            bool droppedSince = facts.Dropped > session.DroppedBefore;
-            foreach ((ulong first, ulong last) in Holes(known))
-            {
-                string reason = droppedSince ? MissingReasons.Dropped : first > heldTo ? MissingReasons.Restored : MissingReasons.Lost;
-                facts = Lost(facts, new LostSegments(epoch, first, last, Math.Min(newest, nowMs), nowMs, reason, nowMs));
-            }
-            Put(facts);
+            session.LiveMs = nowMs;
+            session.LiveNumber = number;
+            IReadOnlyList<(ulong First, ulong Last)> held = HeldOf(agent, epoch);
+            session.HeldTo = held.Count == 0 ? null : held[^1].Last;
+            session.NewestMs = _ledger.Ledgers(agent).SelectMany(l => l.Sources).SelectMany(s => s.Ranges).Select(r => r.LastMs).DefaultIfEmpty(0).Max();
         }
     }
 
@@ -192,8 +213,12 @@ public sealed partial class FleetBook
     });
 
     /// <summary>It told its counts.</summary>
-    public void Reported(string agent, long nowMs, IEnumerable<ReportedSource> sources) =>
-        With(agent, facts => facts with { ReportedMs = nowMs, Reported = [.. sources.Take(_options.MaxSources)] });
+    /// <param name="agent">Who.</param>
+    /// <param name="nowMs">Our clock.</param>
+    /// <param name="sources">All its sources.</param>
+    /// <param name="plannedStop">Whether the run before this one stopped on purpose; null: not told. It may have stopped while nobody heard its goodbye.</param>
+    public void Reported(string agent, long nowMs, IEnumerable<ReportedSource> sources, bool? plannedStop = null) =>
+        With(agent, facts => Explained(facts, plannedStop) with { ReportedMs = nowMs, Reported = [.. sources.Take(_options.MaxSources)] });
 
     /// <summary>It told the labels of its targets, by source.</summary>
     public void Targets(string agent, IReadOnlyDictionary<string, IReadOnlyDictionary<string, string>> targets) =>
@@ -238,6 +263,8 @@ public sealed partial class FleetBook
                     Put(Noted(agent, new FleetEvent(nowMs, FleetEvents.Silent, "nothing was heard: it is cut off or dead; its return will tell", agent.LastHeardMs, nowMs)) with { Presence = AgentPresence.Silent, SinceMs = agent.LastHeardMs });
                     _urgent = true;
                 }
+                if (_sessions.TryGetValue(agent.Id, out Session? session) && session is { LiveMs: > 0, IsJudged: false } && nowMs - session.LiveMs >= (long)_options.Settles.TotalMilliseconds)
+                    Judge(_agents[agent.Id], session, nowMs);
                 if (agent.Losses.Count > 0)
                     FindAgain(_agents[agent.Id], nowMs);
             }
@@ -286,6 +313,26 @@ public sealed partial class FleetBook
         }
     }
 
+    private IReadOnlyList<(ulong First, ulong Last)> HeldOf(string agent, ulong epoch) => _ledger.SegmentsOf(agent).FirstOrDefault(e => e.Epoch == epoch)?.Held ?? [];
+
+    private void Judge(AgentFacts facts, Session session, long nowMs)
+    {
+        session.IsJudged = true;
+        // An agent that never sent this store anything of this epoch may have history elsewhere: it began here with its first segment.
+        if (session.HeldTo is not { } heldTo)
+            return;
+        ulong epoch = session.Hello.Epoch;
+        IEnumerable<(ulong, ulong)> known = HeldOf(facts.Id, epoch).Concat(session.Hello.Announced.Where(a => a.Epoch == epoch).Select(a => (a.Number, a.Number)))
+            .Concat(facts.Losses.Where(l => l.Epoch == epoch).Select(l => (l.First, l.Last))).Append((session.LiveNumber, ulong.MaxValue - 1));
+        bool dropped = facts.Dropped > session.DroppedBefore;
+        foreach ((ulong first, ulong last) in Holes(known))
+        {
+            string reason = dropped ? MissingReasons.Dropped : first > heldTo ? MissingReasons.Restored : MissingReasons.Lost;
+            facts = Lost(facts, new LostSegments(epoch, first, last, Math.Min(session.NewestMs, session.LiveMs), session.LiveMs, reason, nowMs));
+        }
+        Put(facts);
+    }
+
     private AgentFacts Restarted(AgentFacts agent, long nowMs)
     {
         bool planned = agent.Presence == AgentPresence.Stopped;
@@ -294,6 +341,18 @@ public sealed partial class FleetBook
             : new FleetEvent(nowMs, FleetEvents.Died, "back as a new process: the one before ended without a goodbye; what was due after its end was not collected", agent.LastHeardMs, nowMs);
         var absence = new Absence(agent.LastHeardMs, nowMs, planned ? MissingReasons.PlannedStop : MissingReasons.AgentDown);
         return Noted(agent, what) with { Absences = [.. agent.Absences.Append(absence).TakeLast(_options.MaxAbsences)] };
+    }
+
+    // The end marker in the spool says more than a goodbye that nobody heard.
+    private static AgentFacts Explained(AgentFacts agent, bool? plannedStop)
+    {
+        if (plannedStop != true || agent.Absences.Count == 0 || agent.Absences[^1].Reason != MissingReasons.AgentDown)
+            return agent;
+        return agent with
+        {
+            Absences = [.. agent.Absences.SkipLast(1), agent.Absences[^1] with { Reason = MissingReasons.PlannedStop }],
+            Events = [.. agent.Events.Select(e => e.Kind == FleetEvents.Died && e.ToMs == agent.Absences[^1].ToMs ? e with { Kind = FleetEvents.Started, Detail = "back after a planned stop, as its end marker says" } : e)],
+        };
     }
 
     private void Retire(AgentFacts agent, long nowMs, string why)
@@ -405,7 +464,15 @@ public sealed partial class FleetBook
     {
         public Greeting Hello => hello;
 
-        public bool LiveBegan { get; set; }
+        public long LiveMs { get; set; }
+
+        public ulong LiveNumber { get; set; }
+
+        public ulong? HeldTo { get; set; }
+
+        public long NewestMs { get; set; }
+
+        public bool IsJudged { get; set; }
 
         public long DroppedBefore { get; set; }
     }

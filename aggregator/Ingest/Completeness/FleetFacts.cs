@@ -112,14 +112,21 @@ public sealed record Absence(long FromMs, long ToMs, string Reason);
 /// <param name="FoundMs">When it was noticed.</param>
 public sealed record LostSegments(ulong Epoch, ulong First, ulong Last, long FromMs, long ToMs, string Reason, long FoundMs);
 
+/// <summary>What an agent dropped of one source for one reason.</summary>
+/// <param name="Reason">The agent's word for it.</param>
+/// <param name="Samples">How many samples, over all its restarts.</param>
+/// <param name="FromMs">They are not older than this, Unix ms; 0: not known.</param>
+/// <param name="ToMs">Nor newer.</param>
+public sealed record ReportedDrop(string Reason, long Samples, long FromMs, long ToMs);
+
 /// <summary>What an agent counts of one source, over its restarts.</summary>
 /// <param name="Name">The source.</param>
-/// <param name="Produced">Samples encoded.</param>
+/// <param name="Produced">Samples handed to its spool.</param>
 /// <param name="Buffered">Samples in its spool.</param>
 /// <param name="BufferedFromMs">Time of the oldest of them; 0: none.</param>
 /// <param name="BufferedToMs">Time of the newest.</param>
 /// <param name="Dropped">Samples dropped, by reason.</param>
-public sealed record ReportedSource(string Name, long Produced, long Buffered, long BufferedFromMs, long BufferedToMs, IReadOnlyDictionary<string, long> Dropped);
+public sealed record ReportedSource(string Name, long Produced, long Buffered, long BufferedFromMs, long BufferedToMs, IReadOnlyList<ReportedDrop> Dropped);
 
 /// <summary>What is remembered of one agent, in the journal. Immutable; lists are bounded by <see cref="CompletenessOptions"/>.</summary>
 public sealed record AgentFacts
@@ -174,7 +181,7 @@ public sealed record AgentFacts
 
     /// <summary>Samples that it said it dropped, all sources and reasons.</summary>
     [JsonIgnore]
-    public long Dropped => Reported.Sum(s => s.Dropped.Values.Sum());
+    public long Dropped => Reported.Sum(s => s.Dropped.Sum(d => d.Samples));
 }
 
 /// <summary>Limits of what is remembered. Immutable.</summary>
@@ -183,8 +190,11 @@ public sealed record CompletenessOptions
     /// <summary>An agent of which nothing was heard for so long is silent. Default 30 s.</summary>
     public TimeSpan SilentAfter { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>How often changed facts are written. Default 5 s; events are written with the next step.</summary>
-    public TimeSpan WriteInterval { get; init; } = TimeSpan.FromSeconds(5);
+    /// <summary>How often facts that change all the time (when it was last heard, its counts) are written. Default 30 s; events are written with the next step.</summary>
+    public TimeSpan WriteInterval { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long after a session's first live record its older segments may still come before they count as lost. Default 10 s.</summary>
+    public TimeSpan Settles { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>Agents known. Default 10,000.</summary>
     public int MaxAgents { get; init; } = 10_000;

@@ -40,7 +40,7 @@ internal sealed class RecordApplier
     public ulong CountFrom { get; set; }
 
     /// <summary>What was taken of one agent, or of all. Thread-safe.</summary>
-    public IReadOnlyList<AgentLedger> Ledgers(string? agent)
+    public IReadOnlyList<StoredLedger> Ledgers(string? agent)
     {
         lock (_gate)
             return Ledger.Snapshot(agent);

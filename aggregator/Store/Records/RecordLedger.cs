@@ -2,7 +2,7 @@ using Bellwether.Store.Chunks;
 
 namespace Bellwether.Store.Records;
 
-/// <summary>The counts behind <see cref="AgentLedger"/>. It changes with the log's frames only, and a checkpoint holds it. Not thread-safe.</summary>
+/// <summary>The counts behind <see cref="StoredLedger"/>. It changes with the log's frames only, and a checkpoint holds it. Not thread-safe.</summary>
 internal sealed class RecordLedger
 {
     /// <summary>Sources of all agents that are counted one by one; of more, the sums go under the empty name.</summary>
@@ -24,7 +24,7 @@ internal sealed class RecordLedger
 
     public void Refused(string agent) => Find(agent).RecordsRefused++;
 
-    public IReadOnlyList<AgentLedger> Snapshot(string? only = null)
+    public IReadOnlyList<StoredLedger> Snapshot(string? only = null)
     {
         if (only is not null)
             return _agents.TryGetValue(only, out Agent? one) ? [Of(only, one)] : [];
@@ -107,18 +107,18 @@ internal sealed class RecordLedger
         }
     }
 
-    private static AgentLedger Of(string name, Agent agent)
+    private static StoredLedger Of(string name, Agent agent)
     {
-        var sources = new List<SourceLedger>(agent.Sources.Count);
+        var sources = new List<StoredSource>(agent.Sources.Count);
         long records = 0, samples = 0, refused = 0;
         foreach (Source s in agent.Sources.Values)
         {
-            sources.Add(new SourceLedger(s.Name, s.IntervalMs, s.Records, s.Samples, s.Refused, [.. s.Ranges.Ranges]));
+            sources.Add(new StoredSource(s.Name, s.IntervalMs, s.Records, s.Samples, s.Refused, [.. s.Ranges.Ranges]));
             records += s.Records;
             samples += s.Samples;
             refused += s.Refused;
         }
-        return new AgentLedger(name, records, samples, refused, agent.RecordsRefused, sources);
+        return new StoredLedger(name, records, samples, refused, agent.RecordsRefused, sources);
     }
 
     private Agent Find(string agent)

@@ -215,6 +215,19 @@ public sealed class StoreModelTests
                 Assert.True(_store.HeldOf(agent.Key).Records >= (ulong)agent.Committed, "a committed record is not held");
                 agent.Sent = agent.Committed = (int)_store.HeldOf(agent.Key).Records;
             }
+            CompareLedgers();
+        }
+
+        // Exactly what is held, whatever was sent twice, cut, checkpointed or replayed.
+        private void CompareLedgers()
+        {
+            foreach (Agent agent in _agents)
+            {
+                int held = (int)_store.HeldOf(agent.Key).Records;
+                StoredLedger? ledger = _store.Ledgers(agent.Key.Agent).FirstOrDefault();
+                Assert.Equal((agent.DoneRecords + held, agent.DoneSamples + agent.Counts.Take(held).Sum()), (ledger?.Records ?? 0, ledger?.Samples ?? 0));
+                Assert.Equal(ledger?.Records ?? 0, ledger?.Sources.Sum(x => x.Ranges.Sum(r => r.Ticks)) ?? 0);
+            }
         }
 
         private StoreEngine Open() => StoreEngine.Open(_options, _disk, _time, new Random(1), _meter, NullLogger.Instance);
@@ -243,8 +256,12 @@ public sealed class StoreModelTests
 
         private void Verify(bool onlySure = true)
         {
-            if (onlySure && _maybe.Count > 0)
-                Commit();
+            if (onlySure)
+            {
+                if (_maybe.Count > 0)
+                    Commit();
+                CompareLedgers();
+            }
             Compare(Actual());
         }
 
@@ -309,6 +326,12 @@ public sealed class StoreModelTests
 
         public List<ReadOnlyMemory<byte>> Records { get; } = [];
 
+        public List<long> Counts { get; } = [];
+
+        public long DoneRecords { get; private set; }
+
+        public long DoneSamples { get; private set; }
+
         public int Committed { get; set; }
 
         public int Sent { get; set; }
@@ -317,7 +340,10 @@ public sealed class StoreModelTests
         {
             _encoder.StartSegment(false);
             _number++;
+            DoneRecords += Records.Count;
+            DoneSamples += Counts.Sum();
             Records.Clear();
+            Counts.Clear();
             _samples.Clear();
             Committed = 0;
             Sent = 0;
@@ -332,6 +358,7 @@ public sealed class StoreModelTests
                     _tick.Set(i, random.Next(3));
             }
             _tick.Complete();
+            int before = _samples.Count;
             for (int i = 0; i < 5; i++)
             {
                 bool ended = SourceTick.IsSet(_tick.Ended, i);
@@ -342,6 +369,7 @@ public sealed class StoreModelTests
             }
             Assert.Equal(EncodeOutcome.Encoded, _encoder.Encode(_tick));
             Records.Add(_encoder.Record.ToArray());
+            Counts.Add(_samples.Count - before);
         }
 
         public void NoteAll(Action<string, long, double> note)

@@ -18,7 +18,7 @@ public readonly record struct TickRange(long FirstMs, long LastMs, long Ticks, i
 /// <param name="Samples">Samples in them, stale markers included, as the agent counted them.</param>
 /// <param name="SamplesRefused">Those of them that a limit or the retention kept out of the store.</param>
 /// <param name="Ranges">When ticks are there, in order of time.</param>
-public sealed record SourceLedger(string Name, int IntervalMs, long Records, long Samples, long SamplesRefused, IReadOnlyList<TickRange> Ranges);
+public sealed record StoredSource(string Name, int IntervalMs, long Records, long Samples, long SamplesRefused, IReadOnlyList<TickRange> Ranges);
 
 /// <summary>What the store took of one agent.</summary>
 /// <param name="Agent">The agent.</param>
@@ -27,7 +27,7 @@ public sealed record SourceLedger(string Name, int IntervalMs, long Records, lon
 /// <param name="SamplesRefused">Those of them that a limit or the retention kept out.</param>
 /// <param name="RecordsRefused">Records refused for good: they could not be decoded.</param>
 /// <param name="Sources">By source, in order of name.</param>
-public sealed record AgentLedger(string Agent, long Records, long Samples, long SamplesRefused, long RecordsRefused, IReadOnlyList<SourceLedger> Sources);
+public sealed record StoredLedger(string Agent, long Records, long Samples, long SamplesRefused, long RecordsRefused, IReadOnlyList<StoredSource> Sources);
 
 /// <summary>Segment numbers of one epoch that are here, wholly or in part.</summary>
 /// <param name="Epoch">The epoch.</param>
@@ -38,7 +38,7 @@ public sealed record EpochSegments(ulong Epoch, IReadOnlyList<(ulong First, ulon
 public interface ILedgerSource
 {
     /// <summary>What was taken of one agent (null: of all), source by source, exactly.</summary>
-    IReadOnlyList<AgentLedger> Ledgers(string? agent = null);
+    IReadOnlyList<StoredLedger> Ledgers(string? agent = null);
 
     /// <summary>The segments of an agent that are here, wholly or in part, by epoch.</summary>
     IReadOnlyList<EpochSegments> SegmentsOf(string agent);
