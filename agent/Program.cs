@@ -15,7 +15,7 @@ namespace Bellwether.Agent;
 internal static class Program
 {
     private const int ExitBadConfiguration = 2;
-    private static readonly TimeSpan s_stopLimit = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan s_stopSlack = TimeSpan.FromSeconds(5);
 
     private static int Main(string[] args)
     {
@@ -67,7 +67,7 @@ internal static class Program
             return ExitBadConfiguration;
         using var loggers = new LineLoggerFactory(Console.Error, TimeProvider.System, AgentService.LevelOf(config.Log.Level));
         HostApplicationBuilder builder = Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(null);
-        builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = s_stopLimit);
+        builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = config.Stop.Timeout + s_stopSlack);
         builder.Services.AddSingleton(new AgentStart(file, config, TimeProvider.System, loggers));
         builder.Services.AddHostedService<AgentService>();
         using IHost host = builder.Build();

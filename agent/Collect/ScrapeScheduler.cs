@@ -38,6 +38,7 @@ public sealed partial class ScrapeScheduler : IAsyncDisposable
     private readonly ITimer _timer;
     private List<Entry> _entries = [];
     private int _running;
+    private int _lastLeft;
     private bool _stopped;
     private TaskCompletionSource? _idle;
 
@@ -128,18 +129,30 @@ public sealed partial class ScrapeScheduler : IAsyncDisposable
     /// Starts nothing more, lets what is under way finish within <see cref="ScrapeSchedulerOptions.StopGrace"/> (an answer that a target has given is not thrown away), then
     /// cancels the rest and waits for it. Series are not ended: the agent will be back.
     /// </summary>
-    public async Task StopAsync()
+    public Task StopAsync() => StopAsync(lastRound: false, _options.StopGrace);
+
+    /// <summary>
+    /// As <see cref="StopAsync()"/>, within another grace; with <paramref name="lastRound"/> every collector is run once more, so that the last value before the end is known. Its tick
+    /// carries the time of the stop.
+    /// </summary>
+    public async Task StopAsync(bool lastRound, TimeSpan grace)
     {
         Task idle;
+        List<Entry> last = [];
         lock (_gate)
         {
+            if (lastRound && !_stopped)
+                last = TakeLastLocked();
             _stopped = true;
+            _lastLeft = last.Count;
             idle = _running == 0 ? Task.CompletedTask : (_idle ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
         }
         await _timer.DisposeAsync();
         using (var rest = new CancellationTokenSource())
         {
-            await Task.WhenAny(idle, Task.Delay(_options.StopGrace, _time, rest.Token));
+            for (int i = Math.Min(last.Count, _options.ConcurrencyMax); i > 0; i--)
+                _ = RunLastAsync(last);
+            await Task.WhenAny(idle, Task.Delay(grace, _time, rest.Token));
             await rest.CancelAsync();
         }
         await _stop.CancelAsync();
@@ -191,6 +204,38 @@ public sealed partial class ScrapeScheduler : IAsyncDisposable
         }
         foreach (Entry entry in start)
             _ = RunAsync(entry);
+    }
+
+    /// <summary>Takes what is not under way for a last run; they count as running from here on.</summary>
+    private List<Entry> TakeLastLocked()
+    {
+        long now = NowMs();
+        // Times of one source must grow.
+        List<Entry> last = [.. _entries.Where(e => !e.Running && !e.Removed && e.CurrentMs < now)];
+        foreach (Entry entry in last)
+        {
+            entry.CurrentMs = now;
+            entry.Running = true;
+            _running++;
+        }
+        return last;
+    }
+
+    /// <summary>Works through the last round, one collector after the other; several run at once.</summary>
+    private async Task RunLastAsync(List<Entry> last)
+    {
+        while (true)
+        {
+            Entry entry;
+            lock (_gate)
+            {
+                if (_lastLeft == 0)
+                    return;
+                entry = last[--_lastLeft];
+            }
+            // After the grace this ends at once: what is left is passed over.
+            await RunAsync(entry);
+        }
     }
 
     /// <summary>Counts dues up to a time as missed and goes past them.</summary>

@@ -1,3 +1,4 @@
+using Bellwether.Agent.Spool;
 using Bellwether.Core.Configuration;
 using Bellwether.Core.Configuration.Prometheus;
 using Bellwether.Core.Model;
@@ -15,6 +16,12 @@ public sealed record AgentConfig
 
     /// <summary>What is not yet acknowledged, on disk.</summary>
     public SpoolSection Spool { get; init; } = new();
+
+    /// <summary>How it is streamed.</summary>
+    public StreamSection Stream { get; init; } = new();
+
+    /// <summary>How the agent stops.</summary>
+    public StopSection Stop { get; init; } = new();
 
     /// <summary>The local status socket.</summary>
     public StatusSection Status { get; init; } = new();
@@ -114,12 +121,64 @@ public sealed record SpoolSection
     public string Path { get; init; } = "spool";
 
     /// <summary>The most bytes on disk.</summary>
-    [Restart("The most bytes on disk; when it is full the oldest segments are dropped, and counted. At least 16MB.")]
+    [Restart("The most bytes on disk, what the spool keeps beside its records included; when_full says what gives way, counted by source. At least 16MB.")]
     public ByteSize MaxSize { get; init; } = ByteSize.FromGibibytes(1);
 
     /// <summary>The longest age.</summary>
     [Restart("What is older is dropped, and counted.")]
     public TimeSpan MaxAge { get; init; } = TimeSpan.FromDays(7);
+
+    /// <summary>What gives way.</summary>
+    [Restart("What gives way when the spool is full: drop_oldest, or refuse_new.", Default = "drop_oldest")]
+    public SpoolPolicy WhenFull { get; init; } = SpoolPolicy.DropOldest;
+
+    /// <summary>The keys of encryption at rest.</summary>
+    [Restart("Keys of encryption at rest (AES-256-GCM). New segments use the first; the others open what was written under them. Empty: not encrypted.", Type = "list of keys")]
+    public ValueList<SpoolKeySection> Encryption { get; init; } = [];
+}
+
+/// <summary>One element of <c>spool.encryption</c>: a key and where it is read from; exactly one place.</summary>
+public sealed record SpoolKeySection
+{
+    /// <summary>Its name.</summary>
+    [Restart("The key's name, written beside what it protects: at most 32 of a-z, A-Z, 0-9, '.', '_' and '-'.", Default = "required")]
+    public string Id { get; init; } = "";
+
+    /// <summary>A file that holds it.</summary>
+    [Restart("A file that holds the key: 32 bytes, or as 64 hexadecimal digits or base64.", Type = "path")]
+    public string File { get; init; } = "";
+
+    /// <summary>An environment variable that holds it.</summary>
+    [Restart("An environment variable that holds the key, as 64 hexadecimal digits or base64.")]
+    public string Env { get; init; } = "";
+
+    /// <summary>A systemd credential that holds it.</summary>
+    [Restart("A systemd credential (LoadCredential=) that holds the key: a file of this name in $CREDENTIALS_DIRECTORY.")]
+    public string Credential { get; init; } = "";
+}
+
+/// <summary>Section <c>stream</c>.</summary>
+public sealed record StreamSection
+{
+    /// <summary>Payload bytes a second.</summary>
+    [Restart("Payload bytes a second that may go out, live data first; 0: no limit. At least 1KB.")]
+    public ByteSize BandwidthLimit { get; init; } = default;
+
+    /// <summary>How often a preferred address is looked for.</summary>
+    [Restart("While streaming to another address than the first of aggregators: how often to look whether one before it is back, jittered by a fifth; 0: stay.")]
+    public TimeSpan ReturnInterval { get; init; } = TimeSpan.FromMinutes(5);
+}
+
+/// <summary>Section <c>stop</c>.</summary>
+public sealed record StopSection
+{
+    /// <summary>The whole time from SIGTERM to the end.</summary>
+    [Restart("The longest time from SIGTERM to the end: a last scrape (at most 4/10 of it), then sending what is spooled (at most 1/2). What does not get out in time stays in the spool. Keep it below the service manager's limit (Fargate: 30s).")]
+    public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Whether all sources are collected once more.</summary>
+    [Restart("Whether all sources are collected once more before the end.")]
+    public bool LastScrape { get; init; } = true;
 }
 
 /// <summary>Section <c>status</c>.</summary>

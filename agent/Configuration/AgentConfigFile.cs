@@ -1,5 +1,6 @@
 using Bellwether.Agent.Collect.Host;
 using Bellwether.Agent.Collect.Postgres;
+using Bellwether.Agent.Spool;
 using Bellwether.Core.Configuration;
 using Bellwether.Core.Configuration.Prometheus;
 using Bellwether.Core.Model;
@@ -25,6 +26,9 @@ public static class AgentConfigFile
         ("proxy_connect_header", "the proxy gets no headers of its own"),
     ];
 
+    /// <summary>The most keys in <c>spool.encryption</c>.</summary>
+    public const int MaxSpoolKeys = 16;
+
     /// <summary>The shortest collection interval.</summary>
     public static TimeSpan MinInterval { get; } = TimeSpan.FromMilliseconds(100);
 
@@ -45,6 +49,8 @@ public static class AgentConfigFile
             Agent = ReadAgent(root.Section("agent")),
             Aggregators = ReadAggregators(root),
             Spool = ReadSpool(root.Section("spool")),
+            Stream = ReadStream(root.Section("stream")),
+            Stop = ReadStop(root.Section("stop")),
             Status = ReadStatus(root.Section("status")),
             Log = ReadLog(root.Section("log")),
             Watchdog = ReadWatchdog(root.Section("watchdog")),
@@ -152,9 +158,61 @@ public static class AgentConfigFile
             Path = section.FilePath("path", defaults.Path),
             MaxSize = section.Size("max_size", defaults.MaxSize, ByteSize.FromMebibytes(16)),
             MaxAge = section.Duration("max_age", defaults.MaxAge, TimeSpan.FromMinutes(1)),
+            WhenFull = section.Word("when_full", defaults.WhenFull, [("drop_oldest", SpoolPolicy.DropOldest), ("refuse_new", SpoolPolicy.RefuseNew)]),
+            Encryption = [.. section.Sections("encryption").Select(ReadKey)],
         };
+        if (spool.Encryption.Count > MaxSpoolKeys)
+            section.Error("encryption", $"has {spool.Encryption.Count} keys; at most {MaxSpoolKeys}");
+        foreach (IGrouping<string, SpoolKeySection> group in spool.Encryption.GroupBy(k => k.Id).Where(g => g.Key.Length > 0 && g.Count() > 1))
+            section.Error("encryption", $"id '{group.Key}' is there twice");
         section.Close();
         return spool;
+    }
+
+    private static SpoolKeySection ReadKey(ConfigSection section)
+    {
+        var key = new SpoolKeySection
+        {
+            Id = section.RequiredText("id"),
+            File = section.SecretFile("file"),
+            Env = section.Text("env"),
+            Credential = section.Text("credential"),
+        };
+        if (key.Id.Length > 32 || !key.Id.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-'))
+            section.Error("id", $"'{key.Id}' is not a key's name; at most 32 of a-z, A-Z, 0-9, '.', '_' and '-'");
+        int places = (key.File.Length > 0 ? 1 : 0) + (key.Env.Length > 0 ? 1 : 0) + (key.Credential.Length > 0 ? 1 : 0);
+        if (places != 1)
+            section.Error($"names {places} places to read the key from; name one of file, env and credential");
+        if (key.Credential.Contains('/'))
+            section.Error("credential", "is a name, not a path");
+        section.Close();
+        return key;
+    }
+
+    private static StreamSection ReadStream(ConfigSection section)
+    {
+        var defaults = new StreamSection();
+        var stream = new StreamSection
+        {
+            BandwidthLimit = section.Size("bandwidth_limit", defaults.BandwidthLimit),
+            ReturnInterval = section.Duration("return_interval", defaults.ReturnInterval),
+        };
+        if (stream.BandwidthLimit.Bytes is > 0 and < 1024)
+            section.Error("bandwidth_limit", $"{stream.BandwidthLimit.Bytes} bytes a second are below the minimum 1KB; 0 means no limit");
+        section.Close();
+        return stream;
+    }
+
+    private static StopSection ReadStop(ConfigSection section)
+    {
+        var defaults = new StopSection();
+        var stop = new StopSection
+        {
+            Timeout = section.Duration("timeout", defaults.Timeout, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(10)),
+            LastScrape = section.Flag("last_scrape", defaults.LastScrape),
+        };
+        section.Close();
+        return stop;
     }
 
     private static StatusSection ReadStatus(ConfigSection section)

@@ -62,7 +62,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
         _reload = new ReloadOutcome(_startedMs, []);
         _meter.CreateObservableGauge(MetricNames.AgentReloadSuccessful, () => Volatile.Read(ref _reload).Errors.Count == 0 ? 1 : 0, description: "Whether the last reading of the configuration was taken.");
         _meter.CreateObservableGauge(MetricNames.AgentReloadTime, () => Volatile.Read(ref _reload).TakenMs / 1000.0, description: "Unix seconds when a configuration was taken last.");
-        var spoolOptions = new SpoolOptions { BytesMax = config.Spool.MaxSize.Bytes, AgeMax = config.Spool.MaxAge };
+        var spoolOptions = new SpoolOptions { BytesMax = config.Spool.MaxSize.Bytes, AgeMax = config.Spool.MaxAge, WhenFull = config.Spool.WhenFull };
         _spool = Opening($"spool.path {config.Spool.Path}", () => LogSpool.Open(new OsDisk(), config.Spool.Path, spoolOptions, time, random, _meter));
         _sink = new SpoolSink(_spool, time, loggers.CreateLogger<SpoolSink>());
         _targets = new TargetFacts(config.Agent.Id, name => _sink.NewestOf(name).TimestampMs);
@@ -151,12 +151,13 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
         };
     }
 
-    /// <summary>Stops in the data's order; returns within the drain time-out and a little.</summary>
+    /// <summary>Stops in the data's order, within <c>stop.timeout</c>: a last scrape, its sync and the end marker, then the stream drains and says goodbye.</summary>
     public async ValueTask DisposeAsync()
     {
-        await _scheduler.StopAsync();
+        await _scheduler.StopAsync(_first.Stop.LastScrape, _first.Stop.Timeout * 0.4);
         await _stopCollecting.CancelAsync();
-        _spool.Sync();
+        _spool.MarkStop();
+        _stream.RecordsAppended();
         await _stopStream.CancelAsync();
         await Task.WhenAll(_running);
         await _discovering;
@@ -229,6 +230,9 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
     private static StreamOptions StreamOptionsOf(AgentConfig config) => new()
     {
         Aggregators = [.. config.Aggregators.Select(a => AddressOf(a) with { Renew = () => AddressOf(a) })],
+        BandwidthLimit = config.Stream.BandwidthLimit.Bytes,
+        ReturnInterval = config.Stream.ReturnInterval,
+        DrainTimeout = config.Stop.Timeout / 2,
     };
 
     private static AggregatorAddress AddressOf(AggregatorSection section)

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Threading.Channels;
 using Bellwether.Agent.Spool;
 using Bellwether.Core.Grpc;
+using Bellwether.Core.Telemetry;
 using Bellwether.V1;
 using Microsoft.Extensions.Logging;
 using Polly;
@@ -23,6 +24,9 @@ internal sealed partial class StreamClient
     private readonly StreamClientDependencies _with;
     private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly ResiliencePipeline<SessionEnd> _pipeline;
+    private readonly BandwidthLimit? _bandwidth;
+    private readonly Lock _randomGate = new();
+    private long _returns;
 
     /// <summary>Makes a client; nothing is sent yet.</summary>
     public StreamClient(StreamOptions options, StreamIdentity identity, IStreamSpool spool, IWatermarkSource watermarks, StreamClientDependencies with)
@@ -43,7 +47,7 @@ internal sealed partial class StreamClient
                 Delay = options.BackoffMin,
                 MaxDelay = options.BackoffMax,
                 MaxRetryAttempts = int.MaxValue,
-                Randomizer = with.Random.NextDouble,
+                Randomizer = NextRandom,
                 OnRetry = arguments =>
                 {
                     WillRetry(_with.Log, arguments.Outcome.Result?.Reason ?? "", arguments.RetryDelay.TotalSeconds);
@@ -52,6 +56,10 @@ internal sealed partial class StreamClient
             })
             .Build();
         Statistics = new StreamStatistics(with.Meter);
+        _bandwidth = options.BandwidthLimit > 0 ? new BandwidthLimit(options.BandwidthLimit) : null;
+        with.Meter.CreateObservableGauge(MetricNames.StreamBandwidthLimit, () => options.BandwidthLimit, unit: "bytes", description: "Payload bytes a second that may go out; 0: no bound.");
+        with.Meter.CreateObservableCounter(MetricNames.StreamBandwidthWaits, () => _bandwidth?.Waits ?? 0, description: "Times that a batch had to wait for the bandwidth limit.");
+        with.Meter.CreateObservableCounter(MetricNames.StreamReturns, () => Volatile.Read(ref _returns), description: "Sessions that were left because a preferred address was back.");
     }
 
     /// <summary>How the stream stands.</summary>
@@ -84,10 +92,11 @@ internal sealed partial class StreamClient
     private async Task<SessionEnd> AttemptAsync(CancellationToken stopping)
     {
         var end = new SessionEnd("no address was tried", Calm: true);
-        foreach (AggregatorAddress address in _options.Aggregators)
+        for (int i = 0; i < _options.Aggregators.Count; i++)
         {
+            AggregatorAddress address = _options.Aggregators[i];
             long began = _with.Time.GetTimestamp();
-            (bool stood, string reason, GrpcStatusCode code) = await SessionAsync(address, stopping);
+            (bool stood, string reason, GrpcStatusCode code) = await SessionAsync(address, preferred: i, stopping);
             Statistics.Ended(stopping.IsCancellationRequested ? null : reason);
             if (stopping.IsCancellationRequested)
                 return new SessionEnd(reason, Calm: false);
@@ -100,24 +109,15 @@ internal sealed partial class StreamClient
         return end;
     }
 
-    private async Task<(bool Stood, string Reason, GrpcStatusCode Code)> SessionAsync(AggregatorAddress address, CancellationToken stopping)
+    private async Task<(bool Stood, string Reason, GrpcStatusCode Code)> SessionAsync(AggregatorAddress address, int preferred, CancellationToken stopping)
     {
         address = Renewed(address);
-        using var channel = new GrpcChannel(
-            new GrpcChannelOptions
-            {
-                Address = address.Uri,
-                TrustedRoots = address.TrustedRoots,
-                ClientCertificate = address.ClientCertificate,
-                ServerName = address.ServerName,
-                AllowPlaintextBeyondLoopback = address.AllowPlaintext,
-            },
-            _with.Time);
-        var metadata = new GrpcMetadata();
-        if (address.Token is { } token)
-            metadata.Add("authorization", "Bearer " + token);
-        var session = new StreamSession(_identity, _spool, _watermarks, _with.Targets is { } facts ? new TargetTeller(facts) : null, _with.Ledger is { } ledger ? new ReportTeller(ledger) : null);
+        using GrpcChannel channel = ChannelOf(address);
+        GrpcMetadata metadata = MetadataOf(address);
+        var session = new StreamSession(_identity, _spool, _watermarks, _with.Targets is { } facts ? new TargetTeller(facts) : null, _with.Ledger is { } ledger ? new ReportTeller(ledger) : null) { Bandwidth = _bandwidth };
         await using GrpcCall<AgentMessage, AggregatorMessage> call = channel.Open(WireMethods.Stream, new GrpcCallOptions { Metadata = metadata }, CancellationToken.None);
+        using var leaving = new CancellationTokenSource();
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(stopping);
         var pump = new StreamPump(session, call, _wake.Reader, _options, _with.Time)
         {
             Statistics = Statistics,
@@ -127,8 +127,10 @@ internal sealed partial class StreamClient
                 SessionStands(_with.Log, address.Uri, session.StoreId ?? "", Math.Abs(session.ClockOffsetMs), session.ClockOffsetMs < 0 ? "behind" : "ahead of");
             },
             ConfigurationCame = ConfigurationCame,
+            Leaving = leaving.Token,
             RecordRefused = refusal => Refused(_with.Log, refusal),
         };
+        Task returning = preferred > 0 && _options.ReturnInterval > TimeSpan.Zero ? ReturnAsync(preferred, session, leaving, over.Token) : Task.CompletedTask;
         string reason;
         try
         {
@@ -142,9 +144,91 @@ internal sealed partial class StreamClient
         {
             reason = $"the spool cannot be read: {e.Message}";
         }
+        finally
+        {
+            await over.CancelAsync();
+            await returning;
+        }
         GrpcStatusCode code = call.Status?.Code ?? GrpcStatusCode.Ok;
         return (session.StoreId is not null, call.Status is { IsOk: false } status ? status.ToString() : reason, code);
     }
+
+    private GrpcChannel ChannelOf(AggregatorAddress address) => new(
+        new GrpcChannelOptions
+        {
+            Address = address.Uri,
+            TrustedRoots = address.TrustedRoots,
+            ClientCertificate = address.ClientCertificate,
+            ServerName = address.ServerName,
+            AllowPlaintextBeyondLoopback = address.AllowPlaintext,
+        },
+        _with.Time);
+
+    private static GrpcMetadata MetadataOf(AggregatorAddress address)
+    {
+        var metadata = new GrpcMetadata();
+        if (address.Token is { } token)
+            metadata.Add("authorization", "Bearer " + token);
+        return metadata;
+    }
+
+    private double NextRandom()
+    {
+        lock (_randomGate)
+            return _with.Random.NextDouble();
+    }
+
+    /// <summary>Asks the addresses before a session's own from time to time; when one answers for the same store, the session is left for it.</summary>
+    private async Task ReturnAsync(int preferred, StreamSession session, CancellationTokenSource leaving, CancellationToken over)
+    {
+        try
+        {
+            while (true)
+            {
+                await Task.Delay(_options.ReturnInterval * (0.8 + (0.4 * NextRandom())), _with.Time, over);
+                for (int i = 0; i < preferred; i++)
+                {
+                    if (session.StoreId is not { } store || !await AnswersAsync(_options.Aggregators[i], store, over))
+                        continue;
+                    Volatile.Write(ref _returns, _returns + 1);
+                    Returns(_with.Log, _options.Aggregators[i].Uri);
+                    await leaving.CancelAsync();
+                    return;
+                }
+            }
+        }
+        catch (OperationCanceledException) when (over.IsCancellationRequested)
+        {
+            return;
+        }
+    }
+
+    private async Task<bool> AnswersAsync(AggregatorAddress address, string store, CancellationToken over)
+    {
+        using var limit = new CancellationTokenSource(_options.HelloTimeout, _with.Time);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(over, limit.Token);
+        try
+        {
+            address = Renewed(address);
+            using GrpcChannel channel = ChannelOf(address);
+            var request = new RegisterRequest { AgentId = _identity.AgentId, Version = _identity.Version };
+            foreach ((string name, string value) in _identity.Labels)
+                request.Labels[name] = value;
+            GrpcResult<RegisterResponse> result = await channel.UnaryAsync(WireMethods.Register, request, new GrpcCallOptions { Metadata = MetadataOf(address) }, both.Token);
+            return result.Status.IsOk && result.Response?.StoreId == store;
+        }
+        catch (GrpcStatusException)
+        {
+            return false;
+        }
+        catch (OperationCanceledException) when (!over.IsCancellationRequested)
+        {
+            return false;
+        }
+    }
+
+    [LoggerMessage(1406, LogLevel.Information, "stream: the preferred address {Address} is there again, going back to it")]
+    private static partial void Returns(ILogger log, Uri address);
 
     [LoggerMessage(1401, LogLevel.Information, "stream: connected to {Address}, store {StoreId}; its clock is {OffsetMs:0} ms {Direction} ours")]
     private static partial void SessionStands(ILogger log, Uri address, string storeId, double offsetMs, string direction);

@@ -45,6 +45,14 @@ internal sealed record StreamOptions
     /// <summary>A session that lasts less counts as a failed attempt, so that a peer that accepts and throws out again is left in peace. Default: 10 s.</summary>
     public TimeSpan MinSession { get; init; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>Payload bytes a second, live data first; 0: no bound. Default: 0.</summary>
+    public long BandwidthLimit { get; init; }
+
+    /// <summary>
+    /// How often a session with another address than the first looks whether the first is back, jittered by a fifth; zero: never, the session stays where it is. Default: 5 min.
+    /// </summary>
+    public TimeSpan ReturnInterval { get; init; } = TimeSpan.FromMinutes(5);
+
     /// <summary>How long stopping may wait for acknowledgements. Default: 5 s.</summary>
     public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(5);
 }

@@ -37,6 +37,9 @@ internal sealed class StreamPump
     /// <summary>Called with every configuration that comes.</summary>
     public Action<NewConfiguration>? ConfigurationCame { get; init; }
 
+    /// <summary>Fires when the session is to end because a better address is there: at once, without a goodbye. What is under way is settled by the next session's hello.</summary>
+    public CancellationToken Leaving { get; init; }
+
     /// <summary>Called with a refusal in words.</summary>
     public required Action<string> RecordRefused { get; init; }
 
@@ -69,6 +72,8 @@ internal sealed class StreamPump
                 return await LeaveAsync(end);
             if (!greeted && NowMs >= helloUntilMs)
                 return $"no answer to the hello in {_options.HelloTimeout.TotalSeconds:0.###} s";
+            if (Leaving.IsCancellationRequested)
+                return await LeaveAsync("a preferred address is there again");
             happened = await NextAsync(sent && greeted, greeted ? _effects.WakeAtMs : helloUntilMs, stopping);
         }
         return _call.Status?.ToString() ?? "the call ended";
@@ -88,6 +93,8 @@ internal sealed class StreamPump
     {
         if (!sendMore && !_reading.IsCompleted && (_stopTold || !stopping.IsCancellationRequested))
             await WaitAsync(wakeAtMs, _stopTold ? CancellationToken.None : stopping);
+        if (Leaving.IsCancellationRequested)
+            return new StreamEvent(StreamEventKind.Writable);
         if (_reading.IsCompleted)
         {
             AggregatorMessage? message = await _reading;
@@ -109,7 +116,7 @@ internal sealed class StreamPump
     {
         if (_grown.TryRead(out _))
             return;
-        using var over = CancellationTokenSource.CreateLinkedTokenSource(stopping);
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(stopping, Leaving);
         TimeSpan wait = TimeSpan.FromMilliseconds(Math.Clamp(wakeAtMs - NowMs, 1, 60_000));
         Task time = Task.Delay(wait, _time, over.Token);
         Task grown = _grown.WaitToReadAsync(over.Token).AsTask();

@@ -88,7 +88,10 @@ internal sealed class StreamSession
     private readonly IWatermarkSource _watermarks;
     private readonly TargetTeller? _targets;
     private readonly ReportTeller? _reports;
+    private readonly BacklogShare _share = new();
     private bool _lastReportOut;
+    private long _nowMs;
+    private long _backlogUnderWay;
     private readonly Dictionary<SegmentRef, Sending> _sending = [];
     private readonly HashSet<SegmentRef> _resent = [];
     private readonly List<SpooledSegment> _segments = [];
@@ -126,8 +129,13 @@ internal sealed class StreamSession
         public bool Complete;
 
         /// <summary>What is under way: index behind a batch, and its bytes.</summary>
-        public readonly Queue<(ulong End, bool Last, int Bytes)> UnderWay = new();
+        public readonly Queue<SentBatch> UnderWay = new();
     }
+
+    private readonly record struct SentBatch(ulong End, bool Last, int Bytes, long SentMs);
+
+    /// <summary>Bounds the bytes a second over all sessions; null: no bound.</summary>
+    public BandwidthLimit? Bandwidth { get; init; }
 
     /// <summary>The aggregator's store id, once it has answered.</summary>
     public string? StoreId { get; private set; }
@@ -157,6 +165,7 @@ internal sealed class StreamSession
     public void Step(long nowMs, in StreamEvent happened, StreamEffects effects)
     {
         effects.Clear();
+        _nowMs = nowMs;
         switch (happened.Kind)
         {
             case StreamEventKind.Opened:
@@ -227,6 +236,7 @@ internal sealed class StreamSession
         _batchBytes = answer.MaxBatchBytes == 0 ? DefaultBatchBytes : (int)Math.Min(answer.MaxBatchBytes, int.MaxValue);
         _watermarkIntervalMs = answer.WatermarkIntervalMs == 0 ? QuietIntervalMs : answer.WatermarkIntervalMs;
         _nextWatermarkMs = nowMs;
+        _share.Start(_windowBytes, _batchBytes);
         foreach (SegmentHeld held in answer.Held)
             Hold(held);
     }
@@ -251,10 +261,12 @@ internal sealed class StreamSession
         // On resuming, what is held already is not sent again unless the aggregator asks for it (Resend).
         if (sending.UnderWay.Count == 0 && sending.Next < held.Records && !_resent.Contains(id))
             sending.Next = held.Records;
-        while (sending.UnderWay.TryPeek(out (ulong End, bool Last, int Bytes) batch) && batch.End <= held.Records && (!batch.Last || held.Complete))
+        while (sending.UnderWay.TryPeek(out SentBatch batch) && batch.End <= held.Records && (!batch.Last || held.Complete))
         {
             sending.UnderWay.Dequeue();
-            UnderWayBytes -= batch.Bytes;
+            Landed(id, batch.Bytes);
+            if (id.Number < _liveFrom)
+                _share.Acknowledged(batch.SentMs, _nowMs, batch.Bytes);
         }
         sending.Complete |= held.Complete;
         _spool.Acknowledge(id, held.Records, held.Complete);
@@ -264,11 +276,19 @@ internal sealed class StreamSession
 
     private void Forget(SegmentRef id, Sending sending)
     {
-        foreach ((_, _, int bytes) in sending.UnderWay)
-            UnderWayBytes -= bytes;
+        foreach (SentBatch batch in sending.UnderWay)
+            Landed(id, batch.Bytes);
         sending.UnderWay.Clear();
         sending.LastSent = true;
         _resent.Remove(id);
+    }
+
+    /// <summary>Bytes of a segment are not under way any more.</summary>
+    private void Landed(SegmentRef id, int bytes)
+    {
+        UnderWayBytes -= bytes;
+        if (id.Number < _liveFrom)
+            _backlogUnderWay -= bytes;
     }
 
     private void Control(Control control, StreamEffects effects)
@@ -281,8 +301,8 @@ internal sealed class StreamSession
             case V1.Control.KindOneofCase.Resend when control.Resend.Segment is { } segment:
                 SegmentRef id = Ref(segment);
                 Sending sending = Of(id);
-                foreach ((_, _, int bytes) in sending.UnderWay)
-                    UnderWayBytes -= bytes;
+                foreach (SentBatch batch in sending.UnderWay)
+                    Landed(id, batch.Bytes);
                 sending.UnderWay.Clear();
                 sending.Next = 0;
                 sending.LastSent = false;
@@ -344,7 +364,7 @@ internal sealed class StreamSession
         bool drained = everythingIsOut && UnderWayBytes == 0 && _spool.Records == 0;
         if (!drained && nowMs < _drainUntilMs)
         {
-            effects.WakeAtMs = _drainUntilMs;
+            effects.WakeAtMs = Math.Min(effects.WakeAtMs, _drainUntilMs);
             return;
         }
         // The last word about what is held and what was dropped goes before the goodbye.
@@ -375,13 +395,17 @@ internal sealed class StreamSession
             Sending sending = Of(segment.Id);
             if (sending.Complete || sending.LastSent || (sending.Next >= segment.Records && !segment.Closed))
                 continue;
-            long room = _windowBytes - UnderWayBytes;
-            if (room <= 0)
+            // The backlog never fills the window: what is live finds room at once.
+            long room = live ? _windowBytes - UnderWayBytes : Math.Min(_windowBytes - UnderWayBytes, _share.Bytes - _backlogUnderWay);
+            long waitMs = room > 0 ? Bandwidth?.WaitMs(_nowMs, live) ?? 0 : 0;
+            if (room <= 0 || waitMs > 0)
             {
                 waits = true;
+                if (waitMs > 0)
+                    effects.WakeAtMs = Math.Min(effects.WakeAtMs, _nowMs + waitMs);
                 return false;
             }
-            switch (Batch(segment, sending, (int)Math.Min(_batchBytes, room), effects))
+            switch (Batch(segment, sending, (int)Math.Min(Math.Min(_batchBytes, Bandwidth?.BatchBytesMax ?? int.MaxValue), room), effects))
             {
                 case BatchOutcome.Gone:
                     continue;
@@ -430,8 +454,11 @@ internal sealed class StreamSession
         sending.Next += (ulong)_payloads.Count;
         batch.Last = segment.Closed && sending.Next >= segment.Records;
         sending.LastSent = batch.Last;
-        sending.UnderWay.Enqueue((sending.Next, batch.Last, bytes));
+        sending.UnderWay.Enqueue(new SentBatch(sending.Next, batch.Last, bytes, _nowMs));
         UnderWayBytes += bytes;
+        if (segment.Id.Number < _liveFrom)
+            _backlogUnderWay += bytes;
+        Bandwidth?.Spend(bytes);
         RecordsSent += _payloads.Count;
         BytesSent += bytes;
         effects.Send = new AgentMessage { Records = batch };

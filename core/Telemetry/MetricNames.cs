@@ -47,6 +47,15 @@ public static class MetricNames
     /// <summary>Agent: payload bytes sent and not yet acknowledged.</summary>
     public const string StreamUnderWayBytes = "bellwether_stream_under_way_bytes";
 
+    /// <summary>Agent: payload bytes a second that may go out; 0: no bound.</summary>
+    public const string StreamBandwidthLimit = "bellwether_stream_bandwidth_limit_bytes";
+
+    /// <summary>Agent: times that a batch had to wait for the bandwidth limit.</summary>
+    public const string StreamBandwidthWaits = "bellwether_stream_bandwidth_waits_total";
+
+    /// <summary>Agent: sessions that were left because a preferred address was back.</summary>
+    public const string StreamReturns = "bellwether_stream_returns_total";
+
     /// <summary>Agent: the aggregator's clock minus the agent's.</summary>
     public const string StreamClockOffsetSeconds = "bellwether_stream_clock_offset_seconds";
 
