@@ -62,7 +62,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
         _reload = new ReloadOutcome(_startedMs, []);
         _meter.CreateObservableGauge(MetricNames.AgentReloadSuccessful, () => Volatile.Read(ref _reload).Errors.Count == 0 ? 1 : 0, description: "Whether the last reading of the configuration was taken.");
         _meter.CreateObservableGauge(MetricNames.AgentReloadTime, () => Volatile.Read(ref _reload).TakenMs / 1000.0, description: "Unix seconds when a configuration was taken last.");
-        var spoolOptions = new SpoolOptions { BytesMax = config.Spool.MaxSize.Bytes, AgeMax = config.Spool.MaxAge, WhenFull = config.Spool.WhenFull };
+        var spoolOptions = new SpoolOptions { BytesMax = config.Spool.MaxSize.Bytes, AgeMax = config.Spool.MaxAge, WhenFull = config.Spool.WhenFull, Keys = SpoolKeys.Load([.. config.Spool.Encryption]) };
         _spool = Opening($"spool.path {config.Spool.Path}", () => LogSpool.Open(new OsDisk(), config.Spool.Path, spoolOptions, time, random, _meter));
         _sink = new SpoolSink(_spool, time, loggers.CreateLogger<SpoolSink>());
         _targets = new TargetFacts(config.Agent.Id, name => _sink.NewestOf(name).TimestampMs);
@@ -75,6 +75,8 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
         Opened(_log, config.Agent.Id, VersionText, config.Spool.Path, _spool.Records);
         foreach (LostRange lost in _spool.Report.Lost)
             SpoolDamaged(_log, lost.File, lost.Offset, lost.Reason, lost.NextSequence - lost.FirstSequence);
+        if (_spool.Statistics is { LockedSegments: > 0 } locked)
+            SpoolLocked(_log, locked.LockedSegments, locked.LockedReason ?? "");
         Apply(config);
         _running = [_sink.RunAsync(_stopCollecting.Token), _stream.RunAsync(_stopStream.Token)];
     }
@@ -287,6 +289,9 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
 
     [LoggerMessage(1325, LogLevel.Error, "the spool's file {File} is damaged at {Offset}: {Reason}; {Frames} frames are lost, the rest goes on")]
     private static partial void SpoolDamaged(ILogger log, ulong file, long offset, string reason, ulong frames);
+
+    [LoggerMessage(1326, LogLevel.Error, "{Segments} segments of the spool cannot be read: {Reason}. They stay as they are and are sent once their key is in spool.encryption; what is collected from now on is not affected")]
+    private static partial void SpoolLocked(ILogger log, int segments, string reason);
 
     [LoggerMessage(1323, LogLevel.Warning, "the new configuration changes agent, aggregators, spool, status or watchdog: these take effect at the next start")]
     private static partial void NeedsRestart(ILogger log);

@@ -110,8 +110,10 @@ internal readonly record struct SpooledClass(string Name, long Segments, long Re
 /// <param name="Errors">Disk errors since opening.</param>
 /// <param name="LastError">The last of them, or null.</param>
 /// <param name="Dropped">What was dropped, by source and reason.</param>
+/// <param name="LockedSegments">Segments that cannot be read because their key is missing; they are kept.</param>
+/// <param name="LockedReason">Why, of the first of them.</param>
 internal sealed record SpoolStatistics(
-    long Bytes, long Records, int Segments, long OldestMs, long DiskBytes, long PendingBytes, long Errors, string? LastError, IReadOnlyList<SpoolDrop> Dropped);
+    long Bytes, long Records, int Segments, long OldestMs, long DiskBytes, long PendingBytes, long Errors, string? LastError, IReadOnlyList<SpoolDrop> Dropped, int LockedSegments, string? LockedReason);
 
 /// <summary>What gives way when the spool is full.</summary>
 public enum SpoolPolicy
@@ -138,6 +140,9 @@ internal sealed record SpoolOptions
 
     /// <summary>What of <see cref="BytesMax"/> is not for records: three segments (two files in reserve, and the live one's tail) and 1 MiB, at most half.</summary>
     public long ReserveBytes => Math.Min(BytesMax / 2, (3L * SegmentBytes) + (1 << 20));
+
+    /// <summary>Keys of encryption at rest; null: new segments are not encrypted.</summary>
+    public SpoolKeys? Keys { get; init; }
 
     /// <summary>Records older than this are dropped with their segment. Default 7 days: what the aggregator heals.</summary>
     public TimeSpan AgeMax { get; init; } = TimeSpan.FromDays(7);

@@ -47,6 +47,7 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
     private int _segmentsSinceMetadata = MetadataEvery;
     private long _droppedSamples;
     private int _largestRecord;
+    private byte[] _sealed = [];
     private bool _stateDirty;
     private long _stateSavedMs;
     private long _errors;
@@ -63,7 +64,7 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
         _appendedCounter = meter.CreateCounter<long>(MetricNames.SpoolRecordsAppended);
         _ledger = new SpoolLedger(options.DropSourcesMax);
         SpoolState? kept = ReadState();
-        var replay = new SpoolReplay(_ledger, kept);
+        var replay = new SpoolReplay(_ledger, kept, options.Keys);
         _log = SegmentLog.Open(disk, Path.Combine(folder, "log"), LogOptions(options), clock, random, replay.Visit);
         _readers = new SpoolReaders(_log);
         _segments = replay.Segments;
@@ -75,6 +76,7 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
         meter.CreateObservableCounter(MetricNames.SpoolSamplesDropped, MeasureDrops, description: "Samples that the spool dropped since it was made, by source and reason.");
         meter.CreateObservableGauge(MetricNames.SpoolBytes, () => Bytes);
         meter.CreateObservableGauge(MetricNames.SpoolRecords, () => Records);
+        meter.CreateObservableGauge(MetricNames.SpoolLocked, () => Statistics.LockedSegments, description: "Segments that cannot be read because their key is missing; they are kept.");
         meter.CreateObservableCounter(MetricNames.SpoolErrors, () => Statistics.Errors);
         _damaged = _log.Report.Lost.Count;
         meter.CreateObservableCounter(MetricNames.SpoolDamaged, () => Volatile.Read(ref _damaged));
@@ -125,7 +127,7 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
                     dropped.AddRange(account.Dropped.Select(d => new SpoolDrop(account.Name, d.Key, d.Value.Samples)));
                 return new SpoolStatistics(
                     _segments.Sum(s => s.OpenBytes), (long)_segments.Aggregate(0UL, (sum, s) => sum + s.OpenRecords), _segments.Count, OldestMsLocked(),
-                    _log.Bytes, _log.PendingBytes, _errors + _log.Errors, (_lastError ?? _log.LastError)?.Message, dropped);
+                    _log.Bytes, _log.PendingBytes, _errors + _log.Errors, (_lastError ?? _log.LastError)?.Message, dropped, _segments.Count(s => s.Locked is not null), _segments.Find(s => s.Locked is not null)?.Locked);
             }
         }
     }
@@ -165,18 +167,20 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
         into.Clear();
         lock (_gate)
         {
-            SpooledClass live = new("live", 0, 0, 0, 0, 0), backlog = new("backlog", 0, 0, 0, 0, 0);
+            SpooledClass live = new("live", 0, 0, 0, 0, 0), backlog = new("backlog", 0, 0, 0, 0, 0), locked = new("locked", 0, 0, 0, 0, 0);
             foreach (SpoolSegment segment in _segments)
             {
                 if (segment.OpenRecords == 0)
                     continue;
-                ref SpooledClass of = ref segment.Id.Number >= liveFrom ? ref live : ref backlog;
+                ref SpooledClass of = ref segment.Locked is not null ? ref locked : ref segment.Id.Number >= liveFrom ? ref live : ref backlog;
                 long from = segment.OpenOldestMs;
                 of = new SpooledClass(of.Name, of.Segments + 1, of.Records + (long)segment.OpenRecords, of.Bytes + segment.OpenBytes,
                     of.Segments == 0 ? from : Math.Min(of.FromMs, from), Math.Max(of.ToMs, segment.NewestMs));
             }
             into.Add(live);
             into.Add(backlog);
+            if (locked.Segments > 0)
+                into.Add(locked);
         }
     }
 
@@ -233,7 +237,7 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
             }
             _largestRecord = Math.Max(_largestRecord, _encoder.Record.Length);
             MakeRoom(_encoder.Record.Length);
-            if (!TryAppend(SpoolFrames.Record, _encoder.Record))
+            if (!TryAppendRecord(_encoder.Record))
                 return DropTick(tick, SpoolDropReasons.Disk, SpoolAppend.DiskFailed);
             int account = _ledger.IndexOf(tick.Table.Name);
             _ledger[account].Spooled += _encoder.Samples;
@@ -259,7 +263,7 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
             foreach (SpoolSegment segment in _segments)
             {
                 // While records of a closed segment still wait, it must not look complete.
-                if (segment.Records > 0)
+                if (segment.Records > 0 && segment.Locked is null)
                     into.Add(new SpooledSegment(segment.Id, segment.Records, segment.Closed && segment.Waiting == 0));
             }
         }
@@ -271,7 +275,7 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
         lock (_gate)
         {
             SpoolSegment? found = Find(segment);
-            if (found is null)
+            if (found is null || found.Locked is not null)
                 return false;
             try
             {
@@ -348,7 +352,7 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
         long oldest = long.MaxValue;
         foreach (SpoolSegment segment in _segments)
         {
-            if (segment.OpenRecords > 0)
+            if (segment.OpenRecords > 0 && segment.Locked is null)
                 oldest = Math.Min(oldest, segment.OpenOldestMs);
         }
         return oldest == long.MaxValue ? 0 : oldest;
@@ -397,8 +401,17 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
     /// <summary>Brings the ledger of the log and that of the state together: each number is the larger of the two, since both only grow.</summary>
     private void RecoverLedger(SpoolReplay replay, SpoolState state, bool recreated)
     {
+        var unseen = new List<(int Account, long Samples)>();
         if (state.Ledger is { } written)
-            _ledger.Take(written, (account, spooled) => account.Spooled = Math.Max(account.Spooled, spooled));
+        {
+            _ledger.Take(written, (account, spooled) =>
+            {
+                if (spooled > account.Spooled)
+                    unseen.Add((_ledger.IndexOf(account.Name), spooled - account.Spooled));
+                account.Spooled = Math.Max(account.Spooled, spooled);
+            });
+        }
+        replay.Finish(locked => unseen.ForEach(u => locked.Sources[u.Account] = new SourceSpan(u.Samples, locked.CreatedMs, locked.CreatedMs)));
         foreach (SpoolLedger.Account account in _ledger.Accounts)
             _droppedSamples += account.Dropped.Values.Sum(d => d.Samples);
         HashSet<ulong> counted = [];
@@ -427,14 +440,15 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
         _encoder.StartSegment(withMetadata);
         var id = new SegmentRef(_state.Epoch, _state.NextNumber++, (uint)_random.NextInt64(uint.MaxValue + 1L));
         ReadOnlyMemory<byte> ledger = _ledger.Frame();
-        MakeRoom(ledger.Length + FramesBytes);
+        MakeRoom(ledger.Length + FramesBytes + (_options.Keys?.WrappedBytes ?? 0));
         if (ledger.Length <= LogOptions(_options).PayloadBytesMax && !TryAppend(SpoolFrames.Ledger, ledger.Span))
             return false;
-        Span<byte> payload = stackalloc byte[SpoolFrames.BeginBytes];
+        Span<byte> payload = stackalloc byte[SpoolFrames.BeginBytes + (_options.Keys?.WrappedBytes ?? 0)];
         SpoolFrames.WriteBegin(payload, id, nowMs);
+        SegmentCipher? cipher = _options.Keys?.Begin(payload, id);
         if (!TryAppend(SpoolFrames.SegmentBegins, payload))
             return false;
-        _live = new SpoolSegment(id, _log.NextSequence, nowMs) { Facts = new List<RecordFact>(FactsCapacity) };
+        _live = new SpoolSegment(id, _log.NextSequence, nowMs) { Cipher = cipher, Facts = new List<RecordFact>(FactsCapacity) };
         _segments.Add(_live);
         FreeFiles();
         return true;
@@ -457,6 +471,17 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
             if (segment is { Closed: true, Waiting: 0, Acknowledged: 0 } && !ReferenceEquals(segment, live))
                 segment.Facts = null;
         }
+    }
+
+    private bool TryAppendRecord(ReadOnlySpan<byte> record)
+    {
+        if (_live!.Cipher is not { } cipher)
+            return TryAppend(SpoolFrames.Record, record);
+        int bytes = record.Length + SegmentCipher.AddedBytes;
+        if (_sealed.Length < bytes)
+            _sealed = new byte[bytes * 2];
+        cipher.Seal(_log.NextSequence, record, _sealed.AsSpan(0, bytes));
+        return TryAppend(SpoolFrames.SealedRecord, _sealed.AsSpan(0, bytes));
     }
 
     private bool TryAppend(ushort kind, ReadOnlySpan<byte> payload)
@@ -533,7 +558,7 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
     private void DropAged()
     {
         long limit = _age.NowMs - (long)_options.AgeMax.TotalMilliseconds;
-        while (_segments.Count > 0 && _segments[0] is { Closed: true, Records: > 0 } oldest && oldest.NewestMs < limit && DropOldest(SpoolDropReasons.Age))
+        while (_segments.Find(s => s.Locked is null) is { Closed: true, Records: > 0 } oldest && oldest.NewestMs < limit && DropOldest(SpoolDropReasons.Age))
         {
         }
     }
@@ -541,7 +566,7 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
     /// <summary>Drops the oldest closed segment, counting its samples by source; false when there is none.</summary>
     private bool DropOldest(string reason)
     {
-        SpoolSegment? oldest = _segments.Find(s => s.Closed && s.Waiting == 0);
+        SpoolSegment? oldest = _segments.Find(s => s.Closed && s.Waiting == 0 && s.Locked is null);
         if (oldest is null)
             return false;
         CountRest(oldest, reason);
@@ -587,7 +612,15 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
         {
             while ((ulong)facts.Count < records && reader.MoveNext() == LogRead.Frame && reader.Sequence == segment.FirstSequence + (ulong)facts.Count)
             {
-                if (RecordHeader.TryRead(reader.Payload, CodecLimits.Default, out RecordHeader header) != DecodeOutcome.Applied)
+                ReadOnlySpan<byte> record = reader.Payload;
+                if (segment.Cipher is { } cipher)
+                {
+                    byte[] opened = new byte[record.Length];
+                    if (!cipher.TryOpen(reader.Sequence, record, opened))
+                        break;
+                    record = opened.AsSpan(0, record.Length - SegmentCipher.AddedBytes);
+                }
+                if (RecordHeader.TryRead(record, CodecLimits.Default, out RecordHeader header) != DecodeOutcome.Applied)
                     break;
                 if (header.NewName is { } name)
                     names[header.Source] = name;

@@ -15,6 +15,10 @@ internal static class SpoolFrames
     /// <summary>The ledger as it stood before the segment that begins behind it: JSON, see docs/formats/segment.md.</summary>
     public const ushort Ledger = 3;
 
+    /// <summary>One record of a segment that is encrypted: sealed by its <see cref="SegmentCipher"/>.</summary>
+    public const ushort SealedRecord = 4;
+
+    /// <summary>Bytes of a begin frame, without the wrapped key that may follow.</summary>
     public const int BeginBytes = 28;
 
     public static void WriteBegin(Span<byte> into, SegmentRef id, long createdMs)
@@ -29,7 +33,7 @@ internal static class SpoolFrames
     {
         id = default;
         createdMs = 0;
-        if (from.Length != BeginBytes)
+        if (from.Length < BeginBytes)
             return false;
         id = new SegmentRef(BinaryPrimitives.ReadUInt64LittleEndian(from), BinaryPrimitives.ReadUInt64LittleEndian(from[8..]), BinaryPrimitives.ReadUInt32LittleEndian(from[16..]));
         createdMs = BinaryPrimitives.ReadInt64LittleEndian(from[20..]);

@@ -35,10 +35,21 @@ internal sealed class SpoolReaders(SegmentLog log) : IDisposable
                 }
                 reader.HasFrame = true;
                 ReadOnlySpan<byte> payload = reader.Log.Payload;
-                if (any && bytes + payload.Length > maxBytes)
+                int length = payload.Length - (segment.Cipher is null ? 0 : SegmentCipher.AddedBytes);
+                if (any && bytes + length > maxBytes)
                     break;
-                into.Add(payload.ToArray());
-                bytes += payload.Length;
+                byte[] record = new byte[Math.Max(0, length)];
+                if (segment.Cipher is null)
+                {
+                    payload.CopyTo(record);
+                }
+                else if (!segment.Cipher.TryOpen(reader.Log.Sequence, payload, record))
+                {
+                    Drop(reader);
+                    return SegmentRead.Damaged;
+                }
+                into.Add(record);
+                bytes += length;
                 any = true;
                 reader.HasFrame = false;
                 next++;
@@ -58,10 +69,13 @@ internal sealed class SpoolReaders(SegmentLog log) : IDisposable
     {
         foreach (Standing reader in _standing.FindAll(r => ReferenceEquals(r.Segment, segment)))
             Drop(reader);
+        segment.Cipher?.Rest();
     }
 
     public void Dispose()
     {
+        foreach (Standing reader in _standing)
+            reader.Segment.Cipher?.Rest();
         foreach (Standing reader in _standing)
             reader.Log.Dispose();
         _standing.Clear();
@@ -74,7 +88,7 @@ internal sealed class SpoolReaders(SegmentLog log) : IDisposable
             switch (reader.Log.MoveNext())
             {
                 case LogRead.Frame when reader.Log.Sequence == sequence:
-                    return reader.Log.Kind == SpoolFrames.Record;
+                    return reader.Log.Kind == (reader.Segment.Cipher is null ? SpoolFrames.Record : SpoolFrames.SealedRecord);
                 case LogRead.Frame when reader.Log.Sequence < sequence:
                     continue;
                 default:

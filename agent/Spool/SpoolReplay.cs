@@ -8,13 +8,14 @@ namespace Bellwether.Agent.Spool;
 /// Rebuilds the list of segments and the ledger from the log's frames at opening. Records behind a missing one cannot be decoded by anybody: they are counted as damaged; what is
 /// missing itself shows when the next ledger frame says more than was counted up to it.
 /// </summary>
-internal sealed class SpoolReplay(SpoolLedger ledger, SpoolState? kept)
+internal sealed class SpoolReplay(SpoolLedger ledger, SpoolState? kept, SpoolKeys? keys)
 {
     private SpoolSegment? _current;
     private Dictionary<int, string> _sources = [];
     private ulong _lastFile;
     private ulong _lastSequence;
     private bool _whole;
+    private byte[] _opened = [];
 
     public List<SpoolSegment> Segments { get; } = [];
 
@@ -37,17 +38,49 @@ internal sealed class SpoolReplay(SpoolLedger ledger, SpoolState? kept)
         }
         else if (kind == SpoolFrames.SegmentBegins && SpoolFrames.TryReadBegin(payload, out SegmentRef id, out long createdMs))
         {
-            Begin(id, sequence + 1, createdMs);
+            Begin(id, sequence + 1, createdMs, payload);
         }
-        else if (kind == SpoolFrames.Record)
+        else if (kind == SpoolFrames.Record && _current is not { Cipher: not null } and not { Locked: not null })
         {
             VisitRecord(sequence, payload);
         }
+        else if (kind == SpoolFrames.SealedRecord)
+        {
+            VisitSealed(sequence, payload);
+        }
     }
 
-    private void Begin(SegmentRef id, ulong firstSequence, long createdMs)
+    /// <summary>Samples known by the ledger only, to whom a locked segment must have them: called once all frames were visited.</summary>
+    public void Finish(Action<SpoolSegment> restOf)
     {
-        _current = new SpoolSegment(id, firstSequence, createdMs) { Closed = true };
+        _current?.Cipher?.Rest();
+        if (_current is { Locked: not null })
+            restOf(_current);
+    }
+
+    private void VisitSealed(ulong sequence, ReadOnlySpan<byte> frame)
+    {
+        if (_current is { Locked: not null } locked && sequence == locked.EndSequence)
+        {
+            locked.Saw(ledger.IndexOf(""), 0, locked.CreatedMs, frame.Length);
+            locked.Settle();
+            return;
+        }
+        if (_current?.Cipher is not { } cipher || frame.Length < SegmentCipher.AddedBytes)
+            return;
+        if (_opened.Length < frame.Length)
+            _opened = new byte[frame.Length * 2];
+        // One that is not what was written here is as one that is missing: what is behind it cannot be decoded.
+        if (cipher.TryOpen(sequence, frame, _opened))
+            VisitRecord(sequence, _opened.AsSpan(0, frame.Length - SegmentCipher.AddedBytes));
+    }
+
+    private void Begin(SegmentRef id, ulong firstSequence, long createdMs, ReadOnlySpan<byte> payload)
+    {
+        _current?.Cipher?.Rest();
+        string? locked = null;
+        SegmentCipher? cipher = payload.Length == SpoolFrames.BeginBytes ? null : SpoolKeys.Open(keys, payload, id, out locked);
+        _current = new SpoolSegment(id, firstSequence, createdMs) { Closed = true, Cipher = cipher, Locked = cipher is null && payload.Length > SpoolFrames.BeginBytes ? locked : null };
         // The share that is acknowledged is taken out once all is there.
         if (kept is not null && kept.Acknowledged.ContainsKey(id))
             _current.Facts = [];
@@ -66,7 +99,9 @@ internal sealed class SpoolReplay(SpoolLedger ledger, SpoolState? kept)
             using JsonDocument document = JsonDocument.Parse(payload.ToArray());
             ledger.Take(document.RootElement, (account, spooled) =>
             {
-                if (whole && spooled > account.Spooled)
+                if (_current is { Locked: not null } locked && spooled > account.Spooled)
+                    locked.Sources[ledger.IndexOf(account.Name)] = new SourceSpan(spooled - account.Spooled, timeMs, timeMs);
+                else if (whole && spooled > account.Spooled)
                     Damaged.Add((sequence, ledger.IndexOf(account.Name), spooled - account.Spooled, timeMs));
                 account.Spooled = Math.Max(account.Spooled, spooled);
             });

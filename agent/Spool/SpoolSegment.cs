@@ -29,6 +29,12 @@ internal sealed class SpoolSegment(SegmentRef id, ulong firstSequence, long crea
 
     public bool Closed { get; set; }
 
+    /// <summary>Opens and seals its records; null: they are plain, or it is locked.</summary>
+    public SegmentCipher? Cipher { get; init; }
+
+    /// <summary>Why nobody here can read it (a key is missing); null: it can be read. It stays where it is until its key is there again.</summary>
+    public string? Locked { get; init; }
+
     /// <summary>Least and greatest time of its records, Unix ms.</summary>
     public long OldestMs { get; set; } = long.MaxValue;
 

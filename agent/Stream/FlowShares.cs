@@ -52,7 +52,7 @@ internal sealed class BacklogShare
 
     private long _max = long.MaxValue;
     private long _min;
-    private long _halvedMs = long.MinValue;
+    private long _halvedMs = -SlowMs;
 
     /// <summary>Bytes of the backlog that may be under way.</summary>
     public long Bytes { get; private set; } = long.MaxValue;

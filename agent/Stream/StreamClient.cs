@@ -65,6 +65,9 @@ internal sealed partial class StreamClient
     /// <summary>How the stream stands.</summary>
     public StreamStatistics Statistics { get; }
 
+    /// <summary>Sessions left because a preferred address was back.</summary>
+    public long Returns => Volatile.Read(ref _returns);
+
     /// <summary>Called with every configuration that the aggregator sends; set before <see cref="RunAsync"/>.</summary>
     public Action<NewConfiguration>? ConfigurationCame { get; init; }
 
@@ -191,7 +194,7 @@ internal sealed partial class StreamClient
                     if (session.StoreId is not { } store || !await AnswersAsync(_options.Aggregators[i], store, over))
                         continue;
                     Volatile.Write(ref _returns, _returns + 1);
-                    Returns(_with.Log, _options.Aggregators[i].Uri);
+                    GoesBack(_with.Log, _options.Aggregators[i].Uri);
                     await leaving.CancelAsync();
                     return;
                 }
@@ -228,7 +231,7 @@ internal sealed partial class StreamClient
     }
 
     [LoggerMessage(1406, LogLevel.Information, "stream: the preferred address {Address} is there again, going back to it")]
-    private static partial void Returns(ILogger log, Uri address);
+    private static partial void GoesBack(ILogger log, Uri address);
 
     [LoggerMessage(1401, LogLevel.Information, "stream: connected to {Address}, store {StoreId}; its clock is {OffsetMs:0} ms {Direction} ours")]
     private static partial void SessionStands(ILogger log, Uri address, string storeId, double offsetMs, string direction);

@@ -214,6 +214,9 @@ public static class MetricNames
     /// <summary>Agent: samples handed to the spool since it was made, by source. Survives restarts.</summary>
     public const string SpoolSamplesProduced = "bellwether_spool_samples_produced_total";
 
+    /// <summary>Agent: segments that cannot be read because their key is missing; they are kept.</summary>
+    public const string SpoolLocked = "bellwether_spool_segments_locked";
+
     /// <summary>Agent: samples that the spool holds and that are not acknowledged, by source.</summary>
     public const string SpoolSamplesBuffered = "bellwether_spool_samples_buffered";
 

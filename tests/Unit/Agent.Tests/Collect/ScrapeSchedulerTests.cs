@@ -43,6 +43,26 @@ public class ScrapeSchedulerTests
     }
 
     [Fact]
+    public async Task A_last_round_collects_everything_once_more_and_what_hangs_costs_only_the_grace()
+    {
+        using var run = new Run();
+        await using ScrapeScheduler scheduler = run.Scheduler;
+        var hangs = new FakeCollector("hangs");
+        scheduler.Replace([.. Enumerable.Range(0, 50).Select(i => new FakeCollector($"c{i}")), hangs]);
+        run.Time.Advance(TimeSpan.FromSeconds(25));
+        hangs.Gate = new TaskCompletionSource();
+        int before = run.Sink.Ticks.Count;
+        long stopMs = run.Time.GetUtcNow().ToUnixTimeMilliseconds();
+        Task stopping = scheduler.StopAsync(lastRound: true, TimeSpan.FromSeconds(2));
+        Assert.Equal(50, run.Sink.Ticks.Count(t => t.TimestampMs == stopMs));
+        Assert.False(stopping.IsCompleted);
+        run.Time.Advance(TimeSpan.FromSeconds(3));
+        hangs.Gate.TrySetCanceled();
+        await stopping;
+        Assert.Equal(before + 50, run.Sink.Ticks.Count);
+    }
+
+    [Fact]
     public async Task A_slow_collector_never_overlaps_itself_and_misses_are_counted()
     {
         using var run = new Run();

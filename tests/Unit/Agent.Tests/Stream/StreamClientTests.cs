@@ -151,6 +151,38 @@ public sealed class StreamClientTests : IDisposable
     }
 
     [Fact]
+    public async Task A_session_with_the_second_address_goes_back_to_the_first_without_loss_or_doubles()
+    {
+        GrpcTestHost gone = await HostAsync();
+        Uri firstUri = gone.Address;
+        await gone.StopAsync();
+        await gone.DisposeAsync();
+        await using GrpcTestHost first = await HostAsync();
+        await using GrpcTestHost second = await HostAsync();
+        bool back = false;
+        AggregatorAddress preferred = new() { Uri = firstUri, Renew = () => new AggregatorAddress { Uri = Volatile.Read(ref back) ? first.Address : firstUri } };
+        StreamClient client = new(
+            new StreamOptions { Aggregators = [preferred, Address(second)], BackoffMin = TimeSpan.FromMilliseconds(10), BackoffMax = TimeSpan.FromMilliseconds(50), ReturnInterval = TimeSpan.FromMilliseconds(100) },
+            new StreamIdentity { AgentId = "agent-1", Version = "1.2.3", ProcessId = "process-1" }, _spool, _watermark, new StreamClientDependencies(TimeProvider.System, new Random(1), _meter, NullLogger.Instance));
+        using var stop = new CancellationTokenSource();
+        Task running = client.RunAsync(stop.Token);
+        await UntilAsync(() => client.Statistics.Connected);
+        Assert.Equal(second.Address.ToString(), client.Statistics.Address);
+        for (byte i = 0; i < 50; i++)
+            _spool.Append([i]);
+        Volatile.Write(ref back, true);
+        while (client.Statistics.Address != first.Address.ToString())
+        {
+            _spool.Append([1]);
+            client.RecordsAppended();
+            await UntilAsync(() => _spool.Records == 0);
+        }
+        Assert.Equal(1, client.Returns);
+        await StopAsync(stop, running);
+        AssertAllThere();
+    }
+
+    [Fact]
     public async Task A_full_store_is_told_and_the_agent_comes_back_when_there_is_room()
     {
         await using GrpcTestHost host = await HostAsync();

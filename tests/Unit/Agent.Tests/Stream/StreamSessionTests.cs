@@ -174,6 +174,78 @@ public sealed class StreamSessionTests
         Assert.Null(_effects.End);
     }
 
+    [Fact]
+    public void A_backlog_never_fills_the_window_so_that_live_records_go_at_once()
+    {
+        for (int i = 0; i < 500; i++)
+            _spool.Append(new byte[10]);
+        Greet(window: 1000);
+        long backlog = 0;
+        while (Sends(100) is { } message)
+            backlog += message.Records?.Records.Sum(r => r.Length) ?? 0;
+        Assert.Equal(750, backlog);
+        _spool.Append([7]);
+        Assert.Equal(7, Next().Records.Records.Single()[0]);
+    }
+
+    [Fact]
+    public void Slow_acknowledgements_leave_the_backlog_one_batch_and_fast_ones_give_it_back_its_share()
+    {
+        var share = new BacklogShare();
+        share.Start(1000, 100);
+        Assert.Equal(750, share.Bytes);
+        share.Acknowledged(0, 1_000, 100);
+        Assert.Equal(375, share.Bytes);
+        share.Acknowledged(0, 1_001, 100); // of the same way: it counts once
+        Assert.Equal(375, share.Bytes);
+        for (int i = 1; i < 10; i++)
+            share.Acknowledged(0, 1_000 + (i * 500), 100);
+        Assert.Equal(100, share.Bytes);
+        for (int i = 0; i < 100; i++)
+            share.Acknowledged(9_000, 9_010, 100);
+        Assert.Equal(750, share.Bytes);
+    }
+
+    [Fact]
+    public void Under_a_bandwidth_limit_live_records_go_first_and_no_second_takes_more_than_it_may()
+    {
+        const int limit = 4_000;
+        var session = new StreamSession(new StreamIdentity { AgentId = "a", Version = "1", ProcessId = "p" }, _spool, _watermark) { Bandwidth = new BandwidthLimit(limit) };
+        for (int i = 0; i < 2_000; i++)
+            _spool.Append(new byte[100]);
+        session.Step(0, new StreamEvent(StreamEventKind.Opened), _effects);
+        session.Step(0, new StreamEvent(StreamEventKind.Received, new AggregatorMessage { Hello = new HelloAnswer { StoreId = "s", WindowBytes = 1 << 20 } }), _effects);
+        long sent = 0;
+        var waits = new List<long>();
+        long appendedMs = -1;
+        for (long now = 0; now < 20_000; now += 10)
+        {
+            if (now % 1_000 == 500)
+            {
+                _spool.Append([1]);
+                appendedMs = now;
+            }
+            for (session.Step(now, new StreamEvent(StreamEventKind.Writable), _effects); _effects.Send is { } message; session.Step(now, new StreamEvent(StreamEventKind.Writable), _effects))
+            {
+                if (message.KindCase != AgentMessage.KindOneofCase.Records)
+                    continue;
+                sent += message.Records.Records.Sum(r => r.Length);
+                if (message.Records.Records[0].Length == 1)
+                    waits.Add(now - appendedMs);
+            }
+            Assert.True(sent <= limit + (limit * now / 1000) + 1_000, $"{sent} bytes after {now} ms");
+        }
+        Assert.True(sent > 18 * limit, $"{sent} bytes");
+        Assert.Equal(20, waits.Count);
+        Assert.All(waits, w => Assert.InRange(w, 0, 250));
+    }
+
+    private AgentMessage? Sends(long nowMs)
+    {
+        _session.Step(nowMs, new StreamEvent(StreamEventKind.Writable), _effects);
+        return _effects.Send;
+    }
+
     private AgentMessage Open()
     {
         Step(new StreamEvent(StreamEventKind.Opened));
