@@ -49,6 +49,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     private readonly StoreWriter _store;
     private readonly RemoteWriteForwarder? _forwarder;
     private readonly CompletenessKeeper _completeness;
+    private readonly SynthesisedReader _reader;
     private readonly AgentFleet _fleet;
     private readonly TokenAuthenticator _authenticator;
     private readonly RuleEngine _rules;
@@ -89,11 +90,12 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         var completeness = new CompletenessOptions { MaxAgents = config.Limits.MaxAgents, SilentAfter = config.Fleet.SilentAfter };
         _completeness = new CompletenessKeeper(completeness, _store.Engine, disk, Path.Combine(config.DataDir, "completeness"), time, ProcessRandom.Create(), _meter, loggers.CreateLogger<CompletenessKeeper>());
         _completeness.Book.Configure(NowMs, config.Fleet.Expected, config.Fleet.Retired);
+        _reader = new SynthesisedReader(_store.Reader, _completeness.Book, _store.Engine, time);
         _fleet = new AgentFleet(ingest, time, _meter) { Book = _completeness.Book };
         _authenticator = new TokenAuthenticator(AgentCredentials.Proofs(CredentialsOf(config)));
         var engine = new PromQlEngine(new EngineOptions { MaxSamples = config.Limits.MaxSamplesPerQuery, Timeout = config.Limits.QueryTimeout }, time);
         var ruleOptions = new RuleEngineOptions { DefaultInterval = config.Global.EvaluationInterval, EvaluationDelayMax = config.Evaluation.DelayMax, ExternalLabels = config.Global.ExternalLabels };
-        _rules = new RuleEngine(new RuleSurroundings(engine, _store.Reader, _store, _fleet), ruleOptions, time, _meter, loggers.CreateLogger<RuleEngine>());
+        _rules = new RuleEngine(new RuleSurroundings(engine, _reader, _store, _fleet), ruleOptions, time, _meter, loggers.CreateLogger<RuleEngine>());
         var apiOptions = new QueryApiOptions
         {
             Timeout = config.Limits.QueryTimeout,
@@ -238,7 +240,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     private QueryApiSources SourcesOf(PromQlEngine engine) => new()
     {
         Engine = engine,
-        Reader = _store.Reader,
+        Reader = _reader,
         Rules = () => _rules.Status,
         Targets = new FleetTargets(_fleet, new UpTargets(_store.Reader, _time, TimeSpan.FromMinutes(5))),
         Ready = () => Volatile.Read(ref _ready),
@@ -290,7 +292,10 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         _service = new AggregatorService(ingest, _store, _fleet, _time, _meter, _loggers.CreateLogger<AggregatorService>()) { IsInForce = _authenticator.IsInForce };
         _service.AddTo(methods);
         _health.AddTo(methods);
-        new GrpcRouter(methods, AggregatorService.ServerOptions(ingest), _authenticator, _time, _loggers.CreateLogger<GrpcRouter>(), app.Lifetime.ApplicationStopping).UseIn(app);
+        new GrpcRouter(methods, AggregatorService.ServerOptions(ingest), _authenticator, _time, _loggers.CreateLogger<GrpcRouter>(), app.Lifetime.ApplicationStopping)
+        {
+            Refused = (remote, reason) => _completeness.Book.Refused(NowMs, "", $"{remote.Address}: {reason}"),
+        }.UseIn(app);
         return app;
     }
 

@@ -106,6 +106,9 @@ public sealed partial class GrpcRouter
         _log = log;
     }
 
+    /// <summary>Called with the remote and the reason when a credential does not count; any thread.</summary>
+    public Action<System.Net.IPEndPoint, string>? Refused { get; init; }
+
     /// <summary>Calls that are open now.</summary>
     public int OpenCalls => Volatile.Read(ref _calls);
 
@@ -134,6 +137,8 @@ public sealed partial class GrpcRouter
         if (!endpoint.OpenToAll && _authenticator is not null && (identity = _authenticator.Authenticate(http, out reason)) is null)
         {
             NotLetIn(_log, RemoteOf(http)?.ToString() ?? "", http.Request.Path.Value!, reason);
+            if (RemoteOf(http) is { } remote)
+                Refused?.Invoke(remote, reason);
             AnswerAlone(http, new GrpcStatus(GrpcStatusCode.Unauthenticated, reason));
             return;
         }
