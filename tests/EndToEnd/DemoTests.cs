@@ -48,6 +48,9 @@ public sealed class DemoTests
         await Assertions.Expect(revenue).ToContainTextAsync("€", new() { Timeout = 20_000 });
         await Assertions.Expect(page.Locator("[data-kpi] canvas").First).ToBeVisibleAsync();
         await Assertions.Expect(page.Locator("[data-agent='demo-agent']")).ToContainTextAsync("connected");
+        ILocator complete = page.Locator("[data-complete='demo-agent']");
+        await Assertions.Expect(complete).ToContainTextAsync("present");
+        await Assertions.Expect(complete.Locator("svg rect[fill='#12b886']").First).ToBeAttachedAsync();
         await Assertions.Expect(page.Locator("[data-alert='PaymentsAreDeclined']")).ToBeVisibleAsync(new() { Timeout = 60_000 });
         // The number on the card is the number of the API.
         await Wait.ForAsync("the card to show the API's value", async () =>

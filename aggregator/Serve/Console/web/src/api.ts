@@ -43,6 +43,29 @@ export interface Series {
   values: [number, string][];
 }
 
+export interface CompleteSource {
+  name: string;
+  received: number;
+  due: number;
+  ranges: { fromMs: number; toMs: number; ticks: number }[];
+  gaps: { fromMs: number; toMs: number; due: number; reason: string }[];
+}
+
+export interface CompleteAgent {
+  id: string;
+  state: string;
+  coverage: number | null;
+  sources: CompleteSource[];
+  events: { timeMs: number; kind: string; detail: string }[];
+}
+
+export interface Completeness {
+  fromMs: number;
+  toMs: number;
+  agents: CompleteAgent[];
+  next: string | null;
+}
+
 export interface BuildInfo {
   version: string;
 }
@@ -65,6 +88,7 @@ function isFailure(body: unknown): body is { error: string } {
 }
 
 export const agents = (signal: AbortSignal) => get<{ agents: Agent[] }>("/api/v1/agents", signal).then((d) => d.agents);
+export const completeness = (signal: AbortSignal) => get<Completeness>("/api/v1/completeness", signal);
 export const alerts = (signal: AbortSignal) => get<{ alerts: Alert[] }>("/api/v1/alerts", signal).then((d) => d.alerts);
 export const rules = (signal: AbortSignal) => get<{ groups: RuleGroup[] }>("/api/v1/rules", signal).then((d) => d.groups);
 export const build = (signal: AbortSignal) => get<BuildInfo>("/api/v1/status/buildinfo", signal);

@@ -6,6 +6,7 @@ import { createRoot } from "react-dom/client";
 import { Agents } from "./Agents";
 import { Alerts } from "./Alerts";
 import * as api from "./api";
+import { Completeness } from "./Completeness";
 import { Kpis } from "./Kpis";
 import { usePoll } from "./poll";
 
@@ -33,6 +34,7 @@ function App() {
             <Kpis />
             <Alerts />
             <Agents />
+            <Completeness />
           </Stack>
         </Container>
       </AppShell.Main>
