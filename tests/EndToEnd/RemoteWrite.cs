@@ -63,6 +63,33 @@ internal static class RemoteWrite
         return Compress(message.ToArray());
     }
 
+    /// <summary>A request with one series: its labels as bytes, its samples as bits.</summary>
+    public static byte[] Series(IEnumerable<(byte[] Name, byte[] Value)> labels, params (long TimeMs, ulong Bits)[] samples)
+    {
+        using var series = new MemoryStream();
+        foreach ((byte[] name, byte[] value) in labels)
+        {
+            using var label = new MemoryStream();
+            Field(label, 1, name);
+            Field(label, 2, value);
+            Field(series, 1, label.ToArray());
+        }
+        Span<byte> number = stackalloc byte[8];
+        foreach ((long time, ulong bits) in samples)
+        {
+            using var sample = new MemoryStream();
+            BinaryPrimitives.WriteUInt64LittleEndian(number, bits);
+            sample.WriteByte(1 << 3 | 1);
+            sample.Write(number);
+            sample.WriteByte(2 << 3);
+            Varint(sample, (ulong)time);
+            Field(series, 2, sample.ToArray());
+        }
+        using var message = new MemoryStream();
+        Field(message, 1, series.ToArray());
+        return Compress(message.ToArray());
+    }
+
     public static byte[] Compress(byte[] plain)
     {
         byte[] into = new byte[Snappy.MaxCompressedLength(plain.Length)];

@@ -103,7 +103,7 @@ internal sealed class Site : IAsyncDisposable
     public Running StartWithFailingSyncs(string when, string program, params string[] arguments)
     {
         Running running = Running.Start("strace", Folder,
-            ["-f", "-qq", "-o", "syncs", "-e", "trace=fsync,fdatasync", "-e", $"inject=fdatasync:error=EIO:when={when}", program, .. arguments]);
+            ["-f", "-y", "-qq", "-o", "syncs", "-e", "trace=fsync,fdatasync", "-e", $"inject=fdatasync:error=EIO:when={when}", program, .. arguments]);
         _started.Add(running);
         return running;
     }

@@ -9,7 +9,7 @@ internal static class BalanceText
     public static void Tell(this Balance balance, Action<string> tell, Chaos chaos)
     {
         tell("");
-        tell($"kill -9           agents {chaos.Count(true, Blow.Kill)}, aggregator {chaos.Count(false, Blow.Kill, Blow.Outage)}");
+        tell($"kill -9           agents {chaos.Count(true, Blow.Kill)}, aggregator {chaos.Count(false, Blow.Kill, Blow.KillBoth, Blow.Outage)}");
         tell($"SIGSTOP           agents {chaos.Count(true, Blow.Stop)}, aggregator {chaos.Count(false, Blow.Stop)}");
         tell($"restarts          agents {chaos.Count(true, Blow.Restart)}, aggregator {chaos.Count(false, Blow.Restart)}");
         foreach (Dealt outage in chaos.AllDealt.Where(d => d.Blow == Blow.Outage))

@@ -8,6 +8,9 @@ internal enum Blow
     /// <summary>kill -9, away for a moment, started again.</summary>
     Kill,
 
+    /// <summary>kill -9 of the aggregator and of an agent at once.</summary>
+    KillBoth,
+
     /// <summary>SIGSTOP, later SIGCONT.</summary>
     Stop,
 
@@ -26,11 +29,12 @@ internal enum Blow
 internal sealed record Dealt(int? Agent, Blow Blow, long FromMs, long ToMs);
 
 /// <summary>Deals the blows of one side one after the other, at seeded random times; what was dealt is kept for the comparison.</summary>
-internal sealed class Chaos(ProveSite site, ProveOptions options, TimeProvider time)
+internal sealed class Chaos(ProveSite site, ProveOptions options, TimeProvider time) : IDisposable
 {
     private const int TerminatedBySignal = 128 + 15;
     private readonly Lock _gate = new();
     private readonly List<Dealt> _dealt = [];
+    private readonly SemaphoreSlim[] _agents = [.. Enumerable.Range(0, options.Agents).Select(_ => new SemaphoreSlim(1))];
 
     /// <summary>What was dealt so far.</summary>
     public Dealt[] AllDealt
@@ -60,11 +64,10 @@ internal sealed class Chaos(ProveSite site, ProveOptions options, TimeProvider t
     public async Task StrikeAgentsAsync(long start, CancellationToken cancel)
     {
         var random = new Random(options.Seed);
-        foreach ((TimeSpan at, Blow blow) in Plan(random, TimeSpan.Zero, TimeSpan.Zero))
+        foreach ((TimeSpan at, Blow blow) in Plan(random, options.KillsOfAgents, 0, TimeSpan.Zero, TimeSpan.Zero))
         {
             await UntilAsync(start, at, cancel);
-            int agent = random.Next(options.Agents);
-            await StrikeAsync(agent, site.Agents[agent]!, blow, Away(random, blow), () => site.StartAgent(agent), cancel);
+            await StrikeAgentAsync(random.Next(options.Agents), blow, Away(random, blow), cancel);
         }
     }
 
@@ -74,16 +77,24 @@ internal sealed class Chaos(ProveSite site, ProveOptions options, TimeProvider t
         var random = new Random(options.Seed + 1_000_003);
         TimeSpan outage = options.OutageLength;
         TimeSpan from = (options.Length - outage) * 0.4;
-        IEnumerable<(TimeSpan At, Blow Blow)> plan = Plan(random, from, outage);
+        IEnumerable<(TimeSpan At, Blow Blow)> plan = Plan(random, options.KillsOfTheAggregator, options.KillsOfBoth, from, outage);
         if (outage > TimeSpan.Zero)
             plan = plan.Append((At: from, Blow: Blow.Outage)).OrderBy(p => p.At);
         foreach ((TimeSpan at, Blow blow) in plan)
         {
             await UntilAsync(start, at, cancel);
             InOutage = blow == Blow.Outage;
+            Task agent = blow == Blow.KillBoth ? StrikeAgentAsync(random.Next(options.Agents), Blow.Kill, Away(random, blow), cancel) : Task.CompletedTask;
             await StrikeAsync(null, site.Aggregator!, blow, blow == Blow.Outage ? outage : Away(random, blow), site.StartAggregator, cancel);
+            await agent;
             InOutage = false;
         }
+    }
+
+    public void Dispose()
+    {
+        foreach (SemaphoreSlim agent in _agents)
+            agent.Dispose();
     }
 
     /// <summary>Fails when a program ended that nobody ended.</summary>
@@ -91,6 +102,20 @@ internal sealed class Chaos(ProveSite site, ProveOptions options, TimeProvider t
     {
         if (program.HasExited)
             throw new InvalidOperationException($"{name} ended by itself:\n{program.Output}");
+    }
+
+    /// <summary>One blow at a time for each agent.</summary>
+    private async Task StrikeAgentAsync(int agent, Blow blow, TimeSpan away, CancellationToken cancel)
+    {
+        await _agents[agent].WaitAsync(cancel);
+        try
+        {
+            await StrikeAsync(agent, site.Agents[agent]!, blow, away, () => site.StartAgent(agent), cancel);
+        }
+        finally
+        {
+            _agents[agent].Release();
+        }
     }
 
     private async Task StrikeAsync(int? agent, Running program, Blow blow, TimeSpan away, Action start, CancellationToken cancel)
@@ -124,9 +149,10 @@ internal sealed class Chaos(ProveSite site, ProveOptions options, TimeProvider t
     }
 
     /// <summary>Times of all kills, stops and restarts, spread over the run less a stretch that is left out.</summary>
-    private List<(TimeSpan At, Blow Blow)> Plan(Random random, TimeSpan gapFrom, TimeSpan gap)
+    private List<(TimeSpan At, Blow Blow)> Plan(Random random, int kills, int killsOfBoth, TimeSpan gapFrom, TimeSpan gap)
     {
-        IEnumerable<Blow> blows = Enumerable.Repeat(Blow.Kill, options.KillsOfEachSide)
+        IEnumerable<Blow> blows = Enumerable.Repeat(Blow.Kill, kills)
+            .Concat(Enumerable.Repeat(Blow.KillBoth, killsOfBoth))
             .Concat(Enumerable.Repeat(Blow.Stop, options.Stops))
             .Concat(Enumerable.Repeat(Blow.Restart, options.Restarts));
         var plan = new List<(TimeSpan At, Blow Blow)>();

@@ -57,8 +57,11 @@ internal sealed record ProveOptions
     /// <summary>The longest that a stopped (SIGSTOP) program stays so.</summary>
     public TimeSpan StopMax { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>How many kills of each side.</summary>
-    public int KillsOfEachSide => Kills ?? Math.Max(1, (int)Math.Round(100 * Length.TotalHours));
+    /// <summary>How many kills of agents.</summary>
+    public int KillsOfAgents => Kills ?? Math.Max(1, (int)Math.Round(100 * Length.TotalHours));
+
+    /// <summary>How many kills of the aggregator.</summary>
+    public int KillsOfTheAggregator => KillsOfAggregator ?? KillsOfAgents;
 
     /// <summary>How long the aggregator is away at a stretch.</summary>
     public TimeSpan OutageLength => Outage ?? Length / 3;

@@ -15,7 +15,7 @@ internal sealed class ProveRun(ProveOptions options, TimeProvider time, Action<s
     {
         await using LedgerTargets targets = await LedgerTargets.StartAsync(options.Agents * options.TargetsPerAgent, options.Series, time);
         await using var site = new ProveSite(options, targets);
-        var chaos = new Chaos(site, options, time);
+        using var chaos = new Chaos(site, options, time);
         long fromMs = time.GetUtcNow().ToUnixTimeMilliseconds();
         site.StartAggregator();
         for (int agent = 0; agent < options.Agents; agent++)
@@ -106,7 +106,7 @@ internal sealed class ProveRun(ProveOptions options, TimeProvider time, Action<s
     {
         long produced = targets.All.Sum(t => (long)t.Completed) * options.Series;
         return string.Create(CultureInfo.InvariantCulture,
-            $"{time.GetElapsedTime(start):h\\:mm\\:ss} of {options.Length:h\\:mm\\:ss}  answered {produced:N0} samples  kills: agents {chaos.Count(true, Blow.Kill)}, aggregator {chaos.Count(false, Blow.Kill)} of {options.KillsOfEachSide} each{(chaos.InOutage ? "  [the aggregator is away]" : "")}");
+            $"{time.GetElapsedTime(start):h\\:mm\\:ss} of {options.Length:h\\:mm\\:ss}  answered {produced:N0} samples  kills: agents {chaos.Count(true, Blow.Kill)} of {options.KillsOfAgents + options.KillsOfBoth}, aggregator {chaos.Count(false, Blow.Kill, Blow.KillBoth)} of {options.KillsOfTheAggregator + options.KillsOfBoth}{(chaos.InOutage ? "  [the aggregator is away]" : "")}");
     }
 
     private long Now() => time.GetUtcNow().ToUnixTimeMilliseconds();
