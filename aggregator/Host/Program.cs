@@ -62,6 +62,11 @@ internal static class Program
             Console.Error.WriteLine($"BUG: a part of the aggregator ended by itself; it ends, to be started anew: {failure}");
             return 1;
         }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            // Told to stop while it was starting: as good a stop as any.
+            return 0;
+        }
         catch (Exception e) when (e is IOException or CryptographicException or UnauthorizedAccessException or FormatException or System.Net.Sockets.SocketException)
         {
             Console.Error.WriteLine($"the aggregator cannot start: {e.Message}");

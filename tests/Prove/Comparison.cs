@@ -9,7 +9,6 @@ internal sealed class Comparison(LedgerTargets targets, StoreReader store, Prove
     /// <summary>The longest that an answer may be on its way into the spool when the agent is killed.</summary>
     private const long InFlightMaxMs = 1000;
 
-    private const long ClockSlackMs = 50;
     private const int ExamplesMax = 10;
     private const long SamplesPerQuery = 200_000;
 
@@ -37,11 +36,8 @@ internal sealed class Comparison(LedgerTargets targets, StoreReader store, Prove
         int missing = 0;
         foreach (LedgerTarget target in targets.All)
         {
-            HashSet<int> stored = [];
-            foreach (StoredSeries series in await store.RawAsync($"ledger_value{{instance=\"{target.Address}\",i=\"0\"}}", fromMs, nowMs, cancel))
-                stored.UnionWith(series.Samples.Select(s => LedgerTargets.Read(s.Value)?.Scrape ?? 0));
             Reasons reasons = await ReasonsAsync(target, fromMs, nowMs, cancel);
-            missing += target.Entries.Count(e => e.CompletedMs > 0 && !stored.Contains(e.Scrape) && reasons.Of(e) == Reason.None);
+            missing += target.Entries.Count(e => e.CompletedMs > 0 && !reasons.IsStored(e) && reasons.Of(e) == Reason.None);
         }
         return missing;
     }
@@ -49,6 +45,8 @@ internal sealed class Comparison(LedgerTargets targets, StoreReader store, Prove
     private async Task CompareAsync(LedgerTarget target, Balance balance, long fromMs, long nowMs, CancellationToken cancel)
     {
         LedgerEntry[] entries = target.Entries;
+        if (entries.Length == 0)
+            return;
         // By scrape: how many of its series are stored.
         int[] stored = new int[entries.Length + 1];
         int chunk = (int)Math.Clamp(SamplesPerQuery / Math.Max(1, entries.Length), 1, 200);
@@ -112,11 +110,17 @@ internal sealed class Comparison(LedgerTargets targets, StoreReader store, Prove
 
     private async Task<Reasons> ReasonsAsync(LedgerTarget target, long fromMs, long nowMs, CancellationToken cancel)
     {
+        var tickOf = new Dictionary<int, long>();
+        foreach (StoredSeries first in await store.RawAsync($"ledger_value{{instance=\"{target.Address}\",i=\"0\"}}", fromMs, nowMs, cancel))
+        {
+            foreach ((long timeMs, double value) in first.Samples)
+                tickOf[LedgerTargets.Read(value)?.Scrape ?? 0] = timeMs;
+        }
         List<StoredSeries> up = await store.RawAsync($"up{{instance=\"{target.Address}\"}}", fromMs, nowMs, cancel);
         (long TimeMs, double Value)[] health = [.. up.SelectMany(s => s.Samples).OrderBy(s => s.TimeMs)];
         int agent = ProveSite.AgentOf(target, options);
         long[] killsMs = [.. dealt.Where(d => d.Agent == agent && d.Blow == Blow.Kill).Select(d => d.FromMs).Order()];
-        return new Reasons(target.Entries, health, killsMs);
+        return new Reasons(target.Entries, tickOf, health, killsMs);
     }
 
     /// <summary>What a counter rose by in all, over restarts (which begin at 0).</summary>
@@ -143,17 +147,33 @@ internal sealed class Comparison(LedgerTargets targets, StoreReader store, Prove
     }
 
     /// <summary>Why a body may not be there: it was the last one answered before a kill of its agent, and just so; or the agent says that this scrape failed.</summary>
-    private sealed class Reasons(LedgerEntry[] entries, (long TimeMs, double Value)[] health, long[] killsMs)
+    private sealed class Reasons(LedgerEntry[] entries, Dictionary<int, long> tickOf, (long TimeMs, double Value)[] health, long[] killsMs)
     {
         public Reason Of(LedgerEntry entry)
         {
-            // The time of a tick is when it was due, its request comes soon after: later only when the process was stopped. So the newest tick before a request is its own.
-            int after = Array.FindIndex(health, h => h.TimeMs > entry.BeganMs + ClockSlackMs);
-            int own = (after < 0 ? health.Length : after) - 1;
-            if (own >= 0 && health[own].Value == 0)
-                return Reason.Failed;
-            return BeforeKillMs(entry) is >= 0 and <= InFlightMaxMs ? Reason.InFlight : Reason.None;
+            if (IsInFlight(entry))
+                return Reason.InFlight;
+            // Between the neighbours that are stored there may be as many bodies without a trace as there are ticks that failed by the agent's own word.
+            int first = entry.Scrape, last = entry.Scrape;
+            while (first > 1 && !tickOf.ContainsKey(first - 1))
+                first--;
+            while (last < entries.Length && !tickOf.ContainsKey(last + 1))
+                last++;
+            long fromMs = first > 1 ? tickOf[first - 1] : long.MinValue;
+            long toMs = last < entries.Length ? tickOf[last + 1] : long.MaxValue;
+            int failed = health.Count(h => h.Value == 0 && h.TimeMs > fromMs && h.TimeMs < toMs);
+            int before = 0;
+            for (int scrape = first; scrape < entry.Scrape; scrape++)
+            {
+                if (entries[scrape - 1].CompletedMs > 0 && !IsInFlight(entries[scrape - 1]))
+                    before++;
+            }
+            return before < failed ? Reason.Failed : Reason.None;
         }
+
+        public bool IsStored(LedgerEntry entry) => tickOf.ContainsKey(entry.Scrape);
+
+        private bool IsInFlight(LedgerEntry entry) => BeforeKillMs(entry) is >= 0 and <= InFlightMaxMs;
 
         /// <summary>What the agent says of its scrapes around an entry.</summary>
         public string Around(LedgerEntry entry) =>
