@@ -129,12 +129,28 @@ public sealed record SpoolSection
     public TimeSpan MaxAge { get; init; } = TimeSpan.FromDays(7);
 
     /// <summary>What gives way.</summary>
-    [Restart("What gives way when the spool is full: drop_oldest, or refuse_new.", Default = "drop_oldest")]
+    [Restart("What gives way when the spool is full: drop_oldest; refuse_new, until something was acknowledged; or by_priority: the oldest of the lowest priority that has any.", Default = "drop_oldest")]
     public SpoolPolicy WhenFull { get; init; } = SpoolPolicy.DropOldest;
+
+    /// <summary>Which jobs are kept longest.</summary>
+    [Restart("With when_full: by_priority: jobs (scrape jobs, or the job of a collector, e.g. node) by priority; what is not named is normal.")]
+    public ValueList<SpoolPrioritySection> Priorities { get; init; } = [];
 
     /// <summary>The keys of encryption at rest.</summary>
     [Restart("Keys of encryption at rest (AES-256-GCM). New segments use the first; the others open what was written under them. Empty: not encrypted.", Type = "list of keys")]
     public ValueList<SpoolKeySection> Encryption { get; init; } = [];
+}
+
+/// <summary>One element of <c>spool.priorities</c>.</summary>
+public sealed record SpoolPrioritySection
+{
+    /// <summary>The job.</summary>
+    [Restart("The job's name.", Default = "required")]
+    public string Job { get; init; } = "";
+
+    /// <summary>Its priority.</summary>
+    [Restart("low, normal or high.", Default = "required")]
+    public SpoolPriority Priority { get; init; } = SpoolPriority.Normal;
 }
 
 /// <summary>One element of <c>spool.encryption</c>: a key and where it is read from; exactly one place.</summary>

@@ -158,15 +158,31 @@ public static class AgentConfigFile
             Path = section.FilePath("path", defaults.Path),
             MaxSize = section.Size("max_size", defaults.MaxSize, ByteSize.FromMebibytes(16)),
             MaxAge = section.Duration("max_age", defaults.MaxAge, TimeSpan.FromMinutes(1)),
-            WhenFull = section.Word("when_full", defaults.WhenFull, [("drop_oldest", SpoolPolicy.DropOldest), ("refuse_new", SpoolPolicy.RefuseNew)]),
+            WhenFull = section.Word("when_full", defaults.WhenFull, [("drop_oldest", SpoolPolicy.DropOldest), ("refuse_new", SpoolPolicy.RefuseNew), ("by_priority", SpoolPolicy.ByPriority)]),
+            Priorities = [.. section.Sections("priorities").Select(ReadPriority)],
             Encryption = [.. section.Sections("encryption").Select(ReadKey)],
         };
+        if (spool.Priorities.Count > 0 && spool.WhenFull != SpoolPolicy.ByPriority)
+            section.Error("priorities", "has no effect without when_full: by_priority");
+        foreach (IGrouping<string, SpoolPrioritySection> group in spool.Priorities.GroupBy(p => p.Job).Where(g => g.Count() > 1))
+            section.Error("priorities", $"job '{group.Key}' is there twice");
         if (spool.Encryption.Count > MaxSpoolKeys)
             section.Error("encryption", $"has {spool.Encryption.Count} keys; at most {MaxSpoolKeys}");
         foreach (IGrouping<string, SpoolKeySection> group in spool.Encryption.GroupBy(k => k.Id).Where(g => g.Key.Length > 0 && g.Count() > 1))
             section.Error("encryption", $"id '{group.Key}' is there twice");
         section.Close();
         return spool;
+    }
+
+    private static SpoolPrioritySection ReadPriority(ConfigSection section)
+    {
+        var priority = new SpoolPrioritySection
+        {
+            Job = section.RequiredText("job"),
+            Priority = section.Word("priority", SpoolPriority.Normal, [("low", SpoolPriority.Low), ("normal", SpoolPriority.Normal), ("high", SpoolPriority.High)]),
+        };
+        section.Close();
+        return priority;
     }
 
     private static SpoolKeySection ReadKey(ConfigSection section)

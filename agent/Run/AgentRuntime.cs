@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using System.Globalization;
 using System.Net.Sockets;
@@ -33,7 +34,8 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
     private readonly CancellationTokenSource _stopStream = new();
     private readonly Meter _meter = new(MetricNames.Meter);
     private readonly SelfMetrics _selfMetrics;
-    private readonly LogSpool _spool;
+    private readonly PrioritySpool _spool;
+    private readonly ConcurrentDictionary<string, SpoolPriority> _priorities = new(StringComparer.Ordinal);
     private readonly SpoolSink _sink;
     private readonly StreamClient _stream;
     private readonly TargetFacts _targets;
@@ -63,7 +65,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
         _meter.CreateObservableGauge(MetricNames.AgentReloadSuccessful, () => Volatile.Read(ref _reload).Errors.Count == 0 ? 1 : 0, description: "Whether the last reading of the configuration was taken.");
         _meter.CreateObservableGauge(MetricNames.AgentReloadTime, () => Volatile.Read(ref _reload).TakenMs / 1000.0, description: "Unix seconds when a configuration was taken last.");
         var spoolOptions = new SpoolOptions { BytesMax = config.Spool.MaxSize.Bytes, AgeMax = config.Spool.MaxAge, WhenFull = config.Spool.WhenFull, Keys = SpoolKeys.Load([.. config.Spool.Encryption]) };
-        _spool = Opening($"spool.path {config.Spool.Path}", () => LogSpool.Open(new OsDisk(), config.Spool.Path, spoolOptions, time, random, _meter));
+        _spool = Opening($"spool.path {config.Spool.Path}", () => PrioritySpool.Open(new OsDisk(), config.Spool.Path, spoolOptions, time, random, _meter, source => _priorities.GetValueOrDefault(source, SpoolPriority.Normal)));
         _sink = new SpoolSink(_spool, time, loggers.CreateLogger<SpoolSink>());
         _targets = new TargetFacts(config.Agent.Id, name => _sink.NewestOf(name).TimestampMs);
         _stream = new StreamClient(StreamOptionsOf(config), IdentityOf(config), _spool, _sink, new StreamClientDependencies(time, ProcessRandom.Create(), _meter, loggers.CreateLogger<StreamClient>()) { Targets = _targets, Ledger = _spool });
@@ -73,7 +75,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
         _sink.Watermark = () => _scheduler.WatermarkMs;
         _status = config.Status.Socket.Length > 0 ? Opening($"status.socket {config.Status.Socket}", () => StatusSocket.Open(config.Status.Socket, StatusNow)) : null;
         Opened(_log, config.Agent.Id, VersionText, config.Spool.Path, _spool.Records);
-        foreach (LostRange lost in _spool.Report.Lost)
+        foreach (LostRange lost in _spool.Lost)
             SpoolDamaged(_log, lost.File, lost.Offset, lost.Reason, lost.NextSequence - lost.FirstSequence);
         if (_spool.Statistics is { LockedSegments: > 0 } locked)
             SpoolLocked(_log, locked.LockedSegments, locked.LockedReason ?? "");
@@ -178,6 +180,12 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
     private void MakePlanLocked()
     {
         IReadOnlyList<ICollector> collectors = _plan.Make(_config, _jobs);
+        foreach ((string source, string job) in _plan.Jobs)
+        {
+            // Sources that go keep theirs: their last tick may be under way.
+            if (_first.Spool.Priorities.FirstOrDefault(p => p.Job == job) is { } named)
+                _priorities[source] = named.Priority;
+        }
         _scheduler.Replace(collectors);
         _targets.Take(collectors, _jobs);
         _sink.KeepOnly(collectors.Select(c => c.Name).ToHashSet());

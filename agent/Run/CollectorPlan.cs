@@ -46,6 +46,15 @@ internal sealed partial class CollectorPlan : IDisposable
     /// <summary>The collectors as they are now.</summary>
     public IReadOnlyCollection<ICollector> Collectors => _collectors.Values;
 
+    /// <summary>The source of each collector and the job that it belongs to.</summary>
+    public IEnumerable<(string Source, string Job)> Jobs => _collectors.Select(c => (c.Value.Name, c.Key switch
+    {
+        (ScrapeConfig job, ScrapeTarget, string) => job.JobName,
+        PostgresSection postgres => postgres.Job,
+        HostSection host => host.Job,
+        _ => SelfCollector.Job,
+    }));
+
     /// <summary>What the configuration asks for and cannot run, with the reason; for status.</summary>
     public IReadOnlyList<SourceStatus> Refused => [.. _refused];
 

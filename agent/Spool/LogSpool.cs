@@ -3,7 +3,6 @@ using Bellwether.Agent.Stream;
 using Bellwether.Core.Codec;
 using Bellwether.Core.Durable;
 using Bellwether.Core.Platform;
-using Bellwether.Core.Telemetry;
 
 namespace Bellwether.Agent.Spool;
 
@@ -29,7 +28,8 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
     /// <summary>Metadata is repeated in each so many segments: once an hour by default.</summary>
     private const int MetadataEvery = 12;
 
-    private readonly Lock _gate = new();
+    private readonly Lock _gate;
+    private readonly SpoolShare _share;
     private readonly IDisk _disk;
     private readonly string _statePath;
     private readonly SpoolOptions _options;
@@ -42,7 +42,6 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
     private readonly SpoolLedger _ledger;
     private readonly SpoolState _state;
     private readonly AgeClock _age;
-    private readonly Counter<long> _appendedCounter;
     private SpoolSegment? _live;
     private int _segmentsSinceMetadata = MetadataEvery;
     private long _droppedSamples;
@@ -50,18 +49,21 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
     private byte[] _sealed = [];
     private bool _stateDirty;
     private long _stateSavedMs;
+    private long _appended;
     private long _errors;
     private long _damaged;
     private IOException? _lastError;
 
-    private LogSpool(IDisk disk, string folder, SpoolOptions options, TimeProvider clock, Random random, Meter meter)
+    private LogSpool(IDisk disk, string folder, SpoolOptions options, TimeProvider clock, Random random, SpoolShare share, string className)
     {
+        _share = share;
+        _gate = share.Gate;
+        ClassName = className;
         _disk = disk;
         _statePath = Path.Combine(folder, "state");
         _options = options;
         _clock = clock;
         _random = random;
-        _appendedCounter = meter.CreateCounter<long>(MetricNames.SpoolRecordsAppended);
         _ledger = new SpoolLedger(options.DropSourcesMax);
         SpoolState? kept = ReadState();
         var replay = new SpoolReplay(_ledger, kept, options.Keys);
@@ -70,20 +72,27 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
         _segments = replay.Segments;
         _age = new AgeClock(clock, _segments.Count == 0 ? long.MaxValue : _segments.Max(s => s.NewestMs));
         _state = Recover(replay, kept);
+        _share.Epoch = Math.Max(_share.Epoch, _state.Epoch);
+        _share.NextNumber = Math.Max(_share.NextNumber, _state.NextNumber);
+        _share.Add(this);
         SaveState();
-        meter.CreateObservableCounter(MetricNames.SpoolSamplesProduced, () => PerSource(l => l.Produced), description: "Samples handed to the spool since it was made, by source.");
-        meter.CreateObservableGauge(MetricNames.SpoolSamplesBuffered, () => PerSource(l => l.Buffered.Samples), description: "Samples held and not acknowledged, by source.");
-        meter.CreateObservableCounter(MetricNames.SpoolSamplesDropped, MeasureDrops, description: "Samples that the spool dropped since it was made, by source and reason.");
-        meter.CreateObservableGauge(MetricNames.SpoolBytes, () => Bytes);
-        meter.CreateObservableGauge(MetricNames.SpoolRecords, () => Records);
-        meter.CreateObservableGauge(MetricNames.SpoolLocked, () => Statistics.LockedSegments, description: "Segments that cannot be read because their key is missing; they are kept.");
-        meter.CreateObservableCounter(MetricNames.SpoolErrors, () => Statistics.Errors);
         _damaged = _log.Report.Lost.Count;
-        meter.CreateObservableCounter(MetricNames.SpoolDamaged, () => Volatile.Read(ref _damaged));
     }
 
+    /// <summary>The name of its priority class.</summary>
+    public string ClassName { get; }
+
+    /// <summary>Records appended since it was opened.</summary>
+    public long Appended => Volatile.Read(ref _appended);
+
+    /// <summary>Damaged places found.</summary>
+    public long Damaged => Volatile.Read(ref _damaged);
+
+    /// <summary>Bytes of the log, what waits for a sync included. The gate must be held.</summary>
+    internal long LogBytes => _log.Bytes + _log.PendingBytes;
+
     /// <inheritdoc/>
-    public ulong Epoch => _state.Epoch;
+    public ulong Epoch => _share.Epoch;
 
     /// <inheritdoc/>
     public long Bytes
@@ -205,8 +214,23 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
     public static LogSpool Open(IDisk disk, string folder, SpoolOptions options, TimeProvider clock, Random random, Meter meter)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(options.BytesMax, 4L * options.SegmentBytes);
+        LogSpool spool = OpenShared(disk, folder, options, clock, random, new SpoolShare(options), "normal");
+        SpoolMetrics.Observe(meter, spool, spool, () => spool.Appended, () => spool.Damaged);
+        return spool;
+    }
+
+    /// <summary>Opens one log of several that share bound and names; without instruments of its own.</summary>
+    internal static LogSpool OpenShared(IDisk disk, string folder, SpoolOptions options, TimeProvider clock, Random random, SpoolShare share, string className)
+    {
         disk.CreateFolder(folder);
-        return new LogSpool(disk, folder, options, clock, random, meter);
+        return new LogSpool(disk, folder, options, clock, random, share, className);
+    }
+
+    /// <summary>Whether a segment is here.</summary>
+    internal bool Has(SegmentRef segment)
+    {
+        lock (_gate)
+            return Find(segment) is not null;
     }
 
     /// <inheritdoc/>
@@ -218,8 +242,10 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
             DropAged();
             if (_live is not null && (_encoder.Bytes >= _options.SegmentBytes || nowMs - _live.CreatedMs >= _options.SegmentAge.TotalMilliseconds || nowMs < _live.CreatedMs))
                 CloseLive();
-            if (_options.WhenFull == SpoolPolicy.RefuseNew && !HasRoom(Math.Max(_largestRecord, RecordSlackBytes)))
-                return DropTick(tick, SpoolDropReasons.Refused, SpoolAppend.Refused);
+            int likely = Math.Max(_largestRecord, RecordSlackBytes);
+            MakeRoom(likely);
+            if (!_share.HasRoom(likely))
+                return DropTick(tick, _options.WhenFull == SpoolPolicy.RefuseNew ? SpoolDropReasons.Refused : SpoolDropReasons.Size, SpoolAppend.Refused);
             if (_live is null && !TryBegin(nowMs))
                 return DropTick(tick, SpoolDropReasons.Disk, SpoolAppend.DiskFailed);
             EncodeOutcome outcome = _encoder.Encode(tick);
@@ -242,7 +268,7 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
             int account = _ledger.IndexOf(tick.Table.Name);
             _ledger[account].Spooled += _encoder.Samples;
             _live!.Saw(account, _encoder.Samples, tick.TimestampMs, _encoder.Record.Length);
-            _appendedCounter.Add(1);
+            _appended++;
             return SpoolAppend.Appended;
         }
     }
@@ -258,6 +284,12 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
     public void ListSegments(List<SpooledSegment> into)
     {
         into.Clear();
+        AddSegments(into);
+    }
+
+    /// <summary>Adds the segments behind what is in the list.</summary>
+    internal void AddSegments(List<SpooledSegment> into)
+    {
         lock (_gate)
         {
             foreach (SpoolSegment segment in _segments)
@@ -323,7 +355,7 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
             if (_live is not null)
                 CloseLive();
             _segmentsSinceMetadata = MetadataEvery;
-            return _state.NextNumber;
+            return _share.NextNumber;
         }
     }
 
@@ -438,7 +470,7 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
         if (withMetadata)
             _segmentsSinceMetadata = 0;
         _encoder.StartSegment(withMetadata);
-        var id = new SegmentRef(_state.Epoch, _state.NextNumber++, (uint)_random.NextInt64(uint.MaxValue + 1L));
+        var id = new SegmentRef(_share.Epoch, _share.NextNumber++, (uint)_random.NextInt64(uint.MaxValue + 1L));
         ReadOnlyMemory<byte> ledger = _ledger.Frame();
         MakeRoom(ledger.Length + FramesBytes + (_options.Keys?.WrappedBytes ?? 0));
         if (ledger.Length <= LogOptions(_options).PayloadBytesMax && !TryAppend(SpoolFrames.Ledger, ledger.Span))
@@ -499,7 +531,7 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
     {
         LogSync outcome = _log.Sync();
         // A full disk: what is oldest gives way to what is new, as at the spool's own bound.
-        while (outcome == LogSync.DiskFull && _options.WhenFull != SpoolPolicy.RefuseNew && DropOldest(SpoolDropReasons.Disk))
+        while (outcome == LogSync.DiskFull && _options.WhenFull != SpoolPolicy.RefuseNew && _share.DropFor(this, SpoolDropReasons.Disk))
             outcome = _log.Sync();
         if (outcome != LogSync.Durable)
             return outcome;
@@ -546,11 +578,9 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
         return outcome;
     }
 
-    private bool HasRoom(int bytes) => _log.Bytes + _log.PendingBytes + bytes <= _options.BytesMax - _options.ReserveBytes;
-
     private void MakeRoom(int bytes)
     {
-        while (!HasRoom(bytes) && _options.WhenFull != SpoolPolicy.RefuseNew && DropOldest(SpoolDropReasons.Size))
+        while (!_share.HasRoom(bytes) && _options.WhenFull != SpoolPolicy.RefuseNew && _share.DropFor(this, SpoolDropReasons.Size))
         {
         }
     }
@@ -564,7 +594,7 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
     }
 
     /// <summary>Drops the oldest closed segment, counting its samples by source; false when there is none.</summary>
-    private bool DropOldest(string reason)
+    internal bool DropOldest(string reason)
     {
         SpoolSegment? oldest = _segments.Find(s => s.Closed && s.Waiting == 0 && s.Locked is null);
         if (oldest is null)
@@ -699,6 +729,8 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
             if (segment.Acknowledged > 0)
                 _state.Acknowledged[segment.Id] = (segment.Acknowledged, false);
         }
+        _state.Epoch = _share.Epoch;
+        _state.NextNumber = _share.NextNumber;
         ForgetFreed();
         _stateSavedMs = _clock.GetUtcNow().ToUnixTimeMilliseconds();
         try
@@ -751,16 +783,6 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
         Volatile.Write(ref _droppedSamples, _droppedSamples + samples);
         _stateDirty = true;
     }
-
-    private List<Measurement<long>> PerSource(Func<SourceLedger, long> value)
-    {
-        var all = new List<SourceLedger>();
-        ListLedger(all);
-        return all.ConvertAll(l => new Measurement<long>(value(l), new KeyValuePair<string, object?>("source", l.Name)));
-    }
-
-    private List<Measurement<long>> MeasureDrops() =>
-        [.. Statistics.Dropped.Select(d => new Measurement<long>(d.Samples, new KeyValuePair<string, object?>("source", d.Source), new KeyValuePair<string, object?>("reason", d.Reason)))];
 
     private void NoteError(IOException error)
     {
