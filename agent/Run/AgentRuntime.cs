@@ -149,6 +149,8 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
             SpoolRecords = spool.Records,
             SpoolOldestMs = spool.OldestMs,
             DroppedSamples = spool.Dropped.Sum(d => d.Samples),
+            DroppedWhy = string.Join(", ", spool.Dropped.GroupBy(d => d.Reason).Select(g => string.Create(CultureInfo.InvariantCulture, $"{g.Key} {g.Sum(d => d.Samples)}"))),
+            Locked = spool.LockedSegments > 0 ? string.Create(CultureInfo.InvariantCulture, $"{spool.LockedSegments} segments are locked and kept: {spool.LockedReason}") : "",
             ReloadedMs = reload.TakenMs,
             ReloadErrors = reload.Errors,
             Sources = [.. collectors.Select(SourceOf).Concat(refused).OrderBy(s => s.Name, StringComparer.Ordinal)],

@@ -36,6 +36,12 @@ internal sealed record AgentStatus
 
     public long DroppedSamples { get; init; }
 
+    /// <summary>They in words, by reason; empty: none.</summary>
+    public string DroppedWhy { get; init; } = "";
+
+    /// <summary>Segments that cannot be read for want of their key, in words; empty: none.</summary>
+    public string Locked { get; init; } = "";
+
     /// <summary>When a configuration was taken last.</summary>
     public long ReloadedMs { get; init; }
 
@@ -64,6 +70,8 @@ internal sealed record AgentStatus
             json.WriteNumber("spoolRecords", SpoolRecords);
             json.WriteNumber("spoolOldestMs", SpoolOldestMs);
             json.WriteNumber("droppedSamples", DroppedSamples);
+            json.WriteString("droppedWhy", DroppedWhy);
+            json.WriteString("locked", Locked);
             json.WriteNumber("reloadedMs", ReloadedMs);
             json.WriteStartArray("reloadErrors");
             foreach (string error in ReloadErrors.Take(ErrorsMax))
@@ -98,6 +106,8 @@ internal sealed record AgentStatus
             SpoolRecords = root.GetProperty("spoolRecords").GetInt64(),
             SpoolOldestMs = root.GetProperty("spoolOldestMs").GetInt64(),
             DroppedSamples = root.GetProperty("droppedSamples").GetInt64(),
+            DroppedWhy = root.TryGetProperty("droppedWhy", out JsonElement why) ? why.GetString() ?? "" : "",
+            Locked = root.TryGetProperty("locked", out JsonElement locked) ? locked.GetString() ?? "" : "",
             ReloadedMs = root.GetProperty("reloadedMs").GetInt64(),
             ReloadErrors = [.. root.GetProperty("reloadErrors").EnumerateArray().Select(e => e.GetString() ?? "")],
             Sources = [.. root.GetProperty("sources").EnumerateArray().Select(SourceStatus.Read)],
@@ -113,7 +123,9 @@ internal sealed record AgentStatus
         if (LastError.Length > 0)
             text.Append(CultureInfo.InvariantCulture, $"            last error: {LastError}\n");
         string oldest = SpoolOldestMs > 0 ? $", the oldest {Span(NowMs - SpoolOldestMs)} old" : "";
-        text.Append(CultureInfo.InvariantCulture, $"spool       {SpoolRecords} records in {SpoolBytes} bytes not yet acknowledged{oldest}; {DroppedSamples} samples dropped\n");
+        text.Append(CultureInfo.InvariantCulture, $"spool       {SpoolRecords} records in {SpoolBytes} bytes not yet acknowledged{oldest}; {DroppedSamples} samples dropped{(DroppedWhy.Length > 0 ? $" ({DroppedWhy})" : "")}\n");
+        if (Locked.Length > 0)
+            text.Append(CultureInfo.InvariantCulture, $"            {Locked}\n");
         if (ReloadErrors.Count > 0)
         {
             text.Append(CultureInfo.InvariantCulture, $"config      the last reload was refused; in force is the one taken {Span(NowMs - ReloadedMs)} ago\n");

@@ -251,7 +251,7 @@ public sealed partial class AggregatorService
                 counters.Samples.Add(tick.Samples);
             foreach (AggregatorMessage message in _appliedEffects.Send)
             {
-                if (message.KindCase == AggregatorMessage.KindOneofCase.Control)
+                if (message.Control?.Resend is not null)
                     counters.Resends.Add(1);
             }
             foreach (RefusedRecord refused in result.Refused)

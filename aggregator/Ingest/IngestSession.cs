@@ -43,6 +43,7 @@ internal sealed class IngestSession
     private readonly string _identity;
     private readonly FleetSession _handle;
     private readonly Dictionary<SegmentKey, Resending> _resending = [];
+    private readonly HashSet<SegmentKey> _abandoned = [];
     private readonly Queue<(long UnixMs, long After)> _watermarks = new();
     private readonly HashSet<SegmentKey> _announced = [];
     private bool _liveBegan;
@@ -51,6 +52,9 @@ internal sealed class IngestSession
 
     /// <summary>Watermarks that may wait for runs; of more, the older ones give way to the newer.</summary>
     private const int MaxWatermarksWaiting = 16;
+
+    /// <summary>Segments remembered for which a new one was asked for; it is asked for once each.</summary>
+    private const int MaxAbandoned = 1024;
 
     private sealed class Resending
     {
@@ -246,6 +250,13 @@ internal sealed class IngestSession
         if (result.Progress.Complete)
             _resending.Remove(handed.Run.Segment);
         effects.Send.Add(new AggregatorMessage { Ack = acknowledgement });
+        // Behind a refused record nothing of its segment can be applied: the sooner a new one begins, the less is lost.
+        if (result.Refused.Count > 0 && !handed.Run.Last && _abandoned.Add(handed.Run.Segment))
+        {
+            if (_abandoned.Count > MaxAbandoned)
+                _abandoned.Clear();
+            effects.Send.Add(new AggregatorMessage { Control = new Control { StartSegment = new StartSegment { Reason = $"record {result.Refused[0].Record} of segment {handed.Run.Segment.Number} was refused: {result.Refused[0].Reason}" } } });
+        }
         _fleet.Applied(AgentId!, result, handed.Run.Records.Count);
     }
 

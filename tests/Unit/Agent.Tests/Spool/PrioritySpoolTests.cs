@@ -39,6 +39,8 @@ public sealed class PrioritySpoolTests : IDisposable
         Assert.Equal(dropped["high"], Check(spool)["high"]);
         Assert.True(Held(spool, "low") <= lowHeld + (200 * 20));
         Assert.True(spool.Statistics.DiskBytes <= BytesMax, $"{spool.Statistics.DiskBytes} bytes");
+        long files = new[] { "/spool", "/spool/low", "/spool/high" }.Sum(f => _disk.List(f + "/log").Where(n => n.Contains('.')).Sum(n => (long)_disk.Content($"{f}/log/{Path.GetFileName(n)}").Length) + _disk.Content(f + "/state").Length);
+        Assert.InRange(files, BytesMax / 4, BytesMax);
         _disk.Crash();
         spool = Open(SpoolPolicy.ByPriority);
         Check(spool);

@@ -119,11 +119,50 @@ public sealed class IngestSessionTests : IDisposable
         HandedRun run = _effects.Apply!;
         Assert.Empty(_effects.Send);
         session.Applied(run, new RunResult(RunOutcome.Applied, new SegmentProgress(Key(4), 2, false, true), [new RefusedRecord(1, "too long")], [new AppliedTick("shop", 1000, 5, 3)]), _effects);
-        Acknowledgement ack = Assert.Single(_effects.Send).Ack;
+        Acknowledgement ack = _effects.Send[0].Ack;
         Assert.Equal(2UL, Assert.Single(ack.Held).Records);
         Assert.Equal((1UL, "too long"), (ack.Refused[0].Record, ack.Refused[0].Reason));
         AgentState agent = _fleet.Agents()[0];
         Assert.Equal((2, 1, 3, 5), (agent.Records, agent.Refused, agent.Samples, agent.NewestMs));
+    }
+
+    [Fact]
+    public void Behind_a_refused_record_a_new_segment_is_asked_for_once_unless_the_segment_is_at_its_end()
+    {
+        IngestSession session = Greeted();
+        Assert.Contains("too long", Refuse(session, 4, 0, last: false)!.Reason, StringComparison.Ordinal);
+        Assert.Null(Refuse(session, 4, 1, last: false));
+        Assert.Null(Refuse(session, 5, 0, last: true));
+        Assert.NotNull(Refuse(session, 6, 0, last: false));
+    }
+
+    private StartSegment? Refuse(IngestSession session, ulong segment, ulong first, bool last)
+    {
+        AgentMessage batch = Batch(segment, first, "a");
+        batch.Records.Last = last;
+        Send(session, batch);
+        session.Applied(_effects.Apply!, new RunResult(RunOutcome.Applied, new SegmentProgress(Key(segment), first + 1, last, true), [new RefusedRecord(first, "too long")], []), _effects);
+        return _effects.Send.Select(m => m.Control?.StartSegment).SingleOrDefault(c => c is not null);
+    }
+
+    [Fact]
+    public void An_agents_ledger_is_kept_with_its_last_numbers_and_begins_anew_when_it_says_so()
+    {
+        IngestSession session = Greeted();
+        Send(session, Report(true, ("shop", 10), ("till", 5)));
+        Send(session, Report(false, ("shop", 12)));
+        AgentLedger ledger = Assert.Single(_fleet.Ledgers());
+        Assert.Equal((12UL, 5UL), (ledger.Sources["shop"].Produced, ledger.Sources["till"].Produced));
+        Assert.True(ledger.PreviousRun!.Planned);
+        Send(session, Report(true, ("shop", 13)));
+        Assert.Equal(["shop"], _fleet.Ledgers()[0].Sources.Keys);
+    }
+
+    private static AgentMessage Report(bool restart, params (string Source, ulong Produced)[] sources)
+    {
+        var report = new Report { Restart = restart, UnixMs = 1, PreviousRun = restart ? new PreviousRun { Known = true, Planned = true } : null };
+        report.Sources.AddRange(sources.Select(s => new SourceReport { Name = s.Source, Produced = s.Produced }));
+        return new AgentMessage { Report = report };
     }
 
     [Fact]
