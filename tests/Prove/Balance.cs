@@ -39,12 +39,15 @@ internal sealed class Balance
     /// <summary>Ticks that were due while the agent was dead or stopped: gaps.</summary>
     public long NotScraped { get; set; }
 
+    /// <summary>What the agents say of the same, over all their restarts.</summary>
+    public AgentsLedger Agents { get; set; } = new();
+
     /// <summary>The first few samples that are missing without a reason, in words.</summary>
     public List<string> Examples { get; } = [];
 
     /// <summary>Scraped and neither stored, buffered nor counted as dropped.</summary>
     public long Missing => Produced - InFlight - Failed - Stored - Buffered - Dropped.Values.Sum();
 
-    /// <summary>0 when everything is accounted for and right.</summary>
-    public long Difference => Math.Abs(Missing) + Doubled + Wrong + OutOfOrder;
+    /// <summary>0 when everything is accounted for and right, by the targets' ledgers and by the agents' own.</summary>
+    public long Difference => Math.Abs(Missing) + Doubled + Wrong + OutOfOrder + Math.Abs(Agents.Difference);
 }

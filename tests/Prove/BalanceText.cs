@@ -26,6 +26,8 @@ internal static class BalanceText
         Row("wrong", balance.Wrong, "");
         Row("out of order", balance.OutOfOrder, "");
         tell(string.Create(CultureInfo.InvariantCulture, $"not scraped       {balance.NotScraped,14:N0}  scrapes that were due while the agent was dead or stopped: gaps"));
+        AgentsLedger agents = balance.Agents;
+        tell(string.Create(CultureInfo.InvariantCulture, $"agents' own words {agents.Produced,14:N0}  produced (up and its like included) = {agents.Stored:N0} stored + {agents.Buffered:N0} buffered + {agents.Dropped.Values.Sum():N0} dropped + {agents.Difference:N0} unexplained"));
         foreach (string example in balance.Examples)
             tell("missing: " + example);
         tell($"difference: {balance.Difference}");

@@ -9,11 +9,14 @@ internal sealed class Comparison(LedgerTargets targets, StoreReader store, Prove
     /// <summary>The longest that an answer may be on its way into the spool when the agent is killed.</summary>
     private const long InFlightMaxMs = 1000;
 
+    /// <summary>up, scrape_duration_seconds and their like.</summary>
+    private const int SamplesOfAScrape = 5;
+
     private const int ExamplesMax = 10;
     private const long SamplesPerQuery = 200_000;
 
     /// <summary>The whole comparison.</summary>
-    public async Task<Balance> RunAsync(long fromMs, long nowMs, Action<int> progress, CancellationToken cancel)
+    public async Task<Balance> RunAsync(AgentsLedger agents, long fromMs, long nowMs, Action<int> progress, CancellationToken cancel)
     {
         var balance = new Balance();
         foreach (LedgerTarget target in targets.All)
@@ -21,12 +24,11 @@ internal sealed class Comparison(LedgerTargets targets, StoreReader store, Prove
             await CompareAsync(target, balance, fromMs, nowMs, cancel);
             progress(target.Index + 1);
         }
-        foreach (StoredSeries drops in await store.RawAsync("bellwether_spool_samples_dropped_total", fromMs, nowMs, cancel))
-        {
-            long dropped = Increase(drops.Samples);
-            string reason = drops.Labels.GetValueOrDefault("reason", "?");
-            balance.Dropped[reason] = balance.Dropped.GetValueOrDefault(reason) + dropped;
-        }
+        // By tick: a tick that is dropped takes the scrape's own samples with it.
+        foreach ((string reason, long samples) in agents.Dropped)
+            balance.Dropped[reason] = samples * targets.Series / (targets.Series + SamplesOfAScrape);
+        balance.Buffered = agents.Buffered * targets.Series / (targets.Series + SamplesOfAScrape);
+        balance.Agents = agents;
         return balance;
     }
 
@@ -116,25 +118,11 @@ internal sealed class Comparison(LedgerTargets targets, StoreReader store, Prove
             foreach ((long timeMs, double value) in first.Samples)
                 tickOf[LedgerTargets.Read(value)?.Scrape ?? 0] = timeMs;
         }
-        List<StoredSeries> up = await store.RawAsync($"up{{instance=\"{target.Address}\"}}", fromMs, nowMs, cancel);
+        List<StoredSeries> up = await store.RawAsync($"up{{instance=\"{target.Address}\",bellwether_synthesised=\"\"}}", fromMs, nowMs, cancel);
         (long TimeMs, double Value)[] health = [.. up.SelectMany(s => s.Samples).OrderBy(s => s.TimeMs)];
         int agent = ProveSite.AgentOf(target, options);
         long[] killsMs = [.. dealt.Where(d => d.Agent == agent && d.Blow == Blow.Kill).Select(d => d.FromMs).Order()];
         return new Reasons(target.Entries, tickOf, health, killsMs);
-    }
-
-    /// <summary>What a counter rose by in all, over restarts (which begin at 0).</summary>
-    private static long Increase((long TimeMs, double Value)[] samples)
-    {
-        double sum = 0, before = 0;
-        foreach ((_, double value) in samples)
-        {
-            if (double.IsNaN(value))
-                continue;
-            sum += value >= before ? value - before : value;
-            before = value;
-        }
-        return (long)sum;
     }
 
     private static string Clock(long ms) => DateTimeOffset.FromUnixTimeMilliseconds(ms).ToString("HH:mm:ss.fff", CultureInfo.InvariantCulture);

@@ -8,6 +8,7 @@ internal sealed class ProveRun(ProveOptions options, TimeProvider time, Action<s
 {
     private static readonly TimeSpan s_settleMax = TimeSpan.FromMinutes(3);
     private static readonly TimeSpan s_backlogMax = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_reportMax = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan s_progress = TimeSpan.FromSeconds(5);
 
     /// <summary>Runs it all and gives the balance. Throws <see cref="InvalidOperationException"/> when a program ended by itself or never came back.</summary>
@@ -26,9 +27,10 @@ internal sealed class ProveRun(ProveOptions options, TimeProvider time, Action<s
         else
             await KillsAsync(targets, chaos, cancel);
         await QuietAsync(targets, site, chaos, fromMs, cancel);
+        AgentsLedger agents = await StopAgentsAsync(site, cancel);
         tell("comparing every series with its target's ledger ...");
         var comparison = new Comparison(targets, site.Store, options, chaos.AllDealt);
-        Balance balance = await comparison.RunAsync(fromMs, Now(), done => tell($"  {done} of {targets.All.Count} targets compared"), cancel);
+        Balance balance = await comparison.RunAsync(agents, fromMs, Now(), done => tell($"  {done} of {targets.All.Count} targets compared"), cancel);
         if (options.Verbose)
         {
             foreach (Running? program in site.Agents.Append(site.Aggregator))
@@ -70,6 +72,26 @@ internal sealed class ProveRun(ProveOptions options, TimeProvider time, Action<s
         while ((missing = await comparison.MissingScrapesAsync(fromMs, Now(), cancel)) > 0 && time.GetElapsedTime(began) < s_backlogMax)
             await Task.Delay(TimeSpan.FromSeconds(1), time, cancel);
         tell(string.Create(CultureInfo.InvariantCulture, $"  {time.GetElapsedTime(began).TotalSeconds:F1} s until the backlog had arrived{(missing > 0 ? $": {missing} scrapes are missing" : "")}"));
+    }
+
+    /// <summary>Stops the agents in order: with their end marker comes their last word on what they made and where it is.</summary>
+    private async Task<AgentsLedger> StopAgentsAsync(ProveSite site, CancellationToken cancel)
+    {
+        long began = time.GetTimestamp();
+        for (int agent = 0; agent < options.Agents; agent++)
+        {
+            int code = await site.Agents[agent]!.StopAsync();
+            if (code != 0)
+                throw new InvalidOperationException($"agent-{agent} ended with {code} at SIGTERM:\n{site.Agents[agent]!.Output}");
+        }
+        tell(string.Create(CultureInfo.InvariantCulture, $"agents stopped in {time.GetElapsedTime(began).TotalSeconds:F1} s"));
+        AgentsLedger agents = await site.Store.AgentsLedgerAsync(cancel);
+        while (agents.Difference != 0 && time.GetElapsedTime(began) < s_reportMax)
+        {
+            await Task.Delay(TimeSpan.FromSeconds(1), time, cancel);
+            agents = await site.Store.AgentsLedgerAsync(cancel);
+        }
+        return agents;
     }
 
     private async Task UntilAsync(string what, Func<Task<bool>> done, ProveSite site, CancellationToken cancel)

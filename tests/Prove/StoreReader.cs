@@ -20,6 +20,13 @@ internal sealed class StoreReader(string address) : IDisposable
         }
     }
 
+    /// <summary>What the agents say of themselves.</summary>
+    public async Task<AgentsLedger> AgentsLedgerAsync(CancellationToken cancel)
+    {
+        using JsonDocument document = JsonDocument.Parse(await _http.GetByteArrayAsync("/api/v1/completeness?limit=1000&gaps=1", cancel));
+        return AgentsLedger.Read(document.RootElement);
+    }
+
     /// <summary>The newest sample of each series of a selector.</summary>
     public Task<List<StoredSeries>> NewestAsync(string selector, CancellationToken cancel) => QueryAsync(selector, cancel);
 
