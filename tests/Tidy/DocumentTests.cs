@@ -48,6 +48,34 @@ public sealed partial class DocumentTests
         Assert.Equal(Convert.ToHexStringLower(hash.GetHashAndReset()), built);
     }
 
+    [Fact]
+    public void Every_sentence_of_the_delivery_promise_names_tests_that_exist()
+    {
+        string[] tests = [.. Repository.With(".cs").Where(f => f.StartsWith("tests/", StringComparison.Ordinal)).Select(Repository.Read)];
+        var wrong = new List<string>();
+        bool isPromise = false;
+        foreach (string line in Repository.Read("docs/delivery.md").Split('\n').Where(l => l.Length > 0))
+        {
+            isPromise |= line.StartsWith("## ", StringComparison.Ordinal);
+            if (!isPromise || line.StartsWith('#'))
+                continue;
+            MatchCollection names = TestName().Matches(line);
+            if (names.Count == 0 || !line.StartsWith("- ", StringComparison.Ordinal))
+                wrong.Add($"names no test: {line}");
+            foreach (Match name in names)
+            {
+                bool exists = tests.Any(t => t.Contains($"class {name.Groups[1].Value}", StringComparison.Ordinal) && t.Contains($" {name.Groups[2].Value}(", StringComparison.Ordinal));
+                if (!exists)
+                    wrong.Add($"there is no test {name.Value}");
+            }
+        }
+        Assert.Empty(wrong);
+        Assert.True(isPromise);
+    }
+
+    [GeneratedRegex(@"`(\w+)\.(\w+_\w+)`")]
+    private static partial Regex TestName();
+
     [GeneratedRegex(@"\]\(([^)\s]+)\)")]
     private static partial Regex Link();
 

@@ -17,6 +17,7 @@ public sealed partial class CompletenessKeeper : IDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _log;
     private long _writtenMs;
+    private long _aliveMs;
     private bool _isFailing;
 
     /// <summary>Opens the journal in a folder of its own. Throws <see cref="IOException"/> when the folder cannot be had.</summary>
@@ -45,6 +46,8 @@ public sealed partial class CompletenessKeeper : IDisposable
         Book.Step(now);
         if (Book.IsUrgent || now - _writtenMs >= (long)_options.WriteInterval.TotalMilliseconds || now < _writtenMs)
             Write(now);
+        else if (now - _aliveMs >= (long)_options.AliveInterval.TotalMilliseconds)
+            WriteAlive(now);
     }
 
     /// <summary>Steps until cancelled.</summary>
@@ -76,9 +79,20 @@ public sealed partial class CompletenessKeeper : IDisposable
     {
         (IReadOnlyList<AgentFacts> agents, IReadOnlyList<FleetEvent> strangers, _) = Book.TakeChanges();
         bool written = _journal.Write(agents, strangers, nowMs, () => (Book.Known(), Book.Strangers()));
-        _writtenMs = nowMs;
+        _writtenMs = _aliveMs = nowMs;
         if (!written)
             Book.PutBack(agents);
+        Note(written);
+    }
+
+    private void WriteAlive(long nowMs)
+    {
+        _aliveMs = nowMs;
+        Note(_journal.Write([], [], nowMs, () => (Book.Known(), Book.Strangers())));
+    }
+
+    private void Note(bool written)
+    {
         if (written == _isFailing)
         {
             _isFailing = !written;

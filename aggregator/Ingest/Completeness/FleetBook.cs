@@ -109,8 +109,10 @@ public sealed partial class FleetBook
         {
             foreach (AgentFacts agent in _agents.Values.ToList())
             {
-                if (agent.Presence is AgentPresence.Present)
-                    Put(Noted(agent, new FleetEvent(toMs, FleetEvents.AggregatorDown, "the aggregator was down; what was collected meanwhile is in the agent's spool", fromMs, toMs)) with { SinceMs = toMs });
+                if (agent.Presence is not (AgentPresence.Present or AgentPresence.Silent))
+                    continue;
+                AgentFacts noted = Noted(agent, new FleetEvent(toMs, FleetEvents.AggregatorDown, "the aggregator was down; what was collected meanwhile is in the agent's spool", fromMs, toMs));
+                Put(agent.Presence == AgentPresence.Present ? noted with { SinceMs = toMs } : noted);
             }
         }
     }
@@ -167,7 +169,14 @@ public sealed partial class FleetBook
         {
             if (Find(hello.Agent, nowMs) is not { } agent)
                 return;
-            _sessions[hello.Agent] = new Session(hello) { DroppedBefore = agent.Dropped };
+            // As of now: the backlog may come before the first live record.
+            IReadOnlyList<(ulong First, ulong Last)> held = HeldOf(hello.Agent, hello.Epoch);
+            _sessions[hello.Agent] = new Session(hello)
+            {
+                DroppedBefore = agent.Dropped,
+                HeldTo = held.Count == 0 ? null : held[^1].Last,
+                NewestMs = _ledger.Ledgers(hello.Agent).SelectMany(l => l.Sources).SelectMany(s => s.Ranges).Select(r => r.LastMs).DefaultIfEmpty(0).Max(),
+            };
             bool sameProcess = agent.ProcessId == hello.ProcessId;
             bool wasHeard = agent.ProcessId.Length > 0;
             if (wasHeard && !sameProcess)
@@ -193,9 +202,6 @@ public sealed partial class FleetBook
                 return;
             session.LiveMs = nowMs;
             session.LiveNumber = number;
-            IReadOnlyList<(ulong First, ulong Last)> held = HeldOf(agent, epoch);
-            session.HeldTo = held.Count == 0 ? null : held[^1].Last;
-            session.NewestMs = _ledger.Ledgers(agent).SelectMany(l => l.Sources).SelectMany(s => s.Ranges).Select(r => r.LastMs).DefaultIfEmpty(0).Max();
         }
     }
 
@@ -448,7 +454,9 @@ public sealed partial class FleetBook
             if (!_agents.TryGetValue(id, out AgentFacts? agent))
                 return;
             AgentFacts changed = change(agent);
-            if (agent.Presence == AgentPresence.Silent && changed.Presence == AgentPresence.Present)
+            bool isBack = agent.Presence == AgentPresence.Silent && changed.Presence == AgentPresence.Present;
+            _urgent |= isBack;
+            if (isBack)
                 changed = Noted(changed, new FleetEvent(changed.LastHeardMs, FleetEvents.CutOff, "heard again as the same process", agent.LastHeardMs, changed.LastHeardMs)) with { SinceMs = changed.LastHeardMs };
             Put(changed);
         }
@@ -468,13 +476,13 @@ public sealed partial class FleetBook
 
         public ulong LiveNumber { get; set; }
 
-        public ulong? HeldTo { get; set; }
+        public ulong? HeldTo { get; init; }
 
-        public long NewestMs { get; set; }
+        public long NewestMs { get; init; }
 
         public bool IsJudged { get; set; }
 
-        public long DroppedBefore { get; set; }
+        public long DroppedBefore { get; init; }
     }
 
     [LoggerMessage(2120, LogLevel.Warning, "agent {Agent}: silent for {Seconds} s")]

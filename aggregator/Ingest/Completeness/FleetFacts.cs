@@ -193,6 +193,9 @@ public sealed record CompletenessOptions
     /// <summary>How often facts that change all the time (when it was last heard, its counts) are written. Default 30 s; events are written with the next step.</summary>
     public TimeSpan WriteInterval { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>How often the journal is told that the aggregator runs: how exactly it is known afterwards when it was down. Default 5 s.</summary>
+    public TimeSpan AliveInterval { get; init; } = TimeSpan.FromSeconds(5);
+
     /// <summary>How long after a session's first live record its older segments may still come before they count as lost. Default 10 s.</summary>
     public TimeSpan Settles { get; init; } = TimeSpan.FromSeconds(10);
 
