@@ -73,7 +73,7 @@ public sealed partial class DocumentTests
         Assert.True(isPromise);
     }
 
-    [GeneratedRegex(@"`(\w+)\.(\w+_\w+)`")]
+    [GeneratedRegex(@"`([A-Z]\w+)\.([A-Z]\w+_\w+)`")]
     private static partial Regex TestName();
 
     [GeneratedRegex(@"\]\(([^)\s]+)\)")]
