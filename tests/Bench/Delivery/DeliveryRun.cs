@@ -12,13 +12,14 @@ internal sealed class DeliveryRun(bool quick, TimeProvider time, Action<string> 
     private static readonly TimeSpan s_recoveryMax = TimeSpan.FromSeconds(120);
     private static readonly TimeSpan s_stopMax = TimeSpan.FromSeconds(120);
 
-    private TimeSpan Warm => TimeSpan.FromSeconds(quick ? 15 : 30);
+    private TimeSpan Warm => TimeSpan.FromSeconds(quick ? 10 : 30);
 
-    private TimeSpan Steady => TimeSpan.FromSeconds(quick ? 30 : 120);
+    /// <summary>In full: a whole segment of ours, whose first records name every series again.</summary>
+    private TimeSpan Steady => TimeSpan.FromSeconds(quick ? 30 : 310);
 
-    private TimeSpan Outage => TimeSpan.FromSeconds(quick ? 40 : 120);
+    private TimeSpan Outage => TimeSpan.FromSeconds(quick ? 30 : 120);
 
-    private TimeSpan Down => TimeSpan.FromSeconds(quick ? 20 : 40);
+    private TimeSpan Down => TimeSpan.FromSeconds(quick ? 15 : 40);
 
     private int Kills => quick ? 1 : 5;
 
@@ -124,7 +125,7 @@ internal sealed class DeliveryRun(bool quick, TimeProvider time, Action<string> 
         long inFlight = answers.Count(a => kills.Exists(k => k >= a.CompletedMs && k - a.CompletedMs <= InFlightMs));
         long best = long.MaxValue;
         long since = time.GetTimestamp();
-        while (best > 0 && time.GetElapsedTime(since) < TimeSpan.FromSeconds(quick ? 10 : 35))
+        while (best > 0 && time.GetElapsedTime(since) < TimeSpan.FromSeconds(quick ? 5 : 35))
         {
             long missing = (answers.Count * (long)BenchTargets.Series) - await subject.StoredAsync(untilMs, scrapesOnly: false, cancel);
             if (missing < best)
