@@ -66,7 +66,7 @@ internal sealed class StreamEffects
 }
 
 /// <summary>
-/// One session with an aggregator, without I/O of its own but the spool's (DESIGN ideas 3 and 8). Every session starts a new segment: what is collected from now on
+/// One session with an aggregator, without I/O of its own but the spool's (DESIGN ideas 3 and 8). Every session starts a new segment once it is answered: what is collected from then on
 /// (the live segments) goes first; the backlog behind it takes what is left of the window. Records are freed only when acknowledged. Not thread-safe.
 /// </summary>
 internal sealed class StreamSession
@@ -96,7 +96,7 @@ internal sealed class StreamSession
     private readonly HashSet<SegmentRef> _resent = [];
     private readonly List<SpooledSegment> _segments = [];
     private readonly List<ReadOnlyMemory<byte>> _payloads = [];
-    private ulong _liveFrom;
+    private ulong _liveFrom = ulong.MaxValue;
     private bool _greeted;
     private bool _stopping;
     private bool _over;
@@ -143,6 +143,9 @@ internal sealed class StreamSession
     /// <summary>The aggregator's clock minus ours, in ms, by the middle of the hello's round trip.</summary>
     public double ClockOffsetMs { get; private set; }
 
+    /// <summary>The number of the first live segment; the highest number there is until the aggregator has answered.</summary>
+    public ulong LiveFrom => _liveFrom;
+
     /// <summary>Payload bytes sent and not yet acknowledged.</summary>
     public long UnderWayBytes { get; private set; }
 
@@ -187,7 +190,6 @@ internal sealed class StreamSession
 
     private void Open(long nowMs, StreamEffects effects)
     {
-        _liveFrom = _spool.StartSegment();
         _helloAtMs = nowMs;
         var hello = new Hello { AgentId = _identity.AgentId, Epoch = _spool.Epoch, Version = _identity.Version, ClockUnixMs = nowMs, ProcessId = _identity.ProcessId };
         foreach ((string name, string value) in _identity.Labels)
@@ -230,6 +232,8 @@ internal sealed class StreamSession
             return;
         }
         _greeted = true;
+        // Only now: while the aggregator is away attempts must not cut the spool into small segments, each of which defines all series again.
+        _liveFrom = _spool.StartSegment();
         StoreId = answer.StoreId;
         ClockOffsetMs = answer.ClockUnixMs - ((_helloAtMs + nowMs) / 2.0);
         _windowBytes = answer.WindowBytes == 0 ? DefaultWindowBytes : (int)Math.Min(answer.WindowBytes, int.MaxValue);

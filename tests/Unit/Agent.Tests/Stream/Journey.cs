@@ -46,7 +46,6 @@ internal sealed class Journey : IDisposable
     {
         public required StreamSession Agent;
         public required IngestSession Server;
-        public required ulong LiveFrom;
         public readonly Queue<byte[]> Up = new();
         public readonly Queue<byte[]> Down = new();
         public readonly Queue<(HandedRun Handed, RunResult Result)> InStore = new();
@@ -146,7 +145,7 @@ internal sealed class Journey : IDisposable
         Sessions++;
         var identity = new StreamIdentity { AgentId = "agent-1", Version = "1", ProcessId = $"p{_process}" };
         var server = new IngestSession(_options, Store, _fleet, "agent-1", new FleetSession(static _ => throw new InvalidOperationException("the older session had ended: nothing to fence")));
-        _link = new Link { Agent = new StreamSession(identity, Spool, _watermark), Server = server, LiveFrom = Spool.StartSegment() };
+        _link = new Link { Agent = new StreamSession(identity, Spool, _watermark), Server = server };
         AgentStep(new StreamEvent(StreamEventKind.Opened));
     }
 
@@ -219,7 +218,7 @@ internal sealed class Journey : IDisposable
         _passedSeen = _fleet.PassedMs;
         foreach ((SegmentRef segment, int index, long atMs) in _appended)
         {
-            if (segment.Number >= link.LiveFrom && atMs < _passedSeen)
+            if (segment.Number >= link.Agent.LiveFrom && atMs < _passedSeen)
                 Assert.True(Store.AppliedOf(Key(segment)).Count > index, $"the watermark {_passedSeen} passed a record of {atMs} that is not applied");
         }
     }

@@ -64,9 +64,9 @@ public sealed class StreamSessionTests
         _spool.Append([1]);
         _spool.Append([2]);
         SegmentId id = Open().Hello.OpenSegments.Single();
-        _spool.Append(new byte[10]);
         Receive(new AggregatorMessage { Hello = new HelloAnswer { StoreId = "s", WindowBytes = 10 } });
-        SegmentId live = _effects.Send!.Records.Segment;
+        _spool.Append(new byte[10]);
+        SegmentId live = NextRecords().Records.Segment;
         // The window is full: the request waits, and an acknowledgement of what is held must not undo it.
         Receive(new AggregatorMessage { Control = new Control { Resend = new Resend { Segment = id } } });
         Receive(Held(id, 1));
@@ -172,6 +172,21 @@ public sealed class StreamSessionTests
         Greet();
         Receive(new AggregatorMessage());
         Assert.Null(_effects.End);
+    }
+
+    [Fact]
+    public void A_session_that_is_not_answered_leaves_the_live_segment_open()
+    {
+        _spool.Append([1]);
+        Open();
+        _spool.Append([2]);
+        var segments = new List<SpooledSegment>();
+        _spool.ListSegments(segments);
+        Assert.Equal((2UL, false), (Assert.Single(segments).Records, segments[0].Closed));
+        Receive(new AggregatorMessage { Hello = new HelloAnswer { StoreId = "s" } });
+        _spool.Append([3]);
+        _spool.ListSegments(segments);
+        Assert.Equal([true, false], segments.Select(s => s.Closed));
     }
 
     [Fact]
