@@ -245,8 +245,8 @@ public sealed partial class AggregatorService
         private void Count(HandedRun handed, RunResult result)
         {
             IngestCounters counters = _service._counters;
-            if (result.Outcome == RunOutcome.Applied)
-                counters.Records.Add(handed.Run.Records.Count);
+            if (handed.Taken(result) is > 0 and long taken)
+                counters.Records.Add(taken);
             foreach (AppliedTick tick in result.Ticks)
                 counters.Samples.Add(tick.Samples);
             foreach (AggregatorMessage message in _appliedEffects.Send)

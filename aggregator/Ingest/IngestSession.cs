@@ -28,7 +28,16 @@ internal sealed class IngestEffects
 /// <param name="Run">The run.</param>
 /// <param name="Bytes">Its payload bytes.</param>
 /// <param name="Round">How often its segment had been asked for again when the run came.</param>
-internal sealed record HandedRun(RecordRun Run, int Bytes, int Round);
+internal sealed record HandedRun(RecordRun Run, int Bytes, int Round)
+{
+    /// <summary>How many of its records are held now.</summary>
+    public long Taken(RunResult result) => result.Outcome switch
+    {
+        RunOutcome.Applied => Run.Records.Count,
+        RunOutcome.Ahead when result.Progress.Records > Run.FirstRecord => (long)(result.Progress.Records - Run.FirstRecord),
+        _ => 0,
+    };
+}
 
 /// <summary>
 /// One agent's session at the aggregator, without I/O (DESIGN idea 8). The order of a session: 1 hello, checked against the identity that the credential showed;
@@ -148,6 +157,10 @@ internal sealed class IngestSession
             case RunOutcome.NeedsStart:
                 AskAgain(handed, effects);
                 break;
+            case RunOutcome.Ahead:
+                Acknowledge(handed, result, effects);
+                effects.End = new GrpcStatus(GrpcStatusCode.ResourceExhausted, result.Error ?? "the samples are too far ahead of our clock");
+                break;
             case RunOutcome.Unavailable:
                 effects.End = new GrpcStatus(GrpcStatusCode.ResourceExhausted, result.Error ?? "the store takes nothing now");
                 break;
@@ -236,7 +249,7 @@ internal sealed class IngestSession
             resending.AwaitsStart = false;
             round = resending.Round;
         }
-        effects.Apply = new HandedRun(new RecordRun(key, batch.FirstRecord, records, batch.Last), bytes, round);
+        effects.Apply = new HandedRun(new RecordRun(key, batch.FirstRecord, records, batch.Last, ClockOffsetMs), bytes, round);
         _handed++;
         BytesUnderWay += bytes;
     }
@@ -257,7 +270,7 @@ internal sealed class IngestSession
                 _abandoned.Clear();
             effects.Send.Add(new AggregatorMessage { Control = new Control { StartSegment = new StartSegment { Reason = $"record {result.Refused[0].Record} of segment {handed.Run.Segment.Number} was refused: {result.Refused[0].Reason}" } } });
         }
-        _fleet.Applied(AgentId!, result, handed.Run.Records.Count);
+        _fleet.Applied(AgentId!, result, handed.Taken(result));
     }
 
     private void AskAgain(HandedRun handed, IngestEffects effects)

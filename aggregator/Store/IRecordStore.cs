@@ -19,7 +19,8 @@ public readonly record struct SegmentProgress(SegmentKey Segment, ulong Records,
 /// <param name="FirstRecord">Index in the segment of the first of <paramref name="Records"/>. Records that are durable already only rebuild the decoder.</param>
 /// <param name="Records">The payloads in order. Valid until the returned task completes. May be empty when <paramref name="Last"/>.</param>
 /// <param name="Last">No record follows the last of these in the segment.</param>
-public sealed record RecordRun(SegmentKey Segment, ulong FirstRecord, IReadOnlyList<ReadOnlyMemory<byte>> Records, bool Last);
+/// <param name="SenderAheadMs">How far the sender's own clock is ahead of ours now, ms; <see cref="double.MaxValue"/>: not known.</param>
+public sealed record RecordRun(SegmentKey Segment, ulong FirstRecord, IReadOnlyList<ReadOnlyMemory<byte>> Records, bool Last, double SenderAheadMs = double.MaxValue);
 
 /// <summary>What became of a run.</summary>
 public enum RunOutcome
@@ -30,6 +31,11 @@ public enum RunOutcome
     NeedsStart,
     /// <summary>The store is full or its disk failed: nothing was applied; it may be sent again later.</summary>
     Unavailable,
+    /// <summary>
+    /// What comes after <see cref="RunResult.Progress"/> is too far ahead of the store's clock, and as many such samples as may be are held already: it may be sent again later.
+    /// What comes before was applied.
+    /// </summary>
+    Ahead,
 }
 
 /// <summary>A record that can never be applied (corrupt, over a limit). It counts as held, so that poison never blocks.</summary>

@@ -21,6 +21,7 @@ public sealed partial class StoreEngine
         _checkpoint = _checkpoints.Read(_records, _head);
         _age = new AgeClock(_time, NewestInFilesMs());
         TakeTime();
+        _head.IsReplaying = true;
         WriteAheadLog wal;
         _index.Gate.EnterWriteLock();
         try
@@ -31,8 +32,7 @@ public sealed partial class StoreEngine
         {
             _index.Gate.ExitWriteLock();
         }
-        _head.SkipBeforeMs = long.MinValue;
-        _head.IsHoldingOff = false;
+        _head.ReplayEnded();
         _age.Saw(_head.NewestMs == long.MinValue && _blocks.Count == 0 ? long.MaxValue : _head.NewestMs);
         _records.ReplayEnded();
         if (_tap is not null)
@@ -74,7 +74,7 @@ public sealed partial class StoreEngine
         // What the checkpoint covers stands in chunk files or in its list of held samples, but for the newest partition.
         bool isCovered = sequence < _checkpoint.Next;
         _head.SkipBeforeMs = isCovered ? _checkpoint.BoundaryMs : long.MinValue;
-        _head.IsHoldingOff = isCovered;
+        _head.MayBeHeld = isCovered;
         try
         {
             var reader = new ByteReader(frame);

@@ -16,6 +16,8 @@ public sealed partial class StoreEngine
     private long? _lastLateCut;
     private bool _isClockAhead;
     private long _heldDroppedTold;
+    private long _aheadRunsTold;
+    private bool _isHoldFull;
 
     /// <summary>Unix ms of the last maintenance that went through; 0: none yet. Thread-safe.</summary>
     public long MaintainedMs => Volatile.Read(ref _maintainedMs);
@@ -36,6 +38,7 @@ public sealed partial class StoreEngine
         TakeTime();
         WatchClock();
         ReleaseHeld();
+        WatchHold();
         try
         {
             CutIfDue();
@@ -57,9 +60,24 @@ public sealed partial class StoreEngine
         if (isAhead && !_isClockAhead)
             LogClockAhead(_log, TimeSpan.FromMilliseconds(aheadMs), AgeClock.Pace);
         _isClockAhead = isAhead;
+    }
+
+    private void WatchHold()
+    {
+        if (_records.AheadRuns > _aheadRunsTold && !_isHoldFull)
+        {
+            _isHoldFull = true;
+            LogHoldFull(_log, _options.FutureBound, _head.Held.Count);
+        }
+        else if (_isHoldFull && _head.Held.Count < _head.HeldMax / 2)
+        {
+            _isHoldFull = false;
+            LogHoldHasRoom(_log, _head.Held.Count);
+        }
+        _aheadRunsTold = _records.AheadRuns;
         if (_head.HeldDropped == _heldDroppedTold)
             return;
-        LogHeldDropped(_log, _head.HeldDropped - _heldDroppedTold, _options.FutureBound, _options.MaxHeldSamples);
+        LogHeldDropped(_log, _head.HeldDropped - _heldDroppedTold, _options.FutureBound);
         _heldDroppedTold = _head.HeldDropped;
     }
 
@@ -196,19 +214,22 @@ public sealed partial class StoreEngine
     // They go into the log again: the files with the records that brought them may be gone before the samples stand in chunk files.
     private void ReleaseHeld()
     {
-        if (_head.Held.Count == 0)
-            return;
-        _batches.Begin();
-        _index.Gate.EnterWriteLock();
-        try
+        bool isMore = _head.Held.Count > 0;
+        while (isMore && PendingBytes < _options.MaxGroupBytes)
         {
-            ReleaseHeldLocked();
+            _batches.Begin();
+            _index.Gate.EnterWriteLock();
+            try
+            {
+                ReleaseHeldLocked();
+            }
+            finally
+            {
+                _index.Gate.ExitWriteLock();
+            }
+            isMore = _batches.IsLarge;
+            LogBatch();
         }
-        finally
-        {
-            _index.Gate.ExitWriteLock();
-        }
-        LogBatch();
     }
 
     private void ReleaseHeldLocked()
@@ -245,8 +266,14 @@ public sealed partial class StoreEngine
     [LoggerMessage(EventId = 5733, Level = LogLevel.Warning, Message = "the clock is {Ahead} past the newest data: the store was down that long, or the clock is wrong; retention follows it at {Pace} times the pace of time only")]
     private static partial void LogClockAhead(ILogger log, TimeSpan ahead, int pace);
 
-    [LoggerMessage(EventId = 5734, Level = LogLevel.Error, Message = "{Samples} samples of agents were dropped: they are more than {FutureBound} ahead of the clock, and {MaxHeldSamples} such samples wait already (StoreOptions.MaxHeldSamples); check the clocks of this host and of the agents")]
-    private static partial void LogHeldDropped(ILogger log, long samples, TimeSpan futureBound, int maxHeldSamples);
+    [LoggerMessage(EventId = 5734, Level = LogLevel.Error, Message = "{Samples} samples of agents were dropped: they are more than {FutureBound} ahead of the clock, and have an explicit timestamp far ahead of their own scrape, or are of an agent whose clock was days ahead and is right by now")]
+    private static partial void LogHeldDropped(ILogger log, long samples, TimeSpan futureBound);
+
+    [LoggerMessage(EventId = 5735, Level = LogLevel.Error, Message = "agents send samples that are more than {FutureBound} ahead of the clock, and {Held} such samples wait already (StoreOptions.MaxHeldSamples): more are refused, the agents keep them and send them again; check the clocks of this host and of the agents")]
+    private static partial void LogHoldFull(ILogger log, TimeSpan futureBound, int held);
+
+    [LoggerMessage(EventId = 5736, Level = LogLevel.Information, Message = "samples that are ahead of the clock are taken again: {Held} wait")]
+    private static partial void LogHoldHasRoom(ILogger log, int held);
 
     [LoggerMessage(EventId = 5732, Level = LogLevel.Information, Message = "the store deleted {Files} chunk files older than {OldestMs}")]
     private static partial void LogDropped(ILogger log, int files, long oldestMs);

@@ -42,8 +42,11 @@ public sealed record StoreOptions
     /// <summary>Late samples in memory; above it they are written to chunk files at once. Default 2,000,000 (32 MB).</summary>
     public int MaxLateSamples { get; init; } = 2_000_000;
 
-    /// <summary>Samples from agents beyond the future bound that are held back until their time comes. Above it they are dropped and counted. Default 1,000,000.</summary>
+    /// <summary>Samples from agents beyond the future bound that are held back until their time comes. Above it the agents keep them. Default 1,000,000.</summary>
     public int MaxHeldSamples { get; init; } = 1_000_000;
+
+    /// <summary>What is further ahead, of an agent whose clock is right by now, is dropped and counted rather than kept by the agent: its clock was wrong when it collected it. Default 1 day.</summary>
+    public TimeSpan HopelessAhead { get; init; } = TimeSpan.FromDays(1);
 
     /// <summary>Segments of agents whose decoder is kept in memory. Beyond it the longest idle one must be sent again from its start. Default 4,096.</summary>
     public int MaxOpenSegments { get; init; } = 4096;

@@ -19,6 +19,7 @@ internal sealed class StoreTelemetry : IDisposable
         meter.CreateObservableCounter(MetricNames.StoreRecords, Records, null, "Records of agents that were handed to the store, by what became of them.");
         meter.CreateObservableGauge(MetricNames.StoreSeries, () => Read(e => e.HeadSeries), null, "Series in memory.");
         meter.CreateObservableGauge(MetricNames.StoreHeldSamples, () => Read(e => e.HeldSamples), null, "Samples that are ahead of the clock and wait for their time.");
+        meter.CreateObservableCounter(MetricNames.StoreRunsAhead, () => Read(e => e.Records.AheadRuns), null, "Runs of agents' records that the agents must keep: they are ahead of the clock, and as many samples as may be wait already.");
         meter.CreateObservableGauge(MetricNames.StoreWalBytes, () => Read(e => e.WalBytes), null, "Bytes of the write-ahead log.");
         meter.CreateObservableGauge(MetricNames.StoreChunkFiles, () => Read(e => e.Blocks.Count), null, "Chunk files that are served.");
         meter.CreateObservableGauge(MetricNames.StoreChunkFileBytes, () => Read(e => e.Blocks.Bytes), null, "Bytes of the chunk files that are served.");

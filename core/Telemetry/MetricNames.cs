@@ -128,6 +128,9 @@ public static class MetricNames
     /// <summary>Samples ahead of the clock that wait for their time.</summary>
     public const string StoreHeldSamples = "bellwether_store_held_samples";
 
+    /// <summary>Runs of records that agents must keep, since they are ahead of the clock and the hold is full.</summary>
+    public const string StoreRunsAhead = "bellwether_store_runs_ahead_total";
+
     /// <summary>Bytes of the write-ahead log.</summary>
     public const string StoreWalBytes = "bellwether_store_wal_bytes";
 

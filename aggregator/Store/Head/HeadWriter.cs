@@ -5,6 +5,17 @@ namespace Bellwether.Store.Head;
 /// <summary>A sample of an agent that is too far ahead of our clock: kept until its time comes.</summary>
 internal readonly record struct HeldSample(Labels Labels, long TimeMs, double Value, NativeHistogram? Histogram, long StartMs);
 
+/// <summary>What is to be done with a sample.</summary>
+internal enum Placing
+{
+    /// <summary>It goes into the head.</summary>
+    Store,
+    /// <summary>It waits for its time.</summary>
+    Hold,
+    /// <summary>It is kept out.</summary>
+    Refuse,
+}
+
 /// <summary>The one way into the head: bounds of time, limits of series, outcomes. Used under the head's write lock by the writer thread.</summary>
 internal sealed class HeadWriter
 {
@@ -12,6 +23,8 @@ internal sealed class HeadWriter
     private readonly long _slotMs;
     private readonly long _retentionMs;
     private readonly long _futureMs;
+    private readonly long _hopelessMs;
+    private HashSet<(Labels Labels, long TimeMs)>? _heldInCheckpoint;
 
     public HeadWriter(StoreOptions options, HeadIndex index)
     {
@@ -20,6 +33,7 @@ internal sealed class HeadWriter
         _slotMs = (long)options.Partition.TotalMilliseconds;
         _retentionMs = (long)options.Retention.TotalMilliseconds;
         _futureMs = (long)options.FutureBound.TotalMilliseconds;
+        _hopelessMs = (long)options.HopelessAhead.TotalMilliseconds;
         HeldMax = options.MaxHeldSamples;
     }
 
@@ -34,7 +48,10 @@ internal sealed class HeadWriter
 
     public int HeldMax { get; }
 
-    /// <summary>Samples ahead of our clock that were dropped because <see cref="HeldMax"/> are kept already, since the store was opened.</summary>
+    /// <summary>Nothing more that is ahead is taken, so that nothing of it need be dropped. One tick may go beyond the bound.</summary>
+    public bool IsHoldFull => Held.Count >= HeldMax;
+
+    /// <summary>Samples ahead of our clock that were dropped for good, since the store was opened.</summary>
     public long HeldDropped { get; private set; }
 
     /// <summary>Samples by outcome since the store was opened.</summary>
@@ -52,8 +69,11 @@ internal sealed class HeadWriter
     /// <summary>During replay: samples before it stand in chunk files and are skipped. Else <see cref="long.MinValue"/>.</summary>
     public long SkipBeforeMs { get; set; } = long.MinValue;
 
-    /// <summary>During replay: samples ahead of the clock are held already.</summary>
-    public bool IsHoldingOff { get; set; }
+    /// <summary>During replay nothing is refused for being ahead: it was acknowledged, and the clock may have gone back since.</summary>
+    public bool IsReplaying { get; set; }
+
+    /// <summary>During replay: what is ahead of the clock may stand among the held samples of the checkpoint.</summary>
+    public bool MayBeHeld { get; set; }
 
     /// <summary>Newest sample ever appended, Unix ms.</summary>
     public long NewestMs { get; private set; } = long.MinValue;
@@ -64,6 +84,24 @@ internal sealed class HeadWriter
     /// <summary>Whether a time may be stored now.</summary>
     public AppendOutcome Judge(long timeMs) =>
         timeMs > NowMs + _futureMs ? AppendOutcome.TooNew : timeMs < AgeNowMs - _retentionMs ? AppendOutcome.TooOld : AppendOutcome.Stored;
+
+    /// <summary>What is to be done with an agent's sample.</summary>
+    /// <param name="timeMs">Its time.</param>
+    /// <param name="tickMs">The time of its tick: the agent's clock when it was collected.</param>
+    /// <param name="dropAhead">What is ahead is dropped, not held.</param>
+    /// <param name="refused">Why, when it is to be refused.</param>
+    public Placing Place(long timeMs, long tickMs, bool dropAhead, out AppendOutcome refused)
+    {
+        refused = Judge(timeMs);
+        if (refused != AppendOutcome.TooNew)
+            return refused == AppendOutcome.Stored ? Placing.Store : Placing.Refuse;
+        // Far ahead of its own tick as well: an explicit timestamp that is wrong, which no clock will ever reach. Prometheus drops it at the scrape.
+        bool isOfAWrongClock = timeMs <= tickMs || (ulong)(timeMs - tickMs) <= (ulong)_futureMs || (IsReplaying && Judge(tickMs) == AppendOutcome.TooNew);
+        return isOfAWrongClock && !dropAhead ? Placing.Hold : Placing.Refuse;
+    }
+
+    /// <summary>Whether a sender's samples of a time can be dropped when the hold is full: its clock is right now, so it will not come to that time while it waits.</summary>
+    public bool IsHopeless(long timeMs, double senderAheadMs) => senderAheadMs <= _futureMs && Judge(timeMs) == AppendOutcome.TooNew && timeMs - _hopelessMs > NowMs;
 
     /// <summary>The newest time stored since the last call.</summary>
     public long TakeNewest()
@@ -130,19 +168,32 @@ internal sealed class HeadWriter
     /// <summary>Counts many.</summary>
     public void Count(AppendOutcome outcome, int samples) => Outcomes[(int)outcome] += samples;
 
-    /// <summary>Keeps a sample that is ahead of our clock; false when there are too many.</summary>
+    /// <summary>Counts samples of an agent that are kept out.</summary>
+    public void Refuse(AppendOutcome outcome, int samples)
+    {
+        Outcomes[(int)outcome] += samples;
+        if (outcome == AppendOutcome.TooNew)
+            HeldDropped += samples;
+    }
+
+    /// <summary>Keeps a sample that is ahead of our clock. False, during replay only: there are too many, it must be stored at once.</summary>
     public bool Hold(HeldSample sample)
     {
-        if (IsHoldingOff)
+        if (MayBeHeld && (_heldInCheckpoint ??= [.. Held.Select(h => (h.Labels, h.TimeMs))]).Contains((sample.Labels, sample.TimeMs)))
             return true;
-        if (Held.Count >= HeldMax)
-        {
-            Count(AppendOutcome.TooNew);
-            HeldDropped++;
+        if (IsReplaying && IsHoldFull)
             return false;
-        }
         Held.Add(sample);
         return true;
+    }
+
+    /// <summary>The log is replayed.</summary>
+    public void ReplayEnded()
+    {
+        SkipBeforeMs = long.MinValue;
+        IsReplaying = false;
+        MayBeHeld = false;
+        _heldInCheckpoint = null;
     }
 
     public void Describe(string family, MetricMetadata metadata)

@@ -89,6 +89,9 @@ internal sealed class RecordApplier
     /// <summary>Records that were held already and came again.</summary>
     public long RepeatedRecords { get; private set; }
 
+    /// <summary>Runs that were not taken whole since they are ahead of the clock and the hold is full.</summary>
+    public long AheadRuns { get; private set; }
+
     /// <summary>Segments that are begun and not yet complete.</summary>
     public int OpenSegments => _open.Count;
 
@@ -227,7 +230,8 @@ internal sealed class RecordApplier
                 continue;
             }
             bool last = run.Last && i == run.Records.Count - 1 && record >= open.Applied;
-            ApplyRecord(open, record, run.Records[i].Span, last, wal, refused, ticks);
+            if (!TryApplyRecord(open, record, run, i, last, wal, refused, ticks))
+                return Ahead(open, refused, ticks);
         }
         if (run.Last && !open.Complete && run.FirstRecord + (ulong)run.Records.Count == open.Applied)
         {
@@ -239,11 +243,13 @@ internal sealed class RecordApplier
         return new RunResult(RunOutcome.Applied, new SegmentProgress(key, open.Applied, open.Complete, open.IsResumable), refused, ticks);
     }
 
-    private void ApplyRecord(OpenSegment open, ulong record, ReadOnlySpan<byte> payload, bool last, WriteAheadLog wal, List<RefusedRecord> refused, List<AppliedTick> ticks)
+    // False: it is ahead of our clock and the hold is full. It stays decoded, so that it can be applied when it comes again.
+    private bool TryApplyRecord(OpenSegment open, ulong record, RecordRun run, int index, bool last, WriteAheadLog wal, List<RefusedRecord> refused, List<AppliedTick> ticks)
     {
         bool isNew = record >= open.Applied;
+        ReadOnlySpan<byte> payload = run.Records[index].Span;
         RecordFlags flags = (isNew ? RecordFlags.None : RecordFlags.Context) | (last ? RecordFlags.Last : RecordFlags.None);
-        DecodeOutcome outcome = open.IsBroken ? DecodeOutcome.Broken : open.Decoder!.Apply(payload);
+        DecodeOutcome outcome = open.IsBroken ? DecodeOutcome.Broken : open.Waits ? DecodeOutcome.Applied : open.Decoder!.Apply(payload);
         if (outcome != DecodeOutcome.Applied)
         {
             Break(open);
@@ -258,20 +264,39 @@ internal sealed class RecordApplier
         }
         else
         {
-            int samples = 0;
             if (isNew)
             {
+                DecodedTick tick = open.Decoder!.Tick;
+                bool dropAhead = false;
+                open.Waits = _head.IsHoldFull && _ticks.IsAhead(tick);
+                if (open.Waits && !_head.IsHopeless(tick.TimestampMs, run.SenderAheadMs))
+                    return false;
+                if (open.Waits)
+                    (dropAhead, flags) = (true, flags | RecordFlags.DropAhead);
+                open.Waits = false;
                 long keptOut = _head.KeptOut;
-                samples = _ticks.Apply(open.Decoder!.Tick);
+                int samples = _ticks.Apply(tick, dropAhead);
                 Count(open, keptOut);
                 AppliedRecords++;
                 open.Applied = record + 1;
-                DecodedTick tick = open.Decoder.Tick;
                 ticks.Add(new AppliedTick(tick.Source.Name, tick.Source.IntervalMs, tick.TimestampMs, samples));
             }
             LogFrame(open, record, flags, payload, wal);
         }
         open.ClosedByFrame |= last;
+        return true;
+    }
+
+    private RunResult Ahead(OpenSegment open, List<RefusedRecord> refused, List<AppliedTick> ticks)
+    {
+        AheadRuns++;
+        // Of a segment that only began nothing is worth its memory: agents that come again begin a new one each time.
+        if (open.Applied == 0)
+            Remove(open);
+        else
+            _touched.Add(open);
+        return new RunResult(RunOutcome.Ahead, new SegmentProgress(open.Key, open.Applied, false, open.IsResumable), refused, ticks,
+            $"the samples are more than {_options.FutureBound} ahead of this aggregator's clock, and {_options.MaxHeldSamples} such samples wait for their time already (StoreOptions.MaxHeldSamples): check the clocks of both hosts");
     }
 
     private void Count(OpenSegment open, long keptOutBefore)
@@ -322,7 +347,7 @@ internal sealed class RecordApplier
         if ((flags & RecordFlags.Context) == 0)
         {
             long keptOut = _head.KeptOut;
-            _ticks.Apply(open.Decoder.Tick);
+            _ticks.Apply(open.Decoder.Tick, (flags & RecordFlags.DropAhead) != 0);
             if (counts)
                 Count(open, keptOut);
         }
@@ -353,6 +378,7 @@ internal sealed class RecordApplier
         if (open.Decoder is not null)
             _decoders--;
         open.Decoder = null;
+        open.Waits = false;
     }
 
     private void Break(OpenSegment open)
@@ -394,6 +420,9 @@ internal sealed class OpenSegment(SegmentKey key)
     /// <summary>Records 0 .. Durable-1 are fsynced.</summary>
     public ulong Durable { get; set; }
 
+    /// <summary>The decoder's last record is not applied: it waits until the hold takes it.</summary>
+    public bool Waits { get; set; }
+
     /// <summary>A record was refused: nothing after it can be decoded.</summary>
     public bool IsBroken { get; set; }
 
@@ -410,7 +439,7 @@ internal sealed class OpenSegment(SegmentKey key)
     public long LastUse { get; set; }
 
     /// <summary>Index of the record that it can take next.</summary>
-    public ulong Position => IsBroken ? Applied : Decoder is null ? 0 : (ulong)Decoder.Records;
+    public ulong Position => IsBroken ? Applied : Decoder is null ? 0 : (ulong)Decoder.Records - (Waits ? 1UL : 0);
 
     public bool DurablyComplete => Complete && Durable == Applied;
 

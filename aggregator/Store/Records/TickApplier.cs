@@ -13,24 +13,47 @@ internal sealed class TickApplier
 
     public TickApplier(HeadWriter head) => _head = head;
 
+    /// <summary>Whether something of the tick is ahead of our clock and has to be held.</summary>
+    public bool IsAhead(DecodedTick tick)
+    {
+        if (_head.Judge(tick.TimestampMs) == AppendOutcome.TooNew)
+            return true;
+        foreach (TimedSample sample in tick.Timed)
+        {
+            if (_head.Place(sample.TimestampMs, tick.TimestampMs, false, out _) == Placing.Hold)
+                return true;
+        }
+        foreach (SlotHistogram sample in tick.Histograms)
+        {
+            if (_head.Place(TimeOf(sample, tick), tick.TimestampMs, false, out _) == Placing.Hold)
+                return true;
+        }
+        return false;
+    }
+
     /// <summary>Applies the tick; returns how many samples it brought (duplicates and refused ones not counted).</summary>
-    public int Apply(DecodedTick tick)
+    public int Apply(DecodedTick tick, bool dropAhead)
     {
         HeadSeries?[] series = SeriesOf(tick.Source);
         int stored = 0;
-        AppendOutcome judged = _head.Judge(tick.TimestampMs);
         if (tick.TimestampMs < _head.SkipBeforeMs)
+        {
             TellCovered(tick);
-        else if (judged == AppendOutcome.Stored)
-            stored = ApplyColumns(tick, series);
-        else if (judged == AppendOutcome.TooNew)
-            Hold(tick);
+        }
         else
-            _head.Count(judged, CountOf(tick.Present) + CountOf(tick.Ended));
+        {
+            Placing placing = _head.Place(tick.TimestampMs, tick.TimestampMs, dropAhead, out AppendOutcome refused);
+            if (placing == Placing.Store)
+                stored = ApplyColumns(tick, series);
+            else if (placing == Placing.Hold)
+                stored = Hold(tick, series);
+            else
+                _head.Refuse(refused, CountOf(tick.Present) + CountOf(tick.Ended));
+        }
         foreach (TimedSample sample in tick.Timed)
-            stored += ApplyTimed(tick.Source, series, sample.Slot, sample.TimestampMs, sample.Value, null);
+            stored += ApplyTimed(tick, series, sample.Slot, sample.TimestampMs, sample.Value, null, dropAhead);
         foreach (SlotHistogram sample in tick.Histograms)
-            stored += ApplyTimed(tick.Source, series, sample.Slot, sample.TimestampMs == 0 ? tick.TimestampMs : sample.TimestampMs, 0, sample.Histogram);
+            stored += ApplyTimed(tick, series, sample.Slot, TimeOf(sample, tick), 0, sample.Histogram, dropAhead);
         foreach (SlotExemplar exemplar in tick.Exemplars)
         {
             if (Resolve(tick.Source, series, exemplar.Slot) is { } found)
@@ -87,24 +110,29 @@ internal sealed class TickApplier
         return stored;
     }
 
-    private int ApplyTimed(DecodedSource source, HeadSeries?[] series, int slot, long time, double value, NativeHistogram? histogram)
+    private static long TimeOf(in SlotHistogram sample, DecodedTick tick) => sample.TimestampMs == 0 ? tick.TimestampMs : sample.TimestampMs;
+
+    private int ApplyTimed(DecodedTick tick, HeadSeries?[] series, int slot, long time, double value, NativeHistogram? histogram, bool dropAhead)
     {
+        DecodedSource source = tick.Source;
         if (time < _head.SkipBeforeMs)
         {
             _head.TellCovered(source[slot]!, time, value, histogram, source.StartOf(slot));
             return 0;
         }
-        AppendOutcome judged = _head.Judge(time);
-        if (judged == AppendOutcome.TooNew)
+        Placing placing = _head.Place(time, tick.TimestampMs, dropAhead, out AppendOutcome refused);
+        if (placing == Placing.Refuse)
         {
-            _head.Hold(new HeldSample(source[slot]!, time, value, histogram, source.StartOf(slot)));
+            _head.Refuse(refused, 1);
             return 0;
         }
-        if (judged != AppendOutcome.Stored)
-        {
-            _head.Count(judged);
+        if (placing == Placing.Hold && _head.Hold(new HeldSample(source[slot]!, time, value, histogram, source.StartOf(slot))))
             return 0;
-        }
+        return Append(source, series, slot, time, value, histogram);
+    }
+
+    private int Append(DecodedSource source, HeadSeries?[] series, int slot, long time, double value, NativeHistogram? histogram)
+    {
         if (Resolve(source, series, slot) is not { } into)
         {
             _head.Count(AppendOutcome.OverLimit);
@@ -126,14 +154,19 @@ internal sealed class TickApplier
         }
     }
 
-    private void Hold(DecodedTick tick)
+    private int Hold(DecodedTick tick, HeadSeries?[] series)
     {
+        int stored = 0;
         for (int slot = 0; slot < tick.Source.Count; slot++)
         {
             bool ended = SourceTick.IsSet(tick.Ended, slot);
-            if (ended || SourceTick.IsSet(tick.Present, slot))
-                _head.Hold(new HeldSample(tick.Source[slot]!, tick.TimestampMs, ended ? SpecialValues.StaleMarker : tick.Values[slot], null, tick.Source.StartOf(slot)));
+            if (!ended && !SourceTick.IsSet(tick.Present, slot))
+                continue;
+            double value = ended ? SpecialValues.StaleMarker : tick.Values[slot];
+            if (!_head.Hold(new HeldSample(tick.Source[slot]!, tick.TimestampMs, value, null, tick.Source.StartOf(slot))))
+                stored += Append(tick.Source, series, slot, tick.TimestampMs, value, null);
         }
+        return stored;
     }
 
     // A series that a limit stands against is asked for once per segment only.

@@ -26,6 +26,8 @@ internal enum RecordFlags : byte
     Refused = 4,
     /// <summary>There is no record: only the close.</summary>
     Empty = 8,
+    /// <summary>What of it was ahead of the clock was dropped for good.</summary>
+    DropAhead = 16,
 }
 
 /// <summary>Reads and writes the head of a record's frame.</summary>

@@ -201,6 +201,22 @@ public sealed class IngestSessionTests : IDisposable
     }
 
     [Fact]
+    public void Records_too_far_ahead_of_our_clock_end_the_session_and_what_came_before_them_is_acknowledged()
+    {
+        IngestSession session = Session();
+        AgentMessage hello = Hello("agent-1");
+        hello.Hello.ClockUnixMs = _time.NowMs + 3_600_000;
+        Send(session, hello);
+        Send(session, Batch(4, 0, "a", "b", "c"));
+        Assert.Equal(3_600_000, _effects.Apply!.Run.SenderAheadMs);
+        session.Applied(_effects.Apply!, new RunResult(RunOutcome.Ahead, new SegmentProgress(Key(4), 2, false, true), [], [new AppliedTick("shop", 1000, 5, 3)], "too far ahead"), _effects);
+        Assert.Equal(new GrpcStatus(GrpcStatusCode.ResourceExhausted, "too far ahead"), _effects.End);
+        SegmentHeld held = Assert.Single(Assert.Single(_effects.Send).Ack.Held);
+        Assert.Equal((2UL, false), (held.Records, held.Complete));
+        Assert.Equal(2, Assert.Single(_fleet.Agents()).Records);
+    }
+
+    [Fact]
     public void A_watermark_waits_for_the_runs_before_it()
     {
         IngestSession session = Greeted();
