@@ -100,6 +100,9 @@ internal interface ISpoolLedger
 /// <summary>What is held of one class of segments. Times are Unix ms, 0: none.</summary>
 internal readonly record struct SpooledClass(string Name, long Segments, long Records, long Bytes, long FromMs, long ToMs);
 
+/// <summary>A segment as the spool holds it. Times are Unix ms.</summary>
+internal readonly record struct HeldSegment(SegmentRef Id, ulong Records, bool Closed, long Bytes, long OldestMs, long NewestMs);
+
 /// <summary>How the spool stands.</summary>
 /// <param name="Bytes">Unacknowledged payload bytes.</param>
 /// <param name="Records">Unacknowledged records.</param>

@@ -193,6 +193,17 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
         }
     }
 
+    /// <summary>Replaces the list's content by the segments held, oldest first, acknowledged records included. Times of a segment without records are 0.</summary>
+    public void ListHeld(List<HeldSegment> into)
+    {
+        into.Clear();
+        lock (_gate)
+        {
+            foreach (SpoolSegment segment in _segments)
+                into.Add(new HeldSegment(segment.Id, segment.Records, segment.Closed, segment.Bytes, segment.Records == 0 ? 0 : segment.OldestMs, segment.Records == 0 ? 0 : segment.NewestMs));
+        }
+    }
+
     /// <summary>Leaves the end marker: this run stops on purpose. Written with the state at once, and again when the spool is closed.</summary>
     public void MarkStop()
     {
