@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using Bellwether.Agent.Bundles;
 using Bellwether.Agent.Configuration;
 using Bellwether.Agent.Run;
 using Bellwether.Agent.Status;
@@ -11,7 +12,7 @@ using Microsoft.Extensions.Hosting;
 
 namespace Bellwether.Agent;
 
-/// <summary><c>bellwether-agent run|check|status --config agent.yaml</c>.</summary>
+/// <summary><c>bellwether-agent run|check|status|bundle --config agent.yaml</c>.</summary>
 internal static class Program
 {
     private const int ExitBadConfiguration = 2;
@@ -30,7 +31,7 @@ internal static class Program
         status.Add(json);
         status.Add(path);
         status.SetAction((parse, cancellation) => StatusAsync(parse.GetRequiredValue(file), parse.GetValue(path), parse.GetValue(json), cancellation));
-        var root = new RootCommand("Bellwether's agent: scrapes local targets, PostgreSQL and the host, keeps every sample until the aggregator has it, and streams.") { run, check, status };
+        var root = new RootCommand("Bellwether's agent: scrapes local targets, PostgreSQL and the host, keeps every sample until the aggregator has it, and streams.") { run, check, status, BundleCommand.Create(file, f => Load(f, checkFiles: false)) };
         root.Add(file);
         ParseResult parsed = root.Parse(args);
         if (parsed.Errors.Count > 0)
@@ -57,7 +58,7 @@ internal static class Program
             foreach (System.CommandLine.Parsing.ParseError error in parsed.Errors)
                 Console.Error.WriteLine(error.Message);
         }
-        Console.Error.WriteLine("usage: bellwether-agent run|check|status --config agent.yaml (-h shows all)");
+        Console.Error.WriteLine("usage: bellwether-agent run|check|status|bundle --config agent.yaml (-h shows all)");
         return ExitBadConfiguration;
     }
 

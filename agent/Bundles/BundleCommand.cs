@@ -9,6 +9,7 @@ using Bellwether.Agent.Spool;
 using Bellwether.Agent.Status;
 using Bellwether.Core.Bundles;
 using Bellwether.Core.Configuration;
+using Bellwether.Core.Model;
 using Bellwether.Core.Platform;
 
 namespace Bellwether.Agent.Bundles;
@@ -33,7 +34,7 @@ internal static class BundleCommand
             if (!TryTime(parse.GetValue(since), long.MinValue, out long from) || !TryTime(parse.GetValue(until), long.MaxValue, out long to) || from > to)
                 return Wrong("--since and --until take RFC 3339, Unix seconds or a duration such as 12h, and since is not after until");
             long volume = 0;
-            if (parse.GetValue(split) is { } text && (!ByteSize.TryParse(text, out volume) || volume < BundleWriter.VolumeBytesMin))
+            if (parse.GetValue(split) is { } text && (!TrySize(text, out volume)))
                 return Wrong($"--split {text}: not a size with a unit of at least 1MB; write for example 4GB");
             string file = Path.GetFullPath(parse.GetRequiredValue(output));
             return RunAsync(parse.GetRequiredValue(configFile), load, BundleService.ExportCommand(new BundleRequest(file, from, to, volume)), Exported, cancellation);
@@ -96,7 +97,7 @@ internal static class BundleCommand
         try
         {
             using var meter = new Meter("bellwether-agent-bundle");
-            using LogSpool spool = LogSpool.Open(new OsDisk(), config.Spool.Path, AgentRuntime.SpoolOptionsOf(config), TimeProvider.System, ProcessRandom.Create(), meter);
+            using PrioritySpool spool = PrioritySpool.Open(new OsDisk(), config.Spool.Path, AgentRuntime.SpoolOptionsOf(config), TimeProvider.System, ProcessRandom.Create(), meter, _ => SpoolPriority.Normal);
             new BundleService(() => config, spool, AgentRuntime.VersionText, TimeProvider.System, ProcessRandom.Create()).Run(command, Answered);
             return code;
         }
@@ -142,6 +143,13 @@ internal static class BundleCommand
         bool ok = DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset time);
         ms = time.ToUnixTimeMilliseconds();
         return ok;
+    }
+
+    private static bool TrySize(string text, out long bytes)
+    {
+        bool ok = ByteSize.TryParse(text, out ByteSize size);
+        bytes = size.Bytes;
+        return ok && bytes >= BundleWriter.VolumeBytesMin;
     }
 
     private static Task<int> Wrong(string message)

@@ -38,7 +38,7 @@ internal sealed record BundleExported(IReadOnlyList<string> Files, BundleManifes
 /// Writes what the spool holds into a bundle: whole segments, the records as they are. The live segment is closed first, so that all there is can be carried. What the aggregator
 /// takes by wire meanwhile is left out; nothing is freed here: only a receipt or an acknowledgement does that.
 /// </summary>
-internal sealed class BundleExport(LogSpool spool, IDisk disk, TimeProvider time, Random random)
+internal sealed class BundleExport(ISpool spool, IDisk disk, TimeProvider time, Random random)
 {
     private const int ReadBytes = 1 << 20;
 

@@ -12,7 +12,7 @@ internal static class BundleReceipts
 
     /// <summary>Applies the receipt. Throws <see cref="IOException"/> when it cannot be read or is refused; then nothing was freed.</summary>
     /// <returns>The receipt, and how many segments it freed.</returns>
-    public static (BundleReceipt Receipt, int Freed) Apply(string file, AgentConfig config, LogSpool spool)
+    public static (BundleReceipt Receipt, int Freed) Apply(string file, AgentConfig config, ISpool spool)
     {
         if (new FileInfo(file).Length > FileBytesMax)
             throw new IOException($"{file}: larger than a receipt can be ({FileBytesMax} bytes)");

@@ -11,7 +11,7 @@ namespace Bellwether.Agent.Bundles;
 /// Does what <c>bundle export</c> and <c>bundle receipt</c> ask, in the process that holds the spool: a running agent over its socket, or the command itself while the agent is stopped.
 /// A command is one JSON line; the answers are JSON lines, the last of which has <c>done</c> or <c>error</c>.
 /// </summary>
-internal sealed class BundleService(Func<AgentConfig> config, LogSpool spool, string version, TimeProvider time, Random random)
+internal sealed class BundleService(Func<AgentConfig> config, ISpool spool, string version, TimeProvider time, Random random)
 {
     private const long ProgressBytes = 1 << 20;
     private readonly Lock _one = new();
@@ -65,6 +65,13 @@ internal sealed class BundleService(Func<AgentConfig> config, LogSpool spool, st
                 answer(Failed("the command cannot be read"));
             }
         }
+    }
+
+    /// <summary>Runs a command that came over the socket; the answers are lines.</summary>
+    public async Task AnswerAsync(string command, System.IO.Stream stream, CancellationToken cancellation)
+    {
+        // Off the socket's loop: an export takes its time, and its answers are written as they come.
+        await Task.Run(() => Run(command, line => stream.Write(System.Text.Encoding.UTF8.GetBytes(line + "\n"))), cancellation);
     }
 
     private void Export(BundleRequest request, Action<string> answer)

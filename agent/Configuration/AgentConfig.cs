@@ -23,6 +23,9 @@ public sealed record AgentConfig
     /// <summary>How the agent stops.</summary>
     public StopSection Stop { get; init; } = new();
 
+    /// <summary>Bundles, carried by hand or through a one-way gate.</summary>
+    public BundleSection Bundle { get; init; } = new();
+
     /// <summary>The local status socket.</summary>
     public StatusSection Status { get; init; } = new();
 
@@ -55,6 +58,45 @@ public sealed record AgentSection
     /// <summary>Labels of the agent.</summary>
     [Restart("Labels of this agent in the aggregator's fleet, e.g. site or region.")]
     public Labels Labels { get; init; } = Labels.Empty;
+}
+
+/// <summary>Section <c>bundle</c>.</summary>
+public sealed record BundleSection
+{
+    /// <summary>Signs bundles.</summary>
+    [Restart("The agent's private key for bundles, made by 'bellwether-agent bundle keygen'.")]
+    public string KeyFile { get; init; } = "";
+
+    /// <summary>Whom the records are encrypted for.</summary>
+    [Restart("The aggregator's public key: records in bundles are encrypted for it. Without it they are signed only.")]
+    public string RecipientFile { get; init; } = "";
+
+    /// <summary>Whose receipts are taken.</summary>
+    [Restart("The aggregator's public key: receipts are taken only when it signed them.")]
+    public string ReceiptKeyFile { get; init; } = "";
+
+    /// <summary>The one-way mode, or null.</summary>
+    public OutboxSection? Outbox { get; init; }
+}
+
+/// <summary>Section <c>bundle.outbox</c>: bundles are put into a folder that something else carries on.</summary>
+public sealed record OutboxSection
+{
+    /// <summary>The folder.</summary>
+    [Restart("A folder that bundles are put into for a one-way gate (diode) or a courier. What lies there has left the spool.", Default = "required", Type = "path")]
+    public string Folder { get; init; } = "";
+
+    /// <summary>How often.</summary>
+    [Restart("How often a bundle is made.")]
+    public TimeSpan Interval { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>Bytes that may lie there.</summary>
+    [Restart("While this much lies in the folder no bundle is made, and the spool keeps the records.")]
+    public ByteSize MaxSize { get; init; } = ByteSize.FromGibibytes(1);
+
+    /// <summary>Size of one file.</summary>
+    [Restart("The most bytes of one file; 0: one file each.")]
+    public ByteSize SplitSize { get; init; }
 }
 
 /// <summary>One element of <c>aggregators</c>.</summary>

@@ -1,6 +1,8 @@
 using Bellwether.Agent.Collect.Host;
 using Bellwether.Agent.Collect.Postgres;
 using Bellwether.Agent.Spool;
+using System.Security.Cryptography;
+using Bellwether.Core.Bundles;
 using Bellwether.Core.Configuration;
 using Bellwether.Core.Configuration.Prometheus;
 using Bellwether.Core.Model;
@@ -49,6 +51,7 @@ public static class AgentConfigFile
             Agent = ReadAgent(root.Section("agent")),
             Aggregators = ReadAggregators(root),
             Spool = ReadSpool(root.Section("spool")),
+            Bundle = ReadBundle(root.Section("bundle")),
             Stream = ReadStream(root.Section("stream")),
             Stop = ReadStop(root.Section("stop")),
             Status = ReadStatus(root.Section("status")),
@@ -114,8 +117,8 @@ public static class AgentConfigFile
             section.Close();
             all.Add(aggregator);
         }
-        if (all.Count == 0 && (root.IsPresent || root.Reading.Errors.Count == 0) && root.Find("aggregators") is null or { Kind: ConfigNodeKind.Sequence, Items.Count: 0 } or { IsNull: true })
-            root.Error("aggregators", "is missing; name at least one address, e.g. aggregators: [{address: localhost:9095, token_file: agent.token}]");
+        if (all.Count == 0 && !root.Has("bundle") && (root.IsPresent || root.Reading.Errors.Count == 0) && root.Find("aggregators") is null or { Kind: ConfigNodeKind.Sequence, Items.Count: 0 } or { IsNull: true })
+            root.Error("aggregators", "is missing; name at least one address (or give section bundle, where there is no network), e.g. aggregators: [{address: localhost:9095, token_file: agent.token}]");
         if (all.Count > MaxAggregators)
             root.Error("aggregators", $"has {all.Count} addresses; at most {MaxAggregators}");
         return [.. all];
@@ -148,6 +151,61 @@ public static class AgentConfigFile
             section.Error(tls.CertFile.Length > 0 ? "cert_file" : "key_file", "cert_file and key_file go together");
         section.Close();
         return tls;
+    }
+
+    private static BundleSection ReadBundle(ConfigSection section)
+    {
+        ConfigSection outbox = section.Section("outbox");
+        var bundle = new BundleSection
+        {
+            KeyFile = section.SecretFile("key_file"),
+            RecipientFile = section.InputFile("recipient_file"),
+            ReceiptKeyFile = section.InputFile("receipt_key_file"),
+            Outbox = outbox.IsPresent ? ReadOutbox(outbox) : null,
+        };
+        if (section.Reading.CheckFiles)
+        {
+            CheckKey(section, "key_file", bundle.KeyFile, isPrivate: true);
+            CheckKey(section, "recipient_file", bundle.RecipientFile, isPrivate: false);
+            CheckKey(section, "receipt_key_file", bundle.ReceiptKeyFile, isPrivate: false);
+        }
+        if (bundle.Outbox is not null && bundle.KeyFile.Length == 0 && !section.Has("key_file"))
+            section.Error("outbox", "needs key_file beside it: bundles are signed; make a key with 'bellwether-agent bundle keygen'");
+        section.Close();
+        return bundle;
+    }
+
+    private static void CheckKey(ConfigSection section, string key, string path, bool isPrivate)
+    {
+        if (path.Length == 0 || !File.Exists(path))
+            return;
+        try
+        {
+            using ECDsa read = BundleKeys.Read(File.ReadAllText(path), path);
+            if (isPrivate)
+                _ = read.ExportParameters(true);
+        }
+        catch (Exception e) when (e is CryptographicException or IOException or UnauthorizedAccessException)
+        {
+            section.Error(key, isPrivate && e is CryptographicException ? $"{path}: is no private key of P-256 in PEM form; make one with 'bellwether-agent bundle keygen'" : e.Message);
+        }
+    }
+
+    private static OutboxSection ReadOutbox(ConfigSection section)
+    {
+        var defaults = new OutboxSection();
+        string folder = section.RequiredText("folder");
+        var outbox = new OutboxSection
+        {
+            Folder = folder.Length == 0 ? "" : section.FilePath("folder"),
+            Interval = section.Duration("interval", defaults.Interval, TimeSpan.FromSeconds(1)),
+            MaxSize = section.Size("max_size", defaults.MaxSize, ByteSize.FromMebibytes(16)),
+            SplitSize = section.Size("split_size", defaults.SplitSize, ByteSize.Zero),
+        };
+        if (outbox.SplitSize.Bytes is > 0 and < BundleWriter.VolumeBytesMin)
+            section.Error("split_size", $"{outbox.SplitSize} is below the minimum 1MB");
+        section.Close();
+        return outbox;
     }
 
     private static SpoolSection ReadSpool(ConfigSection section)

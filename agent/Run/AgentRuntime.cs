@@ -4,6 +4,7 @@ using System.Globalization;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using Bellwether.Agent.Bundles;
 using Bellwether.Agent.Collect;
 using Bellwether.Agent.Collect.Postgres;
 using Bellwether.Agent.Collect.Scrape;
@@ -64,7 +65,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
         _reload = new ReloadOutcome(_startedMs, []);
         _meter.CreateObservableGauge(MetricNames.AgentReloadSuccessful, () => Volatile.Read(ref _reload).Errors.Count == 0 ? 1 : 0, description: "Whether the last reading of the configuration was taken.");
         _meter.CreateObservableGauge(MetricNames.AgentReloadTime, () => Volatile.Read(ref _reload).TakenMs / 1000.0, description: "Unix seconds when a configuration was taken last.");
-        var spoolOptions = new SpoolOptions { BytesMax = config.Spool.MaxSize.Bytes, AgeMax = config.Spool.MaxAge, WhenFull = config.Spool.WhenFull, Keys = SpoolKeys.Load([.. config.Spool.Encryption]) };
+        SpoolOptions spoolOptions = SpoolOptionsOf(config);
         _spool = Opening($"spool.path {config.Spool.Path}", () => PrioritySpool.Open(new OsDisk(), config.Spool.Path, spoolOptions, time, random, _meter, source => _priorities.GetValueOrDefault(source, SpoolPriority.Normal)));
         _sink = new SpoolSink(_spool, time, loggers.CreateLogger<SpoolSink>());
         _targets = new TargetFacts(config.Agent.Id, name => _sink.NewestOf(name).TimestampMs);
@@ -73,15 +74,29 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
         _plan = new CollectorPlan(config.Agent.Id, _selfMetrics, _meter, time, loggers);
         _scheduler = new ScrapeScheduler(time, _sink, new ScrapeSchedulerOptions { OffsetSeed = Labels.Of("agent", config.Agent.Id).Hash }, _meter, loggers.CreateLogger<ScrapeScheduler>());
         _sink.Watermark = () => _scheduler.WatermarkMs;
-        _status = config.Status.Socket.Length > 0 ? Opening($"status.socket {config.Status.Socket}", () => StatusSocket.Open(config.Status.Socket, StatusNow)) : null;
+        var bundles = new BundleService(() => Volatile.Read(ref _config), _spool, VersionText, time, ProcessRandom.Create());
+        _status = config.Status.Socket.Length > 0 ? Opening($"status.socket {config.Status.Socket}", () => StatusSocket.Open(config.Status.Socket, StatusNow, bundles.AnswerAsync)) : null;
         Opened(_log, config.Agent.Id, VersionText, config.Spool.Path, _spool.Records);
         foreach (LostRange lost in _spool.Lost)
             SpoolDamaged(_log, lost.File, lost.Offset, lost.Reason, lost.NextSequence - lost.FirstSequence);
         if (_spool.Statistics is { LockedSegments: > 0 } locked)
             SpoolLocked(_log, locked.LockedSegments, locked.LockedReason ?? "");
         Apply(config);
-        _running = [_sink.RunAsync(_stopCollecting.Token), _stream.RunAsync(_stopStream.Token)];
+        _running = [_sink.RunAsync(_stopCollecting.Token), .. Carrying(config, loggers)];
     }
+
+    /// <summary>What takes the records away: the stream, or the outbox where there is no network, or both.</summary>
+    private IEnumerable<Task> Carrying(AgentConfig config, ILoggerFactory loggers)
+    {
+        if (config.Aggregators.Count > 0)
+            yield return _stream.RunAsync(_stopStream.Token);
+        if (config.Bundle.Outbox is { } outbox)
+            yield return new BundleOutbox(outbox, () => Volatile.Read(ref _config), _spool, new OsDisk(), _time, ProcessRandom.Create(), _meter, loggers.CreateLogger<BundleOutbox>()).RunAsync(_stopStream.Token);
+    }
+
+    /// <summary>The spool's bounds as the configuration has them.</summary>
+    internal static SpoolOptions SpoolOptionsOf(AgentConfig config) =>
+        new() { BytesMax = config.Spool.MaxSize.Bytes, AgeMax = config.Spool.MaxAge, WhenFull = config.Spool.WhenFull, Keys = SpoolKeys.Load([.. config.Spool.Encryption]) };
 
     /// <summary>The program's version.</summary>
     public static string VersionText { get; } = typeof(AgentRuntime).Assembly.GetName().Version?.ToString(3) ?? "0.0.0";
@@ -140,7 +155,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
             Version = VersionText,
             StartedMs = _startedMs,
             NowMs = _time.GetUtcNow().ToUnixTimeMilliseconds(),
-            Aggregator = stream.Address.Length > 0 ? stream.Address : _first.Aggregators[0].Address,
+            Aggregator = stream.Address.Length > 0 ? stream.Address : _first.Aggregators.Count > 0 ? _first.Aggregators[0].Address : "",
             Connected = stream.Connected,
             LastError = stream.LastError,
             AcknowledgedRecords = stream.RecordsSent,

@@ -19,6 +19,9 @@ internal interface ISpool : IStreamSpool, IDisposable
     /// <summary>Makes everything appended durable. Called once per round of ticks (group commit). When it is not <see cref="LogSync.Durable"/>, call again later.</summary>
     LogSync Sync();
 
+    /// <summary>Replaces the list's content by the segments held, oldest first, acknowledged records included. Times of a segment without records are 0.</summary>
+    void ListHeld(List<HeldSegment> into);
+
     /// <summary>How it stands.</summary>
     SpoolStatistics Statistics { get; }
 }
@@ -100,7 +103,7 @@ internal interface ISpoolLedger
 /// <summary>What is held of one class of segments. Times are Unix ms, 0: none.</summary>
 internal readonly record struct SpooledClass(string Name, long Segments, long Records, long Bytes, long FromMs, long ToMs);
 
-/// <summary>A segment as the spool holds it. Times are Unix ms.</summary>
+/// <summary>A segment as the spool holds it. Times are Unix ms. Closed: all of it is on disk and can be read.</summary>
 internal readonly record struct HeldSegment(SegmentRef Id, ulong Records, bool Closed, long Bytes, long OldestMs, long NewestMs);
 
 /// <summary>How the spool stands.</summary>

@@ -193,14 +193,20 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
         }
     }
 
-    /// <summary>Replaces the list's content by the segments held, oldest first, acknowledged records included. Times of a segment without records are 0.</summary>
+    /// <inheritdoc/>
     public void ListHeld(List<HeldSegment> into)
     {
         into.Clear();
+        AddHeld(into);
+    }
+
+    /// <summary>Adds the segments behind what is in the list.</summary>
+    internal void AddHeld(List<HeldSegment> into)
+    {
         lock (_gate)
         {
             foreach (SpoolSegment segment in _segments)
-                into.Add(new HeldSegment(segment.Id, segment.Records, segment.Closed, segment.Bytes, segment.Records == 0 ? 0 : segment.OldestMs, segment.Records == 0 ? 0 : segment.NewestMs));
+                into.Add(new HeldSegment(segment.Id, segment.Records, segment.Closed && segment.Waiting == 0 && segment.Locked is null, segment.Bytes, segment.Records == 0 ? 0 : segment.OldestMs, segment.Records == 0 ? 0 : segment.NewestMs));
         }
     }
 

@@ -129,6 +129,18 @@ internal sealed class PrioritySpool : ISpool, ISpoolLedger
     }
 
     /// <inheritdoc/>
+    public void ListHeld(List<HeldSegment> into)
+    {
+        into.Clear();
+        lock (_share.Gate)
+        {
+            foreach (LogSpool each in _open)
+                each.AddHeld(into);
+        }
+        into.Sort(static (a, b) => a.OldestMs.CompareTo(b.OldestMs));
+    }
+
+    /// <inheritdoc/>
     public bool TryRead(SegmentRef segment, ulong firstRecord, int maxBytes, List<ReadOnlyMemory<byte>> into) => OwnerOf(segment)?.TryRead(segment, firstRecord, maxBytes, into) ?? false;
 
     /// <inheritdoc/>

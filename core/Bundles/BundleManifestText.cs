@@ -34,8 +34,8 @@ internal static class BundleManifestText
                 json.WriteEndObject();
             }
             json.WriteEndArray();
-            WriteSegments(json, "segments", manifest.Segments);
-            WriteSegments(json, "announced", manifest.Announced);
+            BundleText.WriteSegments(json, "segments", manifest.Segments);
+            BundleText.WriteSegments(json, "announced", manifest.Announced);
             json.WriteEndObject();
         }
         return buffer.WrittenSpan.ToArray();
@@ -57,7 +57,7 @@ internal static class BundleManifestText
                     return null;
                 volumes.Add(new BundleVolume(volume.GetProperty("bytes").GetInt64(), volume.GetProperty("sha256").GetBytesFromBase64()));
             }
-            List<BundleSegment>? segments = ReadSegments(root, "segments", limits), announced = ReadSegments(root, "announced", limits);
+            List<BundleSegment>? segments = BundleText.ReadSegments(root, "segments", limits), announced = BundleText.ReadSegments(root, "announced", limits);
             if (segments is null || announced is null)
                 return null;
             return new BundleManifest
@@ -76,36 +76,5 @@ internal static class BundleManifestText
         {
             return null;
         }
-    }
-
-    /// <summary>Each as [epoch, number, nonce, records, from, to]: there may be very many.</summary>
-    internal static void WriteSegments(Utf8JsonWriter json, string name, IReadOnlyList<BundleSegment> segments)
-    {
-        json.WriteStartArray(name);
-        foreach (BundleSegment segment in segments)
-        {
-            json.WriteStartArray();
-            json.WriteNumberValue(segment.Id.Epoch);
-            json.WriteNumberValue(segment.Id.Number);
-            json.WriteNumberValue(segment.Id.Nonce);
-            json.WriteNumberValue(segment.Records);
-            json.WriteNumberValue(segment.FromMs);
-            json.WriteNumberValue(segment.ToMs);
-            json.WriteEndArray();
-        }
-        json.WriteEndArray();
-    }
-
-    internal static List<BundleSegment>? ReadSegments(JsonElement root, string name, BundleLimits limits)
-    {
-        var segments = new List<BundleSegment>();
-        foreach (JsonElement segment in root.GetProperty(name).EnumerateArray())
-        {
-            if (segments.Count == limits.SegmentsMax || segment.GetArrayLength() != 6)
-                return null;
-            segments.Add(new BundleSegment(
-                new BundleSegmentId(segment[0].GetUInt64(), segment[1].GetUInt64(), segment[2].GetUInt32()), segment[3].GetUInt64(), segment[4].GetInt64(), segment[5].GetInt64()));
-        }
-        return segments;
     }
 }

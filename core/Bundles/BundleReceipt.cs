@@ -45,8 +45,8 @@ public sealed record BundleReceipt
             json.WriteString("agent", Agent);
             json.WriteString("store", Store);
             json.WriteNumber("created_ms", CreatedMs);
-            BundleManifestText.WriteSegments(json, "held", Held);
-            BundleManifestText.WriteSegments(json, "missing", Missing);
+            BundleText.WriteSegments(json, "held", Held);
+            BundleText.WriteSegments(json, "missing", Missing);
             json.WriteEndObject();
         }
         string signature = Convert.ToBase64String(BundleKeys.Sign(key, Domain, buffer.WrittenSpan));
@@ -83,8 +83,8 @@ public sealed record BundleReceipt
                 Agent = root.GetProperty("agent").GetString() ?? "",
                 Store = root.GetProperty("store").GetString() ?? "",
                 CreatedMs = root.GetProperty("created_ms").GetInt64(),
-                Held = BundleManifestText.ReadSegments(root, "held", limits) ?? [],
-                Missing = BundleManifestText.ReadSegments(root, "missing", limits) ?? [],
+                Held = BundleText.ReadSegments(root, "held", limits) ?? [],
+                Missing = BundleText.ReadSegments(root, "missing", limits) ?? [],
             };
         }
         catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)

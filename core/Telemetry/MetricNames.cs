@@ -237,4 +237,25 @@ public static class MetricNames
 
     /// <summary>Agent: disk errors that the spool met.</summary>
     public const string SpoolErrors = "bellwether_spool_errors_total";
+
+    /// <summary>Bundles put into the outbox.</summary>
+    public const string OutboxBundles = "bellwether_outbox_bundles_total";
+
+    /// <summary>Bytes of bundles put into the outbox.</summary>
+    public const string OutboxBytes = "bellwether_outbox_bytes_total";
+
+    /// <summary>Bundles that could not be put into the outbox.</summary>
+    public const string OutboxFailures = "bellwether_outbox_failures_total";
+
+    /// <summary>Bundles imported, by outcome.</summary>
+    public const string BundleImports = "bellwether_bundle_imports_total";
+
+    /// <summary>Records that bundles brought.</summary>
+    public const string BundleRecords = "bellwether_bundle_records_total";
+
+    /// <summary>Segments that agents announced in bundles and that never came, by agent.</summary>
+    public const string BundleMissing = "bellwether_bundle_missing_segments";
+
+    /// <summary>Ranges that late data changed and that wait for re-evaluation.</summary>
+    public const string DirtyRanges = "bellwether_late_dirty_ranges";
 }
