@@ -1,7 +1,6 @@
 using Bellwether.Agent.Collect.Host;
 using Bellwether.Agent.Collect.Postgres;
 using Bellwether.Agent.Spool;
-using System.Security.Cryptography;
 using Bellwether.Core.Bundles;
 using Bellwether.Core.Configuration;
 using Bellwether.Core.Configuration.Prometheus;
@@ -177,18 +176,8 @@ public static class AgentConfigFile
 
     private static void CheckKey(ConfigSection section, string key, string path, bool isPrivate)
     {
-        if (path.Length == 0 || !File.Exists(path))
-            return;
-        try
-        {
-            using ECDsa read = BundleKeys.Read(File.ReadAllText(path), path);
-            if (isPrivate)
-                _ = read.ExportParameters(true);
-        }
-        catch (Exception e) when (e is CryptographicException or IOException or UnauthorizedAccessException)
-        {
-            section.Error(key, isPrivate && e is CryptographicException ? $"{path}: is no private key of P-256 in PEM form; make one with 'bellwether-agent bundle keygen'" : e.Message);
-        }
+        if (path.Length > 0 && File.Exists(path) && BundleKeys.WhyNot(path, isPrivate) is { } wrong)
+            section.Error(key, wrong);
     }
 
     private static OutboxSection ReadOutbox(ConfigSection section)

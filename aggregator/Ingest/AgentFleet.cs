@@ -43,6 +43,9 @@ public sealed class AgentFleet : IIngestProgress
     /// <summary>What is remembered of the agents beyond this process; null: nothing is.</summary>
     public FleetBook? Book { get; init; }
 
+    /// <summary>Hears of ticks that come late; null: nobody does.</summary>
+    public Bundles.LateRanges? Late { get; init; }
+
     /// <inheritdoc/>
     public long PassedMs
     {
@@ -147,7 +150,10 @@ public sealed class AgentFleet : IIngestProgress
         agent.Records += records;
         agent.Refused += result.Refused.Count;
         foreach (AppliedTick tick in result.Ticks)
+        {
             agent.Tick(tick, _options);
+            Late?.Note(id, tick.Source, tick.IntervalMs, tick.TimestampMs);
+        }
     });
 
     /// <summary>A watermark came: what it says of the agent's clock and spool. Returns the agent's clock offset, ms.</summary>

@@ -38,6 +38,26 @@ public static class BundleKeys
         }
     }
 
+    /// <summary>What is wrong with a key file, in words; null: it can be used.</summary>
+    public static string? WhyNot(string path, bool isPrivate)
+    {
+        try
+        {
+            using ECDsa key = Read(File.ReadAllText(path), path);
+            if (isPrivate)
+                _ = key.ExportParameters(true);
+            return null;
+        }
+        catch (CryptographicException e)
+        {
+            return isPrivate ? $"{path}: is no private key of P-256 in PEM form; make one with 'bundle keygen'" : e.Message;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return e.Message;
+        }
+    }
+
     /// <summary>SHA-256 of the public key: how manifests name it.</summary>
     public static byte[] Fingerprint(ECDsa key) => SHA256.HashData(key.ExportSubjectPublicKeyInfo());
 

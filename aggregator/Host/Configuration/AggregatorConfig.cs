@@ -23,6 +23,9 @@ public sealed record AggregatorConfig
     /// <summary>Who may stream in.</summary>
     public ValueList<AgentEntry> Agents { get; init; } = [];
 
+    /// <summary>Bundles that are carried in.</summary>
+    public BundleSection Bundle { get; init; } = new();
+
     /// <summary>Who is expected to be there.</summary>
     public FleetSection Fleet { get; init; } = new();
 
@@ -130,6 +133,22 @@ public sealed record AgentEntry
     /// <summary>Labels of the agent; they win over its own.</summary>
     [Reload("Labels of this agent in the fleet; they win over the agent's own.")]
     public Labels Labels { get; init; } = Labels.Empty;
+
+    /// <summary>Its public key for bundles.</summary>
+    [Reload("The agent's public key for bundles, made by 'bellwether-agent bundle keygen'. Without it bundles of this agent are refused.")]
+    public string BundleKeyFile { get; init; } = "";
+}
+
+/// <summary>Section <c>bundle</c>.</summary>
+public sealed record BundleSection
+{
+    /// <summary>The aggregator's key.</summary>
+    [Reload("The aggregator's private key, made by 'bellwether-aggregator bundle keygen': signs receipts, and reads what agents encrypted for it. Without it there are no receipts.")]
+    public string KeyFile { get; init; } = "";
+
+    /// <summary>The watched folder.</summary>
+    [Restart("A folder that is watched for bundles (*.bwb).", Default = "inbox in data_dir", Type = "path")]
+    public string Inbox { get; init; } = "";
 }
 
 /// <summary>Section <c>fleet</c>.</summary>

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using Bellwether.Core.Bundles;
 using Bellwether.Core.Configuration;
 using Bellwether.Core.Configuration.Prometheus;
 
@@ -32,6 +33,7 @@ public static class AggregatorConfigFile
             Fleet = ReadFleet(root.Section("fleet")),
             RuleFiles = PrometheusConfigFile.ReadGlobs(root, "rule_files"),
             Global = global,
+            Bundle = ReadBundle(root.Section("bundle")),
             Evaluation = ReadEvaluation(root.Section("evaluation")),
             RemoteWrite = RemoteReading.ReadWrite(root, global, supportedOnly: true),
             Limits = ReadLimits(root.Section("limits")),
@@ -40,6 +42,20 @@ public static class AggregatorConfigFile
         CheckClientCertificates(root, config);
         root.Close();
         return reading.Result(config);
+    }
+
+    private static BundleSection ReadBundle(ConfigSection section)
+    {
+        var bundle = new BundleSection { KeyFile = section.SecretFile("key_file"), Inbox = section.Text("inbox").Length == 0 ? "" : section.FilePath("inbox") };
+        CheckBundleKey(section, "key_file", bundle.KeyFile, isPrivate: true);
+        section.Close();
+        return bundle;
+    }
+
+    private static void CheckBundleKey(ConfigSection section, string key, string path, bool isPrivate)
+    {
+        if (path.Length > 0 && section.Reading.CheckFiles && File.Exists(path) && BundleKeys.WhyNot(path, isPrivate) is { } wrong)
+            section.Error(key, wrong);
     }
 
     private static ListenSection ReadListen(ConfigSection section)
@@ -145,12 +161,14 @@ public static class AggregatorConfigFile
                 CertificateSha256 = ReadHash(section, "certificate_sha256"),
                 CertificateName = section.Text("certificate_name"),
                 Labels = section.Labels("labels"),
+                BundleKeyFile = section.InputFile("bundle_key_file"),
             };
+            CheckBundleKey(section, "bundle_key_file", agent.BundleKeyFile, isPrivate: false);
             if (agent.TokenSha256.Length > 0 && agent.TokenFile.Length > 0)
                 section.Error("token_sha256", "stands beside token_file; keep one");
             if (agent.TokenSha256.Length + agent.TokenFile.Length + agent.CertificateSha256.Length + agent.CertificateName.Length == 0
-                && !section.Has("token_sha256") && !section.Has("certificate_sha256"))
-                section.Error("has no proof; add token_file, token_sha256, certificate_sha256 or certificate_name");
+                && !section.Has("token_sha256") && !section.Has("certificate_sha256") && agent.BundleKeyFile.Length == 0)
+                section.Error("has no proof; add token_file, token_sha256, certificate_sha256 or certificate_name (or bundle_key_file, for one that has no network)");
             seen.Add(section, agent, agents.Count + 1);
             section.Close();
             agents.Add(agent);

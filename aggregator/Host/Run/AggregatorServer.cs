@@ -6,6 +6,7 @@ using System.Security.Authentication;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
+using Bellwether.Aggregator.Bundles;
 using Bellwether.Aggregator.Configuration;
 using Bellwether.Core.Configuration;
 using Bellwether.Core.Exposition;
@@ -15,6 +16,7 @@ using Bellwether.Core.Telemetry;
 using Bellwether.Evaluate.PromQl;
 using Bellwether.Evaluate.Rules;
 using Bellwether.Ingest;
+using Bellwether.Ingest.Bundles;
 using Bellwether.Ingest.Completeness;
 using Bellwether.Serve.Console;
 using Bellwether.Serve.Fleet;
@@ -58,6 +60,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     private readonly HealthService _health = new();
     private readonly WebApplication _grpc;
     private readonly WebApplication _http;
+    private readonly BundleInbox _inbox;
     private readonly Lock _reloadGate = new();
     private readonly AggregatorConfig _first;
     private AggregatorConfig _config;
@@ -91,7 +94,9 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         _completeness = new CompletenessKeeper(completeness, _store.Engine, disk, Path.Combine(config.DataDir, "completeness"), time, ProcessRandom.Create(), _meter, loggers.CreateLogger<CompletenessKeeper>());
         _completeness.Book.Configure(NowMs, config.Fleet.Expected, config.Fleet.Retired);
         _reader = new SynthesisedReader(_store.Reader, _completeness.Book, _store.Engine, time);
-        _fleet = new AgentFleet(ingest, time, _meter) { Book = _completeness.Book };
+        var late = new LateRanges(new LateRangesOptions(), disk, config.DataDir, time, _meter);
+        _fleet = new AgentFleet(ingest, time, _meter) { Book = _completeness.Book, Late = late };
+        _inbox = new BundleInbox(new BundleInboxOptions { Folder = InboxOf(config) }, () => Volatile.Read(ref _config), new BundleImport(_store, late, time), late, disk, time, _meter, loggers.CreateLogger<BundleInbox>());
         _authenticator = new TokenAuthenticator(AgentCredentials.Proofs(CredentialsOf(config)));
         var engine = new PromQlEngine(new EngineOptions { MaxSamples = config.Limits.MaxSamplesPerQuery, Timeout = config.Limits.QueryTimeout }, time);
         var ruleOptions = new RuleEngineOptions { DefaultInterval = config.Global.EvaluationInterval, EvaluationDelayMax = config.Evaluation.DelayMax, ExternalLabels = config.Global.ExternalLabels };
@@ -130,7 +135,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         foreach (string warning in rules.Warnings)
             RuleWarning(_log, warning);
         _rules.Apply(rules.Groups);
-        _running = [_rules.RunAsync(_stop.Token), _completeness.RunAsync(_stop.Token), .. _forwarder is null ? (Task[])[] : [_forwarder.RunAsync(_stop.Token)]];
+        _running = [_rules.RunAsync(_stop.Token), _completeness.RunAsync(_stop.Token), _inbox.RunAsync(_stop.Token), .. _forwarder is null ? (Task[])[] : [_forwarder.RunAsync(_stop.Token)]];
         await _grpc.StartAsync(cancellation);
         await _http.StartAsync(cancellation);
         _health.Set("", true);
@@ -179,7 +184,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
             return [e.Message];
         }
         _service?.EndRevoked();
-        if (config != _first with { Agents = config.Agents, Fleet = _first.Fleet with { Expected = config.Fleet.Expected, Retired = config.Fleet.Retired }, RuleFiles = config.RuleFiles, Log = config.Log })
+        if (config != _first with { Agents = config.Agents, Fleet = _first.Fleet with { Expected = config.Fleet.Expected, Retired = config.Fleet.Retired }, RuleFiles = config.RuleFiles, Bundle = _first.Bundle with { KeyFile = config.Bundle.KeyFile }, Shown = config.Shown, Log = config.Log })
             NeedsRestart(_log);
         _loggers.Minimum = LevelOf(config.Log.Level);
         foreach (string warning in rules.Warnings)
@@ -409,7 +414,10 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         }
     }
 
-    private static StoreOptions StoreOptionsOf(AggregatorConfig config) => new()
+    /// <summary>The folder that is watched for bundles.</summary>
+    internal static string InboxOf(AggregatorConfig config) => config.Bundle.Inbox.Length > 0 ? config.Bundle.Inbox : Path.Combine(config.DataDir, "inbox");
+
+    internal static StoreOptions StoreOptionsOf(AggregatorConfig config) => new()
     {
         Folder = config.DataDir,
         Retention = config.Retention.Raw,
