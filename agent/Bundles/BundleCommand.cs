@@ -39,10 +39,15 @@ internal static class BundleCommand
             string file = Path.GetFullPath(parse.GetRequiredValue(output));
             return RunAsync(parse.GetRequiredValue(configFile), load, BundleService.ExportCommand(new BundleRequest(file, from, to, volume)), Exported, cancellation);
         });
-        var receiptFile = new Argument<string>("FILE") { Description = "The receipt that the aggregator wrote." };
+        var receiptFile = new Argument<string[]>("FILE") { Description = "The receipts that the aggregator wrote.", Arity = ArgumentArity.OneOrMore };
         var receipt = new Command("receipt", "Takes a receipt that was carried back: what the aggregator holds is freed here.") { receiptFile };
-        receipt.SetAction((parse, cancellation) =>
-            RunAsync(parse.GetRequiredValue(configFile), load, BundleService.ReceiptCommand(Path.GetFullPath(parse.GetRequiredValue(receiptFile))), Freed, cancellation));
+        receipt.SetAction(async (parse, cancellation) =>
+        {
+            int code = 0;
+            foreach (string file in parse.GetRequiredValue(receiptFile))
+                code = Math.Max(code, await RunAsync(parse.GetRequiredValue(configFile), load, BundleService.ReceiptCommand(Path.GetFullPath(file)), Freed, cancellation));
+            return code;
+        });
         var bundle = new Command("bundle", "Carries records over an air gap by signed files.") { export, receipt, Keygen() };
         return bundle;
     }

@@ -52,6 +52,14 @@ internal sealed partial class AgentService : BackgroundService
             _lifetime.StopApplication();
             return;
         }
+        catch (Exception e)
+        {
+            // Whatever it is: an agent that ends must say why.
+            PartFailed(_log, e);
+            ExitCode = 1;
+            _lifetime.StopApplication();
+            return;
+        }
         await using (runtime)
         {
             using PosixSignalRegistration? hangup = OperatingSystem.IsWindows() ? null : PosixSignalRegistration.Create(PosixSignal.SIGHUP, context => Reload(context, runtime));

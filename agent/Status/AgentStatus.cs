@@ -119,7 +119,7 @@ internal sealed record AgentStatus
     {
         var text = new StringBuilder();
         text.Append(CultureInfo.InvariantCulture, $"agent       {Id}, version {Version}, running for {Span(NowMs - StartedMs)}\n");
-        text.Append(CultureInfo.InvariantCulture, $"aggregator  {Aggregator}, {(Connected ? "connected" : "not connected")}; {AcknowledgedRecords} records acknowledged, {SentBytes} bytes sent\n");
+        text.Append(CultureInfo.InvariantCulture, $"aggregator  {(Aggregator.Length == 0 ? "none is configured: records leave by bundles" : $"{Aggregator}, {(Connected ? "connected" : "not connected")}")}; {AcknowledgedRecords} records acknowledged, {SentBytes} bytes sent\n");
         if (LastError.Length > 0)
             text.Append(CultureInfo.InvariantCulture, $"            last error: {LastError}\n");
         string oldest = SpoolOldestMs > 0 ? $", the oldest {Span(NowMs - SpoolOldestMs)} old" : "";

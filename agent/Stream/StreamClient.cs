@@ -31,8 +31,6 @@ internal sealed partial class StreamClient
     /// <summary>Makes a client; nothing is sent yet.</summary>
     public StreamClient(StreamOptions options, StreamIdentity identity, IStreamSpool spool, IWatermarkSource watermarks, StreamClientDependencies with)
     {
-        if (options.Aggregators.Count == 0)
-            throw new ArgumentException("At least one aggregator address is needed.", nameof(options));
         _options = options;
         _identity = identity;
         _spool = spool;

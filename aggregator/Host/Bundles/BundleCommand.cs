@@ -143,7 +143,7 @@ internal static class BundleCommand
     {
         string inbox = AggregatorServer.InboxOf(config);
         string ready = Path.Combine(BundleInbox.Receipts(inbox), $"{bundle}.receipt");
-        Directory.CreateDirectory(inbox);
+        Directory.CreateDirectory(BundleInbox.Receipts(inbox));
         File.Delete(ready);
         var put = new List<string>();
         for (int i = 0; i < files.Count; i++)

@@ -55,7 +55,7 @@ internal sealed partial class BundleInbox(BundleInboxOptions options, Func<Aggre
         if (!Directory.Exists(options.Folder))
             return;
         var seen = new Dictionary<string, (long, DateTime)>();
-        var bundles = new Dictionary<Guid, List<string>>();
+        var bundles = new Dictionary<Guid, SortedDictionary<uint, string>>();
         bool unsettled = false;
         foreach (FileInfo file in new DirectoryInfo(options.Folder).EnumerateFiles("*" + Extension).OrderBy(f => f.Name, StringComparer.Ordinal).Take(options.FilesMax))
         {
@@ -67,15 +67,16 @@ internal sealed partial class BundleInbox(BundleInboxOptions options, Func<Aggre
                 unsettled = true;
                 continue;
             }
-            BundleVerdict verdict = BundleReader.TryIdentify(disk, file.FullName, out Guid bundle, out _);
+            BundleVerdict verdict = BundleReader.TryIdentify(disk, file.FullName, out Guid bundle, out uint volume);
+            // Of two copies one is taken now and the other at the next look: a damaged copy does not stand in a good one's way.
             if (verdict.IsGood)
-                (bundles.TryGetValue(bundle, out List<string>? files) ? files : bundles[bundle] = []).Add(file.FullName);
+                (bundles.TryGetValue(bundle, out SortedDictionary<uint, string>? files) ? files : bundles[bundle] = []).TryAdd(volume, file.FullName);
             else if (verdict.Outcome != BundleOutcome.Cut || IsOld(file))
                 Refuse([file.FullName], verdict);
         }
         _seen = seen;
-        foreach (List<string> files in bundles.Values)
-            await TakeAsync(files, unsettled, cancellation);
+        foreach (SortedDictionary<uint, string> files in bundles.Values)
+            await TakeAsync([.. files.Values], unsettled, cancellation);
     }
 
     private bool IsOld(FileInfo file) => time.GetUtcNow().UtcDateTime - file.LastWriteTimeUtc > options.IncompleteMax;

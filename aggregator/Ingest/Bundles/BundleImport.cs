@@ -79,8 +79,8 @@ public sealed class BundleImport(IRecordStore store, LateRanges? late, TimeProvi
             AlreadyHeld = sum.AlreadyHeld,
             Refused = (sum.Refused, sum.FirstRefused),
             Unfinished = sum.Unfinished,
-            Held = [.. manifest.Segments.Select(s => s with { Records = Math.Min(s.Records, store.HeldOf(Key(manifest.Agent, s.Id)).Records) }).Where(s => s.Records > 0)],
-            Missing = [.. manifest.Announced.Where(s => store.HeldOf(Key(manifest.Agent, s.Id)) is var held && !held.Complete && held.Records < s.Records)],
+            Held = [.. manifest.Segments.Select(s => s with { Records = HeldOf(manifest.Agent, s) }).Where(s => s.Records > 0)],
+            Missing = [.. manifest.Announced.Where(s => HeldOf(manifest.Agent, s) < s.Records)],
         };
     }
 
@@ -94,6 +94,13 @@ public sealed class BundleImport(IRecordStore store, LateRanges? late, TimeProvi
         Held = imported.Held,
         Missing = imported.Missing,
     };
+
+    /// <summary>Of a complete segment the store may not remember more than that.</summary>
+    private ulong HeldOf(string agent, BundleSegment segment)
+    {
+        SegmentProgress held = store.HeldOf(Key(agent, segment.Id));
+        return held.Complete ? segment.Records : Math.Min(held.Records, segment.Records);
+    }
 
     private static SegmentKey Key(string agent, BundleSegmentId id) => new(agent, id.Epoch, id.Number, id.Nonce);
 
