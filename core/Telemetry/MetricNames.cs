@@ -253,9 +253,6 @@ public static class MetricNames
     /// <summary>Records that bundles brought.</summary>
     public const string BundleRecords = "bellwether_bundle_records_total";
 
-    /// <summary>Segments that agents announced in bundles and that never came, by agent.</summary>
-    public const string BundleMissing = "bellwether_bundle_missing_segments";
-
     /// <summary>Ranges that late data changed and that wait for re-evaluation.</summary>
     public const string DirtyRanges = "bellwether_late_dirty_ranges";
 }

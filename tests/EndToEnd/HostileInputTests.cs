@@ -135,7 +135,7 @@ public sealed class HostileInputTests(ITestOutputHelper output) : IAsyncLifetime
         Assert.True(wrong.Count == 0, string.Join('\n', wrong));
     }
 
-    private async Task CheckAsync(string text, HttpStatusCode expected, Func<Task<(HttpStatusCode Status, string Answer)>> send, List<string> wrong)
+    private static async Task CheckAsync(string text, HttpStatusCode expected, Func<Task<(HttpStatusCode Status, string Answer)>> send, List<string> wrong)
     {
         TimeProvider time = TimeProvider.System;
         long began = time.GetTimestamp();

@@ -92,11 +92,12 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         var ingest = new IngestOptions { MaxAgents = config.Limits.MaxAgents };
         var completeness = new CompletenessOptions { MaxAgents = config.Limits.MaxAgents, SilentAfter = config.Fleet.SilentAfter };
         _completeness = new CompletenessKeeper(completeness, _store.Engine, disk, Path.Combine(config.DataDir, "completeness"), time, ProcessRandom.Create(), _meter, loggers.CreateLogger<CompletenessKeeper>());
+        _completeness.Book.CarriedBefore(NowMs);
         _completeness.Book.Configure(NowMs, config.Fleet.Expected, config.Fleet.Retired);
         _reader = new SynthesisedReader(_store.Reader, _completeness.Book, _store.Engine, time);
         var late = new LateRanges(new LateRangesOptions(), disk, config.DataDir, time, _meter);
         _fleet = new AgentFleet(ingest, time, _meter) { Book = _completeness.Book, Late = late };
-        _inbox = new BundleInbox(new BundleInboxOptions { Folder = InboxOf(config) }, () => Volatile.Read(ref _config), new BundleImport(_store, late, time), late, disk, time, _meter, loggers.CreateLogger<BundleInbox>());
+        _inbox = new BundleInbox(new BundleInboxOptions { Folder = InboxOf(config) }, () => Volatile.Read(ref _config), new BundleImport(_store, late, time, _completeness.Book), late, disk, time, _meter, loggers.CreateLogger<BundleInbox>());
         _authenticator = new TokenAuthenticator(AgentCredentials.Proofs(CredentialsOf(config)));
         var engine = new PromQlEngine(new EngineOptions { MaxSamples = config.Limits.MaxSamplesPerQuery, Timeout = config.Limits.QueryTimeout }, time);
         var ruleOptions = new RuleEngineOptions { DefaultInterval = config.Global.EvaluationInterval, EvaluationDelayMax = config.Evaluation.DelayMax, ExternalLabels = config.Global.ExternalLabels };

@@ -23,7 +23,7 @@ internal sealed class CompletenessJson(FleetBook book, ILedgerSource ledger, str
         json.WriteStartArray("agents");
         List<AgentFacts> asked = [.. all.Where(a => (query.Agent.Length == 0 || a.Id == query.Agent) && string.CompareOrdinal(a.Id, query.After) > 0).Take(query.Limit + 1)];
         foreach (AgentFacts agent in asked.Take(query.Limit))
-            WriteAgent(json, CompletenessView.Of(agent, ledger.Ledgers(agent.Id).FirstOrDefault(), query.FromMs, query.ToMs, query.NowMs), query);
+            WriteAgent(json, CompletenessView.Of(agent, ledger.Ledgers(agent.Id) is [var own, ..] ? own : null, query.FromMs, query.ToMs, query.NowMs), query);
         json.WriteEndArray();
         if (asked.Count > query.Limit)
             json.WriteString("next", asked[query.Limit - 1].Id);
@@ -43,6 +43,7 @@ internal sealed class CompletenessJson(FleetBook book, ILedgerSource ledger, str
         AgentPresence.Present => "present",
         AgentPresence.Silent => "silent",
         AgentPresence.Stopped => "stopped",
+        AgentPresence.Carried => "carried",
         _ => "retired",
     };
 

@@ -1,4 +1,5 @@
 using Bellwether.Core.Bundles;
+using Bellwether.Ingest.Completeness;
 using Bellwether.Store;
 
 namespace Bellwether.Ingest.Bundles;
@@ -34,7 +35,7 @@ public sealed record BundleImported(BundleVerdict Verdict, BundleManifest? Manif
 /// Applies a bundle by the way that the wire's records take: the key (agent, epoch, segment, record) decides, so that a bundle may come twice, or beside the wire, or half of it before.
 /// First the whole bundle is verified; what is refused changes nothing.
 /// </summary>
-public sealed class BundleImport(IRecordStore store, LateRanges? late, TimeProvider time)
+public sealed class BundleImport(IRecordStore store, LateRanges? late, TimeProvider time, FleetBook? book = null)
 {
     private const int AttemptsMax = 3;
     private const long SegmentBytesMax = 64 << 20;
@@ -72,6 +73,9 @@ public sealed class BundleImport(IRecordStore store, LateRanges? late, TimeProvi
             await TakeAsync(manifest.Agent, runs, sum, cancellation);
         progress?.Invoke(1, 1);
         late?.Save();
+        BundleSegment[] missing = [.. manifest.Announced.Where(s => HeldOf(manifest.Agent, s) < s.Records)];
+        book?.Carried(manifest.Agent, time.GetUtcNow().ToUnixTimeMilliseconds(), manifest.CreatedMs,
+            $"bundle {manifest.Bundle}: {sum.Records} new records; {sum.AlreadyHeld} of its {manifest.Segments.Count} segments were here already, {missing.Length} that it announces are not here");
         return new BundleImported(BundleVerdict.Good, manifest)
         {
             Records = sum.Records,
@@ -80,7 +84,7 @@ public sealed class BundleImport(IRecordStore store, LateRanges? late, TimeProvi
             Refused = (sum.Refused, sum.FirstRefused),
             Unfinished = sum.Unfinished,
             Held = [.. manifest.Segments.Select(s => s with { Records = HeldOf(manifest.Agent, s) }).Where(s => s.Records > 0)],
-            Missing = [.. manifest.Announced.Where(s => HeldOf(manifest.Agent, s) < s.Records)],
+            Missing = missing,
         };
     }
 

@@ -123,7 +123,7 @@ public static class CompletenessView
     // What an agent that is away holds, nobody knows: only its return tells.
     private static List<(long From, long To, string Reason)> TailCauses(AgentFacts facts, List<(long From, long To, string Reason)> causes) => facts.Presence switch
     {
-        AgentPresence.Silent or AgentPresence.Expected => [(long.MinValue, long.MaxValue, MissingReasons.Awaited)],
+        AgentPresence.Silent or AgentPresence.Expected or AgentPresence.Carried => [(long.MinValue, long.MaxValue, MissingReasons.Awaited)],
         AgentPresence.Stopped => [(long.MinValue, long.MaxValue, MissingReasons.PlannedStop)],
         _ => causes,
     };

@@ -105,6 +105,8 @@ public sealed partial class FleetBook
     /// <summary>The aggregator was down between two times: nobody's silence counts before it ran again.</summary>
     public void WasDown(long fromMs, long toMs)
     {
+        if (toMs <= fromMs)
+            return;
         lock (_gate)
         {
             foreach (AgentFacts agent in _agents.Values.ToList())
@@ -245,6 +247,38 @@ public sealed partial class FleetBook
             }
             string detail = drained ? "it said goodbye; everything it had is here" : $"it said goodbye; {facts.SpoolRecords} records wait in its spool";
             Put(Noted(facts, new FleetEvent(nowMs, FleetEvents.Stopped, detail, nowMs, nowMs)) with { Presence = AgentPresence.Stopped, SinceMs = nowMs, LastHeardMs = nowMs });
+        }
+    }
+
+    /// <summary>A bundle of it came. An agent that is known over the wire stays what it is; another one is from now on one whose records are carried.</summary>
+    /// <param name="agent">Whose.</param>
+    /// <param name="nowMs">Our clock.</param>
+    /// <param name="madeMs">When the bundle was made, by the agent's clock.</param>
+    /// <param name="detail">What came, in words.</param>
+    public void Carried(string agent, long nowMs, long madeMs, string detail)
+    {
+        lock (_gate)
+        {
+            bool isNew = !_agents.ContainsKey(agent);
+            if (Find(agent, nowMs) is not { } facts)
+                return;
+            facts = Noted(facts, new FleetEvent(nowMs, FleetEvents.Carried, detail, madeMs, nowMs));
+            bool byBundle = isNew || facts.Presence is AgentPresence.Carried or AgentPresence.Expected;
+            Put(byBundle ? facts with { Presence = AgentPresence.Carried, SinceMs = nowMs, LastHeardMs = Math.Max(isNew ? 0 : facts.LastHeardMs, madeMs) } : facts);
+            _urgent = true;
+        }
+    }
+
+    /// <summary>Records of an agent are stored that the book does not know: bundles were imported while the aggregator was down.</summary>
+    public void CarriedBefore(long nowMs)
+    {
+        foreach (StoredLedger ledger in _ledger.Ledgers())
+        {
+            bool isKnown;
+            lock (_gate)
+                isKnown = _agents.ContainsKey(ledger.Agent);
+            if (!isKnown)
+                Carried(ledger.Agent, nowMs, ledger.Sources.SelectMany(s => s.Ranges).Select(r => r.LastMs).DefaultIfEmpty(0).Max(), "its records were imported while the aggregator was stopped");
         }
     }
 
@@ -422,7 +456,7 @@ public sealed partial class FleetBook
     }
 
     // An open session that falls silent and speaks again (a stopped process) is present again; one that said goodbye or was retired is not.
-    private static AgentPresence Return(AgentPresence presence) => presence is AgentPresence.Silent or AgentPresence.Expected ? AgentPresence.Present : presence;
+    private static AgentPresence Return(AgentPresence presence) => presence is AgentPresence.Silent or AgentPresence.Expected or AgentPresence.Carried ? AgentPresence.Present : presence;
 
     private AgentFacts? Find(string id, long nowMs)
     {

@@ -15,6 +15,8 @@ public enum AgentPresence
     Stopped,
     /// <summary>It does not belong to the fleet any more.</summary>
     Retired,
+    /// <summary>Its records are carried here by bundles; it was never heard over the wire, and how it stands now nobody knows.</summary>
+    Carried,
 }
 
 /// <summary>Something that happened to an agent. Times are Unix ms.</summary>
@@ -63,6 +65,9 @@ public static class FleetEvents
 
     /// <summary>Segments that counted as lost have come after all.</summary>
     public const string Found = "found";
+
+    /// <summary>A bundle of it came.</summary>
+    public const string Carried = "carried";
 
     /// <summary>The aggregator itself was down.</summary>
     public const string AggregatorDown = "aggregator_down";

@@ -88,7 +88,7 @@ public sealed class SynthesisedReader : ISeriesReader
         {
             cancellation.ThrowIfCancellationRequested();
             if (agent.Presence is AgentPresence.Silent or AgentPresence.Stopped || agent.Absences.Any(a => a.FromMs <= toMs && a.ToMs >= fromMs))
-                MakeOf(CompletenessView.Of(agent, _ledger.Ledgers(agent.Id).FirstOrDefault(), fromMs, toMs, now), matchers, made);
+                MakeOf(CompletenessView.Of(agent, _ledger.Ledgers(agent.Id) is [var newest, ..] ? newest : null, fromMs, toMs, now), matchers, made);
         }
         made.Sort(static (a, b) => a.Labels.CompareTo(b.Labels));
         return made;

@@ -224,7 +224,7 @@ public sealed class StoreModelTests
             foreach (Agent agent in _agents)
             {
                 int held = (int)_store.HeldOf(agent.Key).Records;
-                StoredLedger? ledger = _store.Ledgers(agent.Key.Agent).FirstOrDefault();
+                StoredLedger? ledger = _store.Ledgers(agent.Key.Agent) is [var own, ..] ? own : null;
                 Assert.Equal((agent.DoneRecords + held, agent.DoneSamples + agent.Counts.Take(held).Sum()), (ledger?.Records ?? 0, ledger?.Samples ?? 0));
                 Assert.Equal(ledger?.Records ?? 0, ledger?.Sources.Sum(x => x.Ranges.Sum(r => r.Ticks)) ?? 0);
             }

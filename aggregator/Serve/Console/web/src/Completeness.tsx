@@ -18,7 +18,7 @@ const reasons: Record<string, { color: string; words: string }> = {
 const here = "#12b886";
 const nothing = "#8883";
 
-const states: Record<string, string> = { present: "teal", silent: "red", stopped: "gray", retired: "gray", expected: "yellow" };
+const states: Record<string, string> = { present: "teal", silent: "red", stopped: "gray", retired: "gray", expected: "yellow", carried: "blue" };
 
 /** What is here of each agent in the last hour, and why the rest is missing. */
 export function Completeness() {

@@ -20,6 +20,20 @@ public sealed class FleetBookTests
     }
 
     [Fact]
+    public void An_agent_whose_records_are_carried_is_no_silent_one_until_it_was_heard()
+    {
+        _book.Carried("a", 50_000, 20_000, "bundle x");
+        Step(500);
+        Assert.Equal((AgentPresence.Carried, 20_000), (A.Presence, A.LastHeardMs));
+        Assert.Equal([FleetEvents.Registered, FleetEvents.Carried], A.Events.Select(e => e.Kind));
+        Join(600, "a", process: "p1");
+        _book.Carried("a", 610_000, 605_000, "bundle y");
+        Assert.Equal(AgentPresence.Present, A.Presence);
+        Step(700);
+        Assert.Equal(AgentPresence.Silent, A.Presence);
+    }
+
+    [Fact]
     public void A_silent_agent_that_comes_back_as_the_same_process_was_cut_off()
     {
         Join(10, "a", process: "p1");
