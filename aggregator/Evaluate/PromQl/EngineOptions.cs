@@ -15,6 +15,11 @@ public sealed record EngineOptions
     /// <summary>Step of a subquery that names none. Default 1 min.</summary>
     public TimeSpan DefaultSubqueryStep { get; init; } = TimeSpan.FromMinutes(1);
 
+    /// <summary>
+    /// Evaluates plainly: every window from its own samples, every step by itself, no summaries, nothing remembered. Slow; what the fast path is tested against. Default off.
+    /// </summary>
+    public bool Plain { get; init; }
+
     /// <summary>Experimental functions and syntax. Default off.</summary>
     public bool Experimental { get; init; }
 

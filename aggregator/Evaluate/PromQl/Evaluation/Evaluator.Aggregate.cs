@@ -7,6 +7,8 @@ namespace Bellwether.Evaluate.PromQl.Evaluation;
 /// <content>Aggregations. Group keys are made once per series; then every step is folded group by group.</content>
 internal sealed partial class Evaluator
 {
+    private readonly ColumnFold _columnFold = new();
+
     private sealed class AggregateGroup
     {
         public required Labels Labels { get; init; }
@@ -22,7 +24,12 @@ internal sealed partial class Evaluator
         EvalValue? inner = Eval(a.Inner, grid);
         if (inner is null)
             return null;
-        List<AggregateGroup> groups = Group(a, inner.Series);
+        List<EvalSeries> members = inner.Series;
+        bool folds = a.Op is not ("topk" or "bottomk" or "limitk" or "limit_ratio" or "count_values");
+        // What is summed must not come in an order that depends on the first step of the query.
+        if (folds && !HasStableOrder(a.Inner))
+            members = [.. members.OrderBy(m => m.Labels)];
+        List<AggregateGroup> groups = Group(a, members);
         return a.Op switch
         {
             "topk" or "bottomk" or "limitk" => Choose(a, groups, parameter!.Scalars, grid),
@@ -31,6 +38,19 @@ internal sealed partial class Evaluator
             _ => Fold(a, groups, parameter?.Scalars, grid),
         };
     }
+
+    /// <summary>Whether the series of an expression come in an order that does not depend on their values or on the steps.</summary>
+    private static bool HasStableOrder(Expr expr) => expr switch
+    {
+        VectorSelector or MatrixSelector => true,
+        ParenExpr p => HasStableOrder(p.Inner),
+        UnaryExpr u => HasStableOrder(u.Operand),
+        SubqueryExpr q => HasStableOrder(q.Inner),
+        AggregateExpr a => a.Op is not ("topk" or "bottomk" or "limitk" or "count_values") && HasStableOrder(a.Inner),
+        BinaryExpr { Matching: null } b => (b.Left.Type == ValueType.Scalar || HasStableOrder(b.Left)) && (b.Right.Type == ValueType.Scalar || HasStableOrder(b.Right)),
+        CallExpr c => c.Function.Name is not ("sort" or "sort_desc" or "info") && c.Arguments.All(x => x.Type is ValueType.Scalar or ValueType.String || HasStableOrder(x)),
+        _ => false,
+    };
 
     private static List<AggregateGroup> Group(AggregateExpr a, List<EvalSeries> series)
     {
@@ -87,6 +107,11 @@ internal sealed partial class Evaluator
             if (Stopped(a))
                 return null;
             var series = new EvalSeries(group.Labels, grid.Count) { DropName = group.Members.Exists(m => m.DropName) };
+            if (!_options.Plain && _columnFold.TryFold(a.Op, group.Members, series.Values))
+            {
+                result.Add(series);
+                continue;
+            }
             for (int i = 0; i < grid.Count; i++)
                 fold.Step(group.Members, i, parameter is null ? 0 : parameter[i], series);
             if (!series.IsEmpty)

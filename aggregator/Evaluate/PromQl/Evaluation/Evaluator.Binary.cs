@@ -37,6 +37,12 @@ internal sealed partial class Evaluator
         foreach (EvalSeries source in series)
         {
             EvalSeries into = dropsName ? Renamed(source, grid.Count) : new EvalSeries(source.Labels, grid.Count) { DropName = source.DropName };
+            if (!_options.Plain && source.Histograms is null && b.Op is not ("</" or ">/"))
+            {
+                if (ColumnOperators.WithScalar(b, source.Values, scalars, scalarLeft, into.Values))
+                    result.Add(into);
+                continue;
+            }
             bool any = false;
             for (int i = 0; i < grid.Count; i++)
             {
@@ -151,6 +157,8 @@ internal sealed partial class Evaluator
         bool swapped = m.Cardinality == MatchCardinality.OneToMany;
         (List<EvalSeries> many, List<EvalSeries> one) = swapped ? (right, left) : (left, right);
         (int[] manyKeys, int[] oneKeys, int count) = MatchKeys(m, many, one);
+        if (!_options.Plain && MatchedColumns(b, many, one, manyKeys, oneKeys, count, grid) is { } columns)
+            return columns;
         var match = new MatchRun(b, grid, swapped ? m.FillRight : m.FillLeft, swapped ? m.FillLeft : m.FillRight, swapped, count);
         var oneAt = new int[count];
         var manyDone = new bool[count];
@@ -176,24 +184,25 @@ internal sealed partial class Evaluator
                 int key = manyKeys[s], partner = oneAt[key];
                 if (partner < 0 && match.FillOne is null)
                     continue;
-                if (!Pair(match, i, many[s], partner < 0 ? null : one[partner], key, manyDone))
+                if (!Pair(match, i, s, many[s], partner < 0 ? null : one[partner], key, manyDone))
                     return null;
             }
             for (int s = 0; match.FillMany is not null && s < one.Count; s++)
             {
-                if (one[s].Has(i) && !manyDone[oneKeys[s]] && !Pair(match, i, null, one[s], oneKeys[s], manyDone))
+                if (one[s].Has(i) && !manyDone[oneKeys[s]] && !Pair(match, i, many.Count + s, null, one[s], oneKeys[s], manyDone))
                     return null;
             }
         }
-        match.Result.RemoveAll(r => r.IsEmpty);
-        return EvalValue.OfSeries(match.Result);
+        match.Result.RemoveAll(r => r.Column.IsEmpty);
+        // By the series of the many side, whichever step came first.
+        return EvalValue.OfSeries([.. match.Result.OrderBy(r => r.Order).Select(r => r.Column)]);
     }
 
     /// <summary>The state of one operation between vectors while it runs.</summary>
     private sealed class MatchRun(BinaryExpr expr, Grid grid, double? fillMany, double? fillOne, bool swapped, int keys)
     {
         private readonly Dictionary<(EvalSeries? Many, EvalSeries? One), EvalSeries> _byPair = [];
-        private readonly Dictionary<(Labels, bool), EvalSeries> _byLabels = [];
+        private readonly Dictionary<(Labels, bool), int> _byLabels = [];
 
         public BinaryExpr Expr => expr;
 
@@ -205,7 +214,7 @@ internal sealed partial class Evaluator
 
         public bool Swapped => swapped;
 
-        public List<EvalSeries> Result { get; } = [];
+        public List<(EvalSeries Column, int Order)> Result { get; } = [];
 
         public HashSet<EvalSeries> AtThisStep { get; } = [];
 
@@ -218,23 +227,28 @@ internal sealed partial class Evaluator
             Array.Clear(Matched);
         }
 
-        public EvalSeries Column(EvalSeries? many, EvalSeries? one, Func<Labels> labels, bool dropName)
+        public EvalSeries Column(EvalSeries? many, EvalSeries? one, int order, Func<Labels> labels, bool dropName)
         {
             if (_byPair.TryGetValue((many, one), out EvalSeries? column))
                 return column;
             Labels result = labels();
-            if (!_byLabels.TryGetValue((result, dropName), out column))
+            if (_byLabels.TryGetValue((result, dropName), out int at))
+            {
+                column = Result[at].Column;
+                Result[at] = (column, Math.Min(Result[at].Order, order));
+            }
+            else
             {
                 column = new EvalSeries(result, grid.Count) { DropName = dropName };
-                _byLabels.Add((result, dropName), column);
-                Result.Add(column);
+                _byLabels.Add((result, dropName), Result.Count);
+                Result.Add((column, order));
             }
             _byPair.Add((many, one), column);
             return column;
         }
     }
 
-    private bool Pair(MatchRun run, int i, EvalSeries? many, EvalSeries? one, int key, bool[] manyDone)
+    private bool Pair(MatchRun run, int i, int order, EvalSeries? many, EvalSeries? one, int key, bool[] manyDone)
     {
         BinaryExpr b = run.Expr;
         var manyValue = many is null ? new Operand(run.FillMany!.Value, null) : new Operand(many.Values[i], many.HistogramAt(i));
@@ -254,7 +268,7 @@ internal sealed partial class Evaluator
         if (comparison)
             value = b.ReturnBool ? new Operand(kept ? 1 : 0, null) : l;
         bool dropLater = _options.DelayedNameRemoval && (b.ReturnBool || (many ?? one)!.DropName);
-        EvalSeries column = run.Column(many, one, () => ResultLabels(b, many, one), dropLater);
+        EvalSeries column = run.Column(many, one, order, () => ResultLabels(b, many, one), dropLater);
         if (!run.AtThisStep.Add(column) || column.Has(i))
             return FailBool(oneToOne
                 ? "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"

@@ -43,6 +43,8 @@ internal sealed partial class Evaluator
                 return null;
             scalars.Add(column);
         }
+        if (!_options.Plain && Unwrapped(c.Arguments[rangeAt]) is MatrixSelector { Selector.Boundary: Boundary.None } matrix && (matrix.Selector.At.Kind == AtKind.None || grid.Count == 1))
+            return OverColumns(c, function, matrix, scalars, grid);
         RangeInput? input = Range(c.Arguments[rangeAt], grid);
         if (input is null || !CheckBoundary(c, input))
             return null;
@@ -68,7 +70,13 @@ internal sealed partial class Evaluator
 
     private void NoteCounterName(string function, RangeSeries source, RangeCall call)
     {
-        if (function is not ("rate" or "increase") || call.Metric.Length == 0 || source.Floats.Count == 0)
+        if (source.Floats.Count > 0)
+            NoteCounterName(function, call);
+    }
+
+    private void NoteCounterName(string function, RangeCall call)
+    {
+        if (function is not ("rate" or "increase") || call.Metric.Length == 0)
             return;
         foreach (string suffix in (ReadOnlySpan<string>)["_total", "_sum", "_count", "_bucket"])
         {

@@ -121,7 +121,8 @@ internal sealed partial class Evaluator
         };
     }
 
-    private RangeInput? Matrix(MatrixSelector m, Grid grid)
+    /// <summary>The windows of a range selector, without its series.</summary>
+    private RangeInput? WindowsOf(MatrixSelector m)
     {
         var input = new RangeInput { AtMs = AtTime(m.Selector.At), Boundary = m.Selector.Boundary };
         if (!Resolve(m.Selector.Offset, out long offset, m) || !Resolve(m.Range, out long range, m))
@@ -130,6 +131,14 @@ internal sealed partial class Evaluator
             return Fail<RangeInput>("duration must be greater than 0", m.Range.Span);
         input.OffsetMs = offset;
         input.RangeMs = range;
+        return input;
+    }
+
+    private RangeInput? Matrix(MatrixSelector m, Grid grid)
+    {
+        if (WindowsOf(m) is not { } input)
+            return null;
+        (long offset, long range) = (input.OffsetMs, input.RangeMs);
         long lookback = (long)_options.Lookback.TotalMilliseconds;
         long before = input.Boundary == Boundary.None ? 0 : lookback, after = input.Boundary == Boundary.Smoothed ? lookback : 0;
         long first = (input.AtMs ?? grid.StartMs) - offset - range - before, last = (input.AtMs ?? grid.EndMs) - offset + after;

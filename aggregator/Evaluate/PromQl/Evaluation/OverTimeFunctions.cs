@@ -121,10 +121,7 @@ internal static class OverTimeFunctions
         (value, histogram) = (0, null);
         if (w.Histograms.Length > 0)
             return SumHistograms(w, c, out histogram);
-        var sum = new CompensatedSum();
-        foreach (double v in w.Floats)
-            sum.Add(v);
-        value = sum.Total;
+        value = SlottedSums.Sum(w.FloatTimes, w.Floats).Total;
         return true;
     }
 
@@ -138,10 +135,7 @@ internal static class OverTimeFunctions
             histogram = HistogramSum.Mean(histogram!, w.Histograms);
             return histogram is not null;
         }
-        var mean = new CompensatedMean();
-        foreach (double v in w.Floats)
-            mean.Add(v);
-        value = mean.Mean;
+        value = SlottedSums.Mean(w.FloatTimes, w.Floats);
         return true;
     }
 

@@ -46,7 +46,7 @@ internal static class RateFunctions
             return false;
         double first = floats ? w.Floats[0] : w.Histograms[0].Count;
         double increase = floats ? value : histogram!.Count;
-        double factor = Factor(w.StartMs, w.EndMs, times, fromZero ? starts[0] : times[0], counter, fromZero ? 0 : first, increase);
+        double factor = Factor(w.StartMs, w.EndMs, new Edges(times[0], times[^1], times.Length), fromZero ? starts[0] : times[0], counter, fromZero ? 0 : first, increase);
         if (perSecond)
             factor /= c.RangeMs / 1000.0;
         if (floats)
@@ -56,10 +56,14 @@ internal static class RateFunctions
         return true;
     }
 
-    private static double Factor(long rangeStart, long rangeEnd, ReadOnlySpan<long> times, long firstTime, bool counter, double first, double increase)
+    /// <summary>Times of the first and last sample of a window (Unix ms) and how many there are.</summary>
+    public readonly record struct Edges(long FirstMs, long LastMs, long Count);
+
+    /// <summary>By how much an increase between samples is extrapolated to the window's edges.</summary>
+    public static double Factor(long rangeStart, long rangeEnd, Edges samples, long firstTime, bool counter, double first, double increase)
     {
-        double toStart = (firstTime - rangeStart) / 1000.0, toEnd = (rangeEnd - times[^1]) / 1000.0, sampled = (times[^1] - firstTime) / 1000.0;
-        double average = times.Length > 1 ? (times[^1] - times[0]) / 1000.0 / (times.Length - 1) : 0;
+        double toStart = (firstTime - rangeStart) / 1000.0, toEnd = (rangeEnd - samples.LastMs) / 1000.0, sampled = (samples.LastMs - firstTime) / 1000.0;
+        double average = samples.Count > 1 ? (samples.LastMs - samples.FirstMs) / 1000.0 / (samples.Count - 1) : 0;
         double threshold = average * 1.1;
         if (toStart >= threshold)
             toStart = average / 2;
@@ -80,13 +84,25 @@ internal static class RateFunctions
         double increase = w.Floats[^1] - (fromZero ? 0 : w.Floats[0]);
         if (!counter)
             return increase;
+        var correction = new ResetCorrection();
+        long slotEnd = TimeSlot.StartOf(w.FloatTimes[0]) + TimeSlot.LengthMs;
         for (int i = 1; i < w.Floats.Length; i++)
         {
             double previous = w.Floats[i - 1];
-            if (w.Floats[i] < previous || StartSaysReset(w.FloatTimes[i - 1], w.FloatStarts[i - 1], w.FloatTimes[i], w.FloatStarts[i]))
-                increase += previous;
+            bool across = w.FloatTimes[i] >= slotEnd;
+            if (across)
+            {
+                correction.NextSlot();
+                slotEnd = TimeSlot.StartOf(w.FloatTimes[i]) + TimeSlot.LengthMs;
+            }
+            if (!(w.Floats[i] < previous) && !StartSaysReset(w.FloatTimes[i - 1], w.FloatStarts[i - 1], w.FloatTimes[i], w.FloatStarts[i]))
+                continue;
+            if (across)
+                correction.Across(previous);
+            else
+                correction.Within(previous);
         }
-        return increase;
+        return increase + correction.Total;
     }
 
     private static bool IsReset(in Window w, int i, NativeHistogram previous) =>

@@ -1,3 +1,6 @@
+using System.Runtime.InteropServices;
+using Bellwether.Core.Model;
+
 namespace Bellwether.Evaluate.PromQl.Evaluation;
 
 /// <summary>A sum with Neumaier's compensation, as Prometheus keeps it. Source: Neumaier 1974.</summary>
@@ -18,7 +21,78 @@ internal struct CompensatedSum
         Sum = total;
     }
 
+    /// <summary>Adds what another sum holds.</summary>
+    public void Add(in CompensatedSum other)
+    {
+        Add(other.Sum);
+        if (!double.IsInfinity(Sum))
+            Compensation += other.Compensation;
+    }
+
     public readonly double Total => double.IsInfinity(Sum) ? Sum : Sum + Compensation;
+}
+
+/// <summary>
+/// What is summed over the samples of a window: in time order within each slot (<see cref="TimeSlot"/>), then over the slots. So the number depends on the window's
+/// samples only, and a slot that lies whole in the window may be taken from a summary.
+/// </summary>
+internal static class SlottedSums
+{
+    /// <summary>The sum of a window.</summary>
+    public static CompensatedSum Sum(ReadOnlySpan<long> times, ReadOnlySpan<double> values)
+    {
+        CompensatedSum total = default, slot = default;
+        long slotEnd = long.MinValue;
+        for (int i = 0; i < values.Length; i++)
+        {
+            if (times[i] >= slotEnd)
+            {
+                if (i > 0)
+                    total.Add(slot);
+                slot = default;
+                slotEnd = TimeSlot.StartOf(times[i]) + TimeSlot.LengthMs;
+            }
+            slot.Add(values[i]);
+        }
+        total.Add(slot);
+        return total;
+    }
+
+    /// <summary>The mean of a window; one that overflows is made incrementally.</summary>
+    public static double Mean(ReadOnlySpan<long> times, ReadOnlySpan<double> values) => Mean(Sum(times, values), values.Length, values);
+
+    /// <summary>The mean from the sum; <paramref name="values"/> are needed where the sum is not finite.</summary>
+    public static double Mean(in CompensatedSum sum, long count, ReadOnlySpan<double> values)
+    {
+        if (double.IsFinite(sum.Sum) && double.IsFinite(sum.Compensation))
+            return (sum.Sum / count) + (sum.Compensation / count);
+        var mean = new CompensatedMean();
+        foreach (double v in values)
+            mean.Add(v);
+        return mean.Mean;
+    }
+}
+
+/// <summary>The correction of a counter for its resets: plain sums of the values before each reset, within slots, then over slots.</summary>
+internal struct ResetCorrection
+{
+    private double _total;
+    private double _slot;
+
+    /// <summary>A reset after <paramref name="previous"/>; both samples lie in one slot.</summary>
+    public void Within(double previous) => _slot += previous;
+
+    /// <summary>The next sample lies in another slot.</summary>
+    public void NextSlot()
+    {
+        _total += _slot;
+        _slot = 0;
+    }
+
+    /// <summary>A reset between the last sample of a slot and the first of the next, after <see cref="NextSlot"/>.</summary>
+    public void Across(double previous) => _total += previous;
+
+    public readonly double Total => _total + _slot;
 }
 
 /// <summary>A mean that goes over to incremental calculation when the sum overflows.</summary>
@@ -84,10 +158,17 @@ internal static class Quantiles
         if (q > 1)
             return double.PositiveInfinity;
         values.Sort();
-        double rank = q * (values.Count - 1);
+        return OfSorted(q, CollectionsMarshal.AsSpan(values));
+    }
+
+    /// <summary>The q-quantile of sorted numbers (NaN first), q within [0, 1]. Equal zeros of both signs stand in any order, so zero comes out positive.</summary>
+    public static double OfSorted(double q, ReadOnlySpan<double> sorted)
+    {
+        double rank = q * (sorted.Length - 1);
         int lower = (int)Math.Max(0, Math.Floor(rank));
-        int upper = Math.Min(values.Count - 1, lower + 1);
+        int upper = Math.Min(sorted.Length - 1, lower + 1);
         double weight = rank - Math.Floor(rank);
-        return (values[lower] * (1 - weight)) + (values[upper] * weight);
+        double value = (sorted[lower] * (1 - weight)) + (sorted[upper] * weight);
+        return double.IsNaN(value) ? double.NaN : value + 0.0;
     }
 }

@@ -1,0 +1,206 @@
+using Bellwether.Core.Model;
+using Bellwether.Evaluate.PromQl.Syntax;
+
+namespace Bellwether.Evaluate.PromQl.Evaluation;
+
+/// <content>
+/// The fast path: one series at a time, all steps at once, over arrays; long windows from summaries. It gives what the plain path gives, to the last bit.
+/// </content>
+internal sealed partial class Evaluator
+{
+    private readonly WindowColumns _windows = new();
+    private readonly List<SlotSummary> _summaries = [];
+    private long[] _times = [];
+    private double[] _floats = [];
+
+    /// <summary>A range function over a range selector without boundary modifiers.</summary>
+    private EvalValue? OverColumns(CallExpr c, RangeFunction function, MatrixSelector m, List<double[]> scalars, Grid grid)
+    {
+        if (WindowsOf(m) is not { } input || !CheckBoundary(c, input))
+            return null;
+        string name = c.Function.Name;
+        bool keepName = name is "last_over_time" or "first_over_time";
+        WindowKind? kind = WindowColumns.KindOf(name);
+        long first = (input.AtMs ?? grid.StartMs) - input.OffsetMs, last = (input.AtMs ?? grid.EndMs) - input.OffsetMs;
+        var windows = new WindowCuts(first, grid.StepMs, grid.Count, input.RangeMs);
+        var call = new RangeCall { Notes = _notes, Span = m.Span, RangeMs = input.RangeMs, Scalars = new double[scalars.Count] };
+        var result = new List<EvalSeries>();
+        using ISeriesSet set = _reader.Select(first - input.RangeMs + 1, last, m.Selector.Matchers, _deadline.Cancellation);
+        CheckScalarRanges(c, scalars);
+        bool summarised = kind is { } k && WindowColumns.TakesSummaries(k);
+        for (int s = 0; s < set.Count; s++)
+        {
+            if (Stopped(c))
+                return null;
+            ReadSeries(set, s, windows, summarised);
+            if (_buffer.Count == 0 && _summaries.Count == 0)
+                continue;
+            if (_samples + _buffer.Count + ((long)result.Count * grid.Count) > _options.MaxSamples)
+                return TooMany(c);
+            Labels labels = set.LabelsAt(s);
+            call.Metric = labels.MetricName;
+            EvalSeries series = keepName ? new EvalSeries(labels, grid.Count) : Renamed(new EvalSeries(labels, 0), grid.Count);
+            bool any;
+            if (_buffer.HasHistograms || _buffer.HasStartTimes)
+                any = SlidePlain(labels, input, function, call, scalars, series, grid, name);
+            else if (kind is { } fast)
+                any = SlideFast(fast, set, s, windows, scalars, series, name, call);
+            else
+                any = SlideGeneric(function, input, call, scalars, series, grid);
+            if (any)
+                result.Add(series);
+        }
+        return keepName ? EvalValue.OfSeries(result) : Unique(result, c, true);
+    }
+
+    private EvalValue? TooMany(Expr expr) => Fail<EvalValue>($"query processing would load too many samples into memory (limit {_options.MaxSamples})", expr.Span);
+
+    /// <summary>Reads into the buffer and the list of summaries. What has histograms or start times is read whole.</summary>
+    private void ReadSeries(ISeriesSet set, int s, in WindowCuts windows, bool summarised)
+    {
+        _summaries.Clear();
+        if (!summarised || set is not ISummarySeriesSet summaries)
+        {
+            set.Read(s, _buffer);
+            return;
+        }
+        summaries.Read(s, windows, _buffer, _summaries);
+        if (_summaries.Count == 0 || (!_buffer.HasHistograms && !_buffer.HasStartTimes))
+            return;
+        _summaries.Clear();
+        set.Read(s, _buffer);
+    }
+
+    private bool SlidePlain(Labels labels, RangeInput input, RangeFunction function, RangeCall call, List<double[]> scalars, EvalSeries into, Grid grid, string name)
+    {
+        RangeSeries source = Split(labels);
+        if (source.Count == 0)
+            return false;
+        bool any = Slide(source, input, function, call, scalars, into, grid);
+        NoteCounterName(name, source, call);
+        return any;
+    }
+
+    private bool SlideFast(WindowKind kind, ISeriesSet set, int s, in WindowCuts windows, List<double[]> scalars, EvalSeries into, string name, RangeCall call)
+    {
+        FloatColumns columns = Columns();
+        if (columns.Times.IsEmpty && columns.Summaries.IsEmpty)
+            return false;
+        ReadOnlySpan<double> parameters = scalars.Count > 0 ? scalars[0] : [];
+        bool? any = _windows.Run(kind, columns, windows, parameters, into.Values);
+        if (any is null)
+        {
+            Array.Fill(into.Values, SpecialValues.StaleMarker);
+            ReadSeries(set, s, windows, summarised: false);
+            any = _windows.Run(kind, Columns(), windows, parameters, into.Values);
+        }
+        NoteCounterName(name, call);
+        return any == true;
+    }
+
+    /// <summary>Functions that look at every sample of every window.</summary>
+    private bool SlideGeneric(RangeFunction function, RangeInput input, RangeCall call, List<double[]> scalars, EvalSeries into, Grid grid)
+    {
+        FloatColumns columns = Columns();
+        var starts = new long[columns.Times.Length];
+        int from = 0, to = 0;
+        bool any = false;
+        for (int i = 0; i < grid.Count; i++)
+        {
+            long end = (input.AtMs ?? grid.At(i)) - input.OffsetMs, start = end - input.RangeMs;
+            Advance(columns.Times, start, end, ref from, ref to);
+            if (from == to)
+                continue;
+            call.TimeMs = grid.At(i);
+            for (int k = 0; k < scalars.Count; k++)
+                call.Scalars[k] = scalars[k][i];
+            var window = new Window
+            {
+                FloatTimes = columns.Times[from..to],
+                Floats = columns.Values[from..to],
+                FloatStarts = starts.AsSpan(from, to - from),
+                HistogramTimes = [],
+                Histograms = [],
+                HistogramStarts = [],
+                StartMs = start,
+                EndMs = end,
+            };
+            if (!function(window, call, out double value, out _))
+                continue;
+            into.Values[i] = value;
+            any = true;
+        }
+        return any;
+    }
+
+    /// <summary>The buffer's floats without stale markers, and the summaries.</summary>
+    private FloatColumns Columns()
+    {
+        ReadOnlySpan<long> times = _buffer.Times;
+        ReadOnlySpan<double> values = _buffer.Values;
+        int stale = 0;
+        foreach (double v in values)
+            stale += SpecialValues.IsStale(v) ? 1 : 0;
+        if (stale > 0)
+        {
+            int count = DropStale(times, values, times.Length - stale);
+            times = _times.AsSpan(0, count);
+            values = _floats.AsSpan(0, count);
+        }
+        return new FloatColumns { Times = times, Values = values, Summaries = System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_summaries) };
+    }
+
+    private int DropStale(ReadOnlySpan<long> times, ReadOnlySpan<double> values, int count)
+    {
+        if (_times.Length < count)
+            (_times, _floats) = (new long[count], new double[count]);
+        int kept = 0;
+        for (int i = 0; i < times.Length; i++)
+        {
+            if (SpecialValues.IsStale(values[i]))
+                continue;
+            _times[kept] = times[i];
+            _floats[kept++] = values[i];
+        }
+        return kept;
+    }
+
+    /// <summary>
+    /// Matched vectors of floats, pair by pair: possible where no match key has two series on the one side (or, one to one, on either), nothing is filled in, and no two
+    /// pairs give the same labels. Null: it is not; the plain path takes it, and finds the errors.
+    /// </summary>
+    private EvalValue? MatchedColumns(BinaryExpr b, List<EvalSeries> many, List<EvalSeries> one, int[] manyKeys, int[] oneKeys, int keys, Grid grid)
+    {
+        VectorMatching m = b.Matching!;
+        bool oneToOne = m.Cardinality == MatchCardinality.OneToOne, swapped = m.Cardinality == MatchCardinality.OneToMany;
+        if (m.FillLeft is not null || m.FillRight is not null || b.Op is "</" or ">/" || many.Exists(s => s.Histograms is not null) || one.Exists(s => s.Histograms is not null))
+            return null;
+        var oneAt = new int[keys];
+        Array.Fill(oneAt, -1);
+        for (int s = 0; s < one.Count; s++)
+        {
+            if (oneAt[oneKeys[s]] >= 0)
+                return null;
+            oneAt[oneKeys[s]] = s;
+        }
+        var taken = new bool[keys];
+        var seen = new HashSet<Labels>(many.Count);
+        var result = new List<EvalSeries>(many.Count);
+        for (int s = 0; s < many.Count; s++)
+        {
+            if (oneToOne && taken[manyKeys[s]])
+                return null;
+            taken[manyKeys[s]] = true;
+            if (oneAt[manyKeys[s]] < 0)
+                continue;
+            EvalSeries left = many[s], right = one[oneAt[manyKeys[s]]];
+            Labels labels = ResultLabels(b, left, right);
+            if (!seen.Add(labels))
+                return null;
+            var into = new EvalSeries(labels, grid.Count) { DropName = _options.DelayedNameRemoval && (b.ReturnBool || left.DropName) };
+            if (ColumnOperators.Apply(b, swapped ? right.Values : left.Values, swapped ? left.Values : right.Values, into.Values))
+                result.Add(into);
+        }
+        return EvalValue.OfSeries(result);
+    }
+}
