@@ -95,6 +95,16 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
     public ulong Epoch => _share.Epoch;
 
     /// <inheritdoc/>
+    public ulong NextNumber
+    {
+        get
+        {
+            lock (_gate)
+                return _share.NextNumber;
+        }
+    }
+
+    /// <inheritdoc/>
     public long Bytes
     {
         get
@@ -373,6 +383,18 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
                 CloseLive();
             _segmentsSinceMetadata = MetadataEvery;
             return _share.NextNumber;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void SkipTo(ulong number)
+    {
+        lock (_gate)
+        {
+            if (number <= _share.NextNumber)
+                return;
+            _share.NextNumber = number;
+            _stateDirty = true;
         }
     }
 

@@ -67,6 +67,9 @@ internal sealed class PrioritySpool : ISpool, ISpoolLedger
     public ulong Epoch => _share.Epoch;
 
     /// <inheritdoc/>
+    public ulong NextNumber => _open[0].NextNumber;
+
+    /// <inheritdoc/>
     public long Bytes => _open.Sum(o => o.Bytes);
 
     /// <inheritdoc/>
@@ -156,6 +159,9 @@ internal sealed class PrioritySpool : ISpool, ISpoolLedger
             return _share.NextNumber;
         }
     }
+
+    /// <inheritdoc/>
+    public void SkipTo(ulong number) => _open[0].SkipTo(number);
 
     /// <summary>Leaves the end marker; see <see cref="LogSpool.MarkStop"/>.</summary>
     public void MarkStop()

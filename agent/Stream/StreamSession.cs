@@ -191,7 +191,7 @@ internal sealed class StreamSession
     private void Open(long nowMs, StreamEffects effects)
     {
         _helloAtMs = nowMs;
-        var hello = new Hello { AgentId = _identity.AgentId, Epoch = _spool.Epoch, Version = _identity.Version, ClockUnixMs = nowMs, ProcessId = _identity.ProcessId };
+        var hello = new Hello { AgentId = _identity.AgentId, Epoch = _spool.Epoch, Version = _identity.Version, ClockUnixMs = nowMs, ProcessId = _identity.ProcessId, NextNumber = _spool.NextNumber };
         foreach ((string name, string value) in _identity.Labels)
             hello.Labels[name] = value;
         hello.Capabilities.AddRange(_identity.Capabilities);
@@ -232,6 +232,8 @@ internal sealed class StreamSession
             return;
         }
         _greeted = true;
+        if (answer.FirstNumber > 0)
+            _spool.SkipTo(answer.FirstNumber);
         // Only now: while the aggregator is away attempts must not cut the spool into small segments, each of which defines all series again.
         _liveFrom = _spool.StartSegment();
         StoreId = answer.StoreId;

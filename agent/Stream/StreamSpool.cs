@@ -18,6 +18,9 @@ internal interface IStreamSpool
     /// <summary>The spool's epoch.</summary>
     ulong Epoch { get; }
 
+    /// <summary>The number of the next segment.</summary>
+    ulong NextNumber { get; }
+
     /// <summary>Unacknowledged payload bytes.</summary>
     long Bytes { get; }
 
@@ -41,6 +44,9 @@ internal interface IStreamSpool
 
     /// <summary>Closes the open segment, if any record is in it, and returns the lowest number that records appended from now on can have.</summary>
     ulong StartSegment();
+
+    /// <summary>Segments that begin from now on have at least this number.</summary>
+    void SkipTo(ulong number);
 }
 
 /// <summary>What the collectors promise about time.</summary>

@@ -125,7 +125,7 @@ public sealed class AgentFleet : IIngestProgress
     }
 
     /// <summary>A hello as completeness sees it.</summary>
-    internal static Greeting GreetingOf(Hello hello) => new(hello.AgentId, hello.ProcessId, hello.Epoch, [.. hello.OpenSegments.Select(s => (s.Epoch, s.Number))]);
+    internal static Greeting GreetingOf(Hello hello) => new(hello.AgentId, hello.ProcessId, hello.Epoch, [.. hello.OpenSegments.Select(s => (s.Epoch, s.Number))], hello.NextNumber);
 
     /// <summary>The session has ended.</summary>
     internal void Leave(string id, FleetSession session)

@@ -205,6 +205,7 @@ internal sealed class IngestSession
             MaxBatchBytes = (uint)_options.MaxBatchBytes,
             WatermarkIntervalMs = (uint)_options.WatermarkInterval.TotalMilliseconds,
             WindowBytes = (uint)_options.WindowBytes,
+            FirstNumber = _fleet.Book?.FirstNumberOf(nowMs, AgentFleet.GreetingOf(hello)) ?? 0,
         };
         effects.Send.Add(new AggregatorMessage { Hello = answer });
         foreach (SegmentId segment in hello.OpenSegments)

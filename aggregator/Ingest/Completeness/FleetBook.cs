@@ -10,7 +10,8 @@ namespace Bellwether.Ingest.Completeness;
 /// <param name="ProcessId">Random per process start.</param>
 /// <param name="Epoch">Of its spool.</param>
 /// <param name="Announced">The segments that it holds.</param>
-public sealed record Greeting(string Agent, string ProcessId, ulong Epoch, IReadOnlyList<(ulong Epoch, ulong Number)> Announced);
+/// <param name="NextNumber">The number of its next segment; 0: it does not say.</param>
+public sealed record Greeting(string Agent, string ProcessId, ulong Epoch, IReadOnlyList<(ulong Epoch, ulong Number)> Announced, ulong NextNumber = 0);
 
 /// <summary>
 /// The expected fleet and what is known of each agent: a synchronous machine without I/O (DESIGN idea 8). Sessions tell it what they hear; <see cref="Step"/> lets time pass;
@@ -189,6 +190,23 @@ public sealed partial class FleetBook
                 agent = Noted(agent, new FleetEvent(nowMs, FleetEvents.EpochGrew, $"epoch {agent.Epoch} is over, epoch {hello.Epoch} begins: the spool was lost, damaged or recreated", agent.LastHeardMs, nowMs));
             Put(agent with { ProcessId = hello.ProcessId, Epoch = Math.Max(agent.Epoch, hello.Epoch), LastHeardMs = nowMs, Presence = AgentPresence.Present, SinceMs = agent.Presence == AgentPresence.Present && sameProcess ? agent.SinceMs : nowMs });
             _urgent = true;
+        }
+    }
+
+    /// <summary>
+    /// The number with which the agent's next segment must begin, since this epoch has come further than the agent knows: its spool was put back to an older state. Null: it may go on.
+    /// </summary>
+    public ulong? FirstNumberOf(long nowMs, Greeting hello)
+    {
+        lock (_gate)
+        {
+            IReadOnlyList<(ulong First, ulong Last)> held = HeldOf(hello.Agent, hello.Epoch);
+            if (hello.NextNumber == 0 || held.Count == 0 || held[^1].Last < hello.NextNumber || held[^1].Last == ulong.MaxValue || !_agents.TryGetValue(hello.Agent, out AgentFacts? agent))
+                return null;
+            _urgent = true;
+            string detail = $"its spool was put back to an older state: segments up to {held[^1].Last} of epoch {hello.Epoch} are here, its next one would have been {hello.NextNumber}; it goes on behind them";
+            Put(Noted(agent, new FleetEvent(nowMs, FleetEvents.WentBack, detail, nowMs, nowMs)));
+            return held[^1].Last + 1;
         }
     }
 

@@ -54,6 +54,9 @@ public static class FleetEvents
     /// <summary>Its spool was lost or recreated.</summary>
     public const string EpochGrew = "epoch_grew";
 
+    /// <summary>Its spool was put back to an older state of the same epoch.</summary>
+    public const string WentBack = "went_back";
+
     /// <summary>A session was refused.</summary>
     public const string Refused = "refused";
 

@@ -3,24 +3,24 @@ using Bellwether.Store.Chunks;
 namespace Bellwether.Store.Records;
 
 /// <summary>
-/// Which segments of an agent's epoch are wholly durable. The newest are known with their random part; older ones as ranges of numbers only, which an agent
-/// that freed them never sends again.
+/// Which segments of an agent's epoch are wholly durable. The newest are known with their random part. Of older ones the numbers only, which is not enough to say of a segment
+/// that it is here: an agent that was put back to an older state gives the same numbers again, to new segments. It is applied then, and what of it was here already changes nothing.
 /// </summary>
 internal sealed class CompletedSegments
 {
     /// <summary>How many segments are known exactly.</summary>
-    public const int MaxExact = 1024;
+    public const int MaxExact = 4096;
 
     private const int MaxRanges = 1 << 16;
-    private readonly Dictionary<(ulong Number, uint Nonce), bool> _exact = [];
+    private readonly HashSet<(ulong Number, uint Nonce)> _exact = [];
     private readonly Queue<(ulong Number, uint Nonce)> _order = new();
     private readonly List<(ulong First, ulong Last)> _ranges = [];
 
-    public bool Contains(ulong number, uint nonce) => _exact.ContainsKey((number, nonce)) || FindRange(number) >= 0;
+    public bool Contains(ulong number, uint nonce) => _exact.Contains((number, nonce));
 
     public void Add(ulong number, uint nonce)
     {
-        if (!_exact.TryAdd((number, nonce), true))
+        if (!_exact.Add((number, nonce)))
             return;
         _order.Enqueue((number, nonce));
         if (_order.Count <= MaxExact)

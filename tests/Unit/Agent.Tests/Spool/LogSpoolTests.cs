@@ -148,6 +148,20 @@ public sealed class LogSpoolTests : IDisposable
     }
 
     [Fact]
+    public void Numbers_that_are_skipped_stay_skipped_after_a_restart()
+    {
+        using (LogSpool spool = Open())
+        {
+            spool.Append(_ticks.Next());
+            spool.SkipTo(500);
+            spool.SkipTo(400);
+            Assert.Equal(500UL, spool.StartSegment());
+        }
+        using LogSpool again = Open();
+        Assert.Equal(500UL, again.NextNumber);
+    }
+
+    [Fact]
     public void A_lost_folder_grows_the_epoch()
     {
         ulong epoch;

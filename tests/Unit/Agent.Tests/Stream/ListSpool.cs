@@ -23,6 +23,8 @@ internal sealed class ListSpool : IStreamSpool
 
     public ulong Epoch => 7;
 
+    public ulong NextNumber => _nextNumber;
+
     /// <summary>Everything that was ever appended, by segment.</summary>
     public IReadOnlyDictionary<SegmentRef, List<byte[]>> All => _all;
 
@@ -98,6 +100,12 @@ internal sealed class ListSpool : IStreamSpool
                 _segments[^1].Closed = true;
             return _nextNumber;
         }
+    }
+
+    public void SkipTo(ulong number)
+    {
+        lock (_gate)
+            _nextNumber = Math.Max(_nextNumber, number);
     }
 
     private long Count(Func<byte[], long> what)

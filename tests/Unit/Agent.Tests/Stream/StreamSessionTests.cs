@@ -255,6 +255,16 @@ public sealed class StreamSessionTests
         Assert.All(waits, w => Assert.InRange(w, 0, 250));
     }
 
+    [Fact]
+    public void A_spool_that_was_put_back_goes_on_behind_the_numbers_that_the_aggregator_knows()
+    {
+        _spool.Append([1]);
+        Assert.Equal(2UL, Open().Hello.NextNumber);
+        Receive(new AggregatorMessage { Hello = new HelloAnswer { StoreId = "s", WindowBytes = 1000, FirstNumber = 5001 } });
+        _spool.Append([2]);
+        Assert.Equal([1UL, 5001UL], _spool.All.Keys.Select(k => k.Number).Order());
+    }
+
     private AgentMessage? Sends(long nowMs)
     {
         _session.Step(nowMs, new StreamEvent(StreamEventKind.Writable), _effects);

@@ -188,6 +188,27 @@ public sealed class StoreHoldTests : IDisposable
         Assert.Equal(1, store.Outcomes[(int)AppendOutcome.TooNew]);
     }
 
+    [Fact]
+    public void A_new_segment_with_the_number_of_an_old_one_is_never_taken_for_it()
+    {
+        // An agent that was put back to an older state gives numbers again.
+        using StoreEngine store = Open();
+        for (uint i = 1; i <= 5000; i++)
+            Assert.True(store.ApplyRun(new RecordRun(new SegmentKey("a", 1, i, i), 0, [], true)).Progress.Complete);
+        store.Commit();
+        Assert.Equal([(1UL, 5000UL)], store.SegmentsOf("a").Single().Held);
+        Assert.True(store.HeldOf(new SegmentKey("a", 1, 5000, 5000)).Complete);
+        foreach (uint number in (uint[])[7, 4999])
+        {
+            var again = new Agent("a", number, number + 1000);
+            again.Collect(_time.NowMs + number, 1);
+            Assert.False(store.HeldOf(again.Segment).Complete);
+            Assert.Single(store.ApplyRun(again.Run(0)).Ticks);
+        }
+        store.Commit();
+        Assert.Equal(2 * Series, Count(store));
+    }
+
     private static int Count(StoreEngine store)
     {
         using ISeriesSet set = store.Reader.Select(long.MinValue, long.MaxValue, [], CancellationToken.None);
@@ -210,9 +231,9 @@ public sealed class StoreHoldTests : IDisposable
         private readonly SourceTick _tick = new();
         private readonly List<ReadOnlyMemory<byte>> _records = [];
 
-        public Agent(string id, uint segment = 1)
+        public Agent(string id, uint segment = 1, uint? nonce = null)
         {
-            Segment = new SegmentKey(id, 1, segment, segment);
+            Segment = new SegmentKey(id, 1, segment, nonce ?? segment);
             for (int i = 0; i < Series; i++)
                 _table.Add(Labels.Of("__name__", "m" + i, "agent", id));
             _encoder.StartSegment(true);

@@ -50,6 +50,19 @@ public sealed class SessionEventTests : IDisposable
     }
 
     [Fact]
+    public void An_agent_whose_spool_was_put_back_to_an_older_state_goes_on_behind_what_is_here_and_that_is_noted()
+    {
+        _ledger.Hold("agent-1", 1, (1, 3), (5, 5000));
+        var hello = new Hello { AgentId = "agent-1", Epoch = 1, ProcessId = "p1", ClockUnixMs = _time.NowMs, NextNumber = 4000 };
+        Send(new IngestSession(_options, new EmptyStore(), _fleet, "agent-1", new FleetSession(_ => { })), new AgentMessage { Hello = hello });
+        Assert.Equal(5001UL, _effects.Send[0].Hello.FirstNumber);
+        Assert.Equal(FleetEvents.WentBack, Agent().Events[^1].Kind);
+        hello.NextNumber = 5001;
+        Send(new IngestSession(_options, new EmptyStore(), _fleet, "agent-1", new FleetSession(_ => { })), new AgentMessage { Hello = hello });
+        Assert.Equal(0UL, _effects.Send[0].Hello.FirstNumber);
+    }
+
+    [Fact]
     public void The_first_segment_that_was_not_announced_is_where_live_data_begin()
     {
         _ledger.Hold("agent-1", 1, (1, 3));
