@@ -158,7 +158,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
             Aggregator = stream.Address.Length > 0 ? stream.Address : _first.Aggregators.Count > 0 ? _first.Aggregators[0].Address : "",
             Connected = stream.Connected,
             LastError = stream.LastError,
-            AcknowledgedRecords = stream.RecordsSent,
+            AcknowledgedRecords = _spool.AcknowledgedRecords,
             SentBytes = stream.BytesSent,
             SpoolBytes = spool.Bytes,
             SpoolRecords = spool.Records,

@@ -48,6 +48,7 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
     private int _largestRecord;
     private byte[] _sealed = [];
     private bool _stateDirty;
+    private long _acknowledgedRecords;
     private long _stateSavedMs;
     private long _appended;
     private long _errors;
@@ -84,6 +85,9 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
 
     /// <summary>Records appended since it was opened.</summary>
     public long Appended => Volatile.Read(ref _appended);
+
+    /// <summary>Records that an aggregator said it holds, since it was opened.</summary>
+    public long AcknowledgedRecords => Volatile.Read(ref _acknowledgedRecords);
 
     /// <summary>Damaged places found.</summary>
     public long Damaged => Volatile.Read(ref _damaged);
@@ -364,7 +368,9 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
             SpoolSegment? found = Find(segment);
             if (found is null)
                 return;
+            ulong before = found.Acknowledged;
             TakeAcknowledged(found, Math.Min(records, found.Records));
+            Volatile.Write(ref _acknowledgedRecords, _acknowledgedRecords + (long)(found.Acknowledged - before));
             // Freed is only what is closed here and wholly held there, whatever the answer says.
             if (!complete || !found.Closed || found.Waiting > 0 || found.Acknowledged < found.Records)
                 return;

@@ -78,6 +78,9 @@ internal sealed class PrioritySpool : ISpool, ISpoolLedger
     /// <inheritdoc/>
     public long OldestMs => _open.Select(o => o.OldestMs).Where(o => o > 0).DefaultIfEmpty(0).Min();
 
+    /// <summary>Records that an aggregator said it holds, since it was opened.</summary>
+    public long AcknowledgedRecords => _open.Sum(o => o.AcknowledgedRecords);
+
     /// <inheritdoc/>
     public PreviousEnd Previous => _classes[(int)SpoolPriority.Normal]!.Previous;
 

@@ -148,6 +148,26 @@ public sealed class LogSpoolTests : IDisposable
     }
 
     [Fact]
+    public void Acknowledged_records_are_counted_once_and_not_what_was_only_sent()
+    {
+        using LogSpool spool = Open();
+        for (int i = 0; i < 5; i++)
+            spool.Append(_ticks.Next());
+        spool.Sync();
+        spool.StartSegment();
+        var segments = new List<SpooledSegment>();
+        spool.ListSegments(segments);
+        SegmentRef id = segments[0].Id;
+        spool.TryRead(id, 0, 1 << 20, []);
+        Assert.Equal(0, spool.AcknowledgedRecords);
+        spool.Acknowledge(id, 3, false);
+        spool.Acknowledge(id, 2, false);
+        spool.Acknowledge(id, 99, true);
+        spool.Acknowledge(id, 99, true);
+        Assert.Equal(5, spool.AcknowledgedRecords);
+    }
+
+    [Fact]
     public void Numbers_that_are_skipped_stay_skipped_after_a_restart()
     {
         using (LogSpool spool = Open())
