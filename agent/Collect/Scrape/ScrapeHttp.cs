@@ -28,6 +28,9 @@ public sealed class ScrapeHttp : IDisposable
     private readonly HttpMessageInvoker _client;
     private readonly string _accept;
     private readonly string _timeHeader = "X-Prometheus-Scrape-Timeout-Seconds";
+    private readonly Lock _gate = new();
+    private int _requests;
+    private bool _isOver;
 
     /// <summary>Makes the client. Throws <see cref="IOException"/> or <see cref="System.Security.Cryptography.CryptographicException"/> when a certificate file cannot be read.</summary>
     public ScrapeHttp(ScrapeConfig job)
@@ -55,8 +58,43 @@ public sealed class ScrapeHttp : IDisposable
         _ => "PrometheusText0.0.4",
     };
 
-    /// <summary>Fetches a target's answer, headers only; the caller disposes it.</summary>
+    /// <summary>Fetches a target's answer, headers only; the caller disposes it. Throws <see cref="HttpRequestException"/> when the client is disposed; a request that is under way then is finished.</summary>
     internal async Task<HttpResponseMessage> GetAsync(Uri url, TimeSpan timeout, CancellationToken cancellation)
+    {
+        lock (_gate)
+        {
+            if (_isOver)
+                throw new HttpRequestException("the job has been taken out of the configuration");
+            _requests++;
+        }
+        try
+        {
+            return await FollowAsync(url, timeout, cancellation);
+        }
+        finally
+        {
+            Release(isRequest: true);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Release(isRequest: false);
+
+    private void Release(bool isRequest)
+    {
+        lock (_gate)
+        {
+            if (isRequest)
+                _requests--;
+            else
+                _isOver = true;
+            if (!_isOver || _requests > 0)
+                return;
+        }
+        _client.Dispose();
+    }
+
+    private async Task<HttpResponseMessage> FollowAsync(Uri url, TimeSpan timeout, CancellationToken cancellation)
     {
         Uri origin = url;
         for (int hops = 0; ; hops++)
@@ -73,9 +111,6 @@ public sealed class ScrapeHttp : IDisposable
                 throw new HttpRequestException($"redirected to '{url.Scheme}:', which is not http");
         }
     }
-
-    /// <inheritdoc/>
-    public void Dispose() => _client.Dispose();
 
     private async Task<HttpRequestMessage> NewRequestAsync(Uri url, bool ownOrigin, TimeSpan timeout, CancellationToken cancellation)
     {

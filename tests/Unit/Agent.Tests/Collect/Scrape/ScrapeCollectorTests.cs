@@ -70,6 +70,33 @@ public class ScrapeCollectorTests
         Assert.Equal(0, run.Tick.PresentCount);
     }
 
+    [Fact]
+    public async Task A_client_that_is_disposed_while_it_is_in_use_finishes_its_requests_and_takes_no_new_ones()
+    {
+        var reached = new TaskCompletionSource();
+        var answer = new TaskCompletionSource();
+        await using TargetServer server = await TargetServer.StartAsync(async context =>
+        {
+            if (context.Request.Path == "/moved")
+            {
+                reached.SetResult();
+                await answer.Task;
+                context.Response.Redirect("/metrics");
+                return;
+            }
+            await TargetServer.Text(() => "a 1\n")(context);
+        });
+        var http = new ScrapeHttp(new ScrapeConfig { JobName = "shop" });
+        Task<HttpResponseMessage> asking = http.GetAsync(new Uri(server.Url, "/moved"), TimeSpan.FromSeconds(5), CancellationToken.None);
+        await reached.Task;
+        http.Dispose();
+        answer.SetResult();
+        using HttpResponseMessage response = await asking;
+        Assert.Equal("a 1\n", await response.Content.ReadAsStringAsync());
+        await Assert.ThrowsAsync<HttpRequestException>(() => http.GetAsync(server.Url, TimeSpan.FromSeconds(5), CancellationToken.None));
+        http.Dispose();
+    }
+
     [Theory]
     [InlineData("text/html", "a 1\n", "Content-Type 'text/html'")]
     [InlineData("text/plain", "<html>\n", "line 1, column 1")]
