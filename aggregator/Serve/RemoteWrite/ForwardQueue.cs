@@ -34,7 +34,7 @@ internal sealed class ForwardQueue : IDisposable
 
     private readonly IDisk _disk;
     private readonly ForwardQueueOptions _options;
-    private readonly TimeProvider _time;
+    private readonly AgeClock _age;
     private readonly SegmentLog _log;
     private readonly Lock _gate = new();
     private readonly WriteRequestWriter _writer = new(withStart: true);
@@ -46,7 +46,6 @@ internal sealed class ForwardQueue : IDisposable
     {
         _options = options;
         _disk = disk;
-        _time = time;
         var log = new SegmentLogOptions { BytesMax = options.BytesMax, FileBytes = options.FileBytes, PayloadBytesMax = 32 << 20, PendingBytesMax = 64 << 20 };
         _log = SegmentLog.Open(disk, options.Folder, log, time, random, (_, _, _, payload) =>
         {
@@ -54,6 +53,7 @@ internal sealed class ForwardQueue : IDisposable
                 _position = Math.Max(_position, BinaryPrimitives.ReadUInt64LittleEndian(payload));
         });
         HeldTo = _position;
+        _age = new AgeClock(time, _log.Files.Count == 0 ? long.MaxValue : _log.Files.Max(f => f.CreatedMs));
     }
 
     /// <summary>The commit position up to which the queue was durable when it was opened.</summary>
@@ -137,7 +137,7 @@ internal sealed class ForwardQueue : IDisposable
         {
             _lowestCursor = lowestCursor;
             ulong below = lowestCursor;
-            long oldestMs = _time.GetUtcNow().ToUnixTimeMilliseconds() - (long)_options.AgeMax.TotalMilliseconds;
+            long oldestMs = _age.NowMs - (long)_options.AgeMax.TotalMilliseconds;
             IReadOnlyList<LogFileInfo> files = _log.Files;
             for (int i = 0; i + 1 < files.Count; i++)
             {

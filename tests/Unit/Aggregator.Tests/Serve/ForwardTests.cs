@@ -68,6 +68,34 @@ public sealed class ForwardTests : IDisposable
     }
 
     [Fact]
+    public void A_clock_set_a_year_ahead_does_not_drop_what_waits()
+    {
+        var time = new VirtualTime();
+        var options = new ForwardQueueOptions { Folder = Path.Combine(_folder, "aged"), FileBytes = 4096 };
+        var disk = new OsDisk();
+        using (var queue = new ForwardQueue(options, disk, time, new Random(1)))
+        {
+            Fill(queue, time);
+            time.Step(TimeSpan.FromDays(365));
+            Assert.Equal(0, queue.Free(0));
+        }
+        using var again = new ForwardQueue(options, disk, time, new Random(1));
+        Assert.Equal(0, again.Free(0));
+        // A clock that is right is followed in time.
+        time.Advance(TimeSpan.FromHours(25));
+        Assert.True(again.Free(0) > 0);
+
+        static void Fill(ForwardQueue queue, VirtualTime time)
+        {
+            for (ulong i = 1; i <= 200; i++)
+            {
+                queue.Append(i, [new SeriesSample(Labels.Of("__name__", "m", "text", new string('x', 100)), time.NowMs, i)]);
+                queue.Sync();
+            }
+        }
+    }
+
+    [Fact]
     public async Task A_bad_sample_does_not_take_the_others_with_it()
     {
         await using var upstream = await Receiver.StartAsync(_ => null, batch => batch.Samples.Exists(s => s.Labels.Get("i") == "13"));
