@@ -278,7 +278,11 @@ internal sealed class IngestSession
     {
         int round = _resending.TryGetValue(handed.Run.Segment, out Resending? resending) ? resending.Round : 0;
         // Runs that were under way together fail together: one request is enough.
-        if (handed.Round == round && resending is not { AwaitsStart: true })
+        if (handed.Round != round || resending is { AwaitsStart: true })
+            return;
+        if (_resending.Count >= _options.MaxAnnouncedSegments && resending is null)
+            effects.End = new GrpcStatus(GrpcStatusCode.ResourceExhausted, $"{_resending.Count} segments were asked for again and did not come whole, the limit is IngestOptions.MaxAnnouncedSegments");
+        else
             effects.Send.Add(Resend(handed.Run.Segment));
     }
 

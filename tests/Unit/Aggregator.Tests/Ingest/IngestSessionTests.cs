@@ -191,6 +191,20 @@ public sealed class IngestSessionTests : IDisposable
     }
 
     [Fact]
+    public void Segments_without_end_that_begin_in_the_middle_end_the_session()
+    {
+        IngestSession session = Greeted();
+        int asked = 0;
+        while (_effects.End is null && asked < 100_000)
+        {
+            Send(session, Batch((ulong)++asked, 5, "a"));
+            session.Applied(_effects.Apply!, new RunResult(RunOutcome.NeedsStart, new SegmentProgress(Key((ulong)asked), 0, false, true), [], []), _effects);
+        }
+        Assert.Equal(GrpcStatusCode.ResourceExhausted, _effects.End!.Value.Code);
+        Assert.Equal(_options.MaxAnnouncedSegments + 1, asked);
+    }
+
+    [Fact]
     public void A_full_store_ends_the_session_as_resource_exhausted()
     {
         IngestSession session = Greeted();
