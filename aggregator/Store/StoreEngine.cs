@@ -48,7 +48,7 @@ public sealed partial class StoreEngine : ILedgerSource, IDisposable
         _records = new RecordApplier(options, _head, _ledger);
         _blocks = new BlockSet(disk, Path.Combine(options.Folder, "chunks"), options, log);
         _checkpoints = new CheckpointFile(disk, options.Folder);
-        _reader = new StoreReader(_index, _blocks, _head);
+        _reader = new StoreReader(_index, _blocks, _head, options.MaxSelectionBytes);
         _wal = Load(random);
         Telemetry = new StoreTelemetry(meter, this);
     }

@@ -63,6 +63,9 @@ public sealed record StoreOptions
     /// <summary>Below this much free space new data are refused; queries go on. Default 256 MiB.</summary>
     public long MinFreeBytes { get; init; } = 256L << 20;
 
+    /// <summary>Bytes of remembered selections with the summaries of their chunks. Default 128 MiB.</summary>
+    public long MaxSelectionBytes { get; init; } = 128L << 20;
+
     /// <summary>Bytes of chunk file indexes held in memory. Default 256 MiB.</summary>
     public long MaxIndexBytes { get; init; } = 256L << 20;
 }

@@ -1,6 +1,7 @@
 using Bellwether.Core.Model;
 using Bellwether.Store.Blocks;
 using Bellwether.Store.Head;
+using Bellwether.Store.Reading;
 
 namespace Bellwether.Store;
 
@@ -10,16 +11,18 @@ internal sealed class StoreReader : ISeriesReader
     private readonly HeadIndex _index;
     private readonly BlockSet _blocks;
     private readonly HeadWriter _head;
+    private readonly SelectionCache _selections;
 
-    public StoreReader(HeadIndex index, BlockSet blocks, HeadWriter head)
+    public StoreReader(HeadIndex index, BlockSet blocks, HeadWriter head, long maxSelectionBytes)
     {
+        _selections = new SelectionCache(index, blocks, maxSelectionBytes);
         _blocks = blocks;
         _index = index;
         _head = head;
     }
 
     public ISeriesSet Select(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) =>
-        StoreSeriesSet.Select(_index, _blocks, fromMs, toMs, matchers, cancellation);
+        StoreSeriesSet.Select(_index, _blocks, _selections, fromMs, toMs, matchers, cancellation);
 
     public IReadOnlyList<string> LabelNames(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation)
     {

@@ -1,27 +1,27 @@
-using System.Runtime.InteropServices;
 using Bellwether.Core.Model;
 using Bellwether.Store.Blocks;
 using Bellwether.Store.Head;
+using Bellwether.Store.Reading;
 
 namespace Bellwether.Store;
 
 /// <summary>
 /// A selection over the head and the chunk files. Files are leased until it is disposed; what is cut from the head into new files meanwhile is looked up there,
-/// so that no sample is missed or comes twice.
+/// so that no sample is missed or comes twice. Slots that stand whole in one chunk and have nothing in the head can be answered by the chunk's summary.
 /// </summary>
-internal sealed class StoreSeriesSet : ISeriesSet
+internal sealed class StoreSeriesSet : ISummarySeriesSet
 {
     private readonly HeadIndex _index;
     private readonly BlockSet _blocks;
-    private readonly BlockFile[] _files;
+    private readonly BlockList _files;
     private readonly long _fromMs;
     private readonly long _toMs;
-    private readonly List<Selected> _series;
+    private readonly List<SelectedSeries> _series;
     private readonly SampleGather _gather = new();
     private readonly ChunkScratch _scratch = new();
     private bool _isDisposed;
 
-    private StoreSeriesSet(HeadIndex index, BlockSet blocks, BlockFile[] files, List<Selected> series, long fromMs, long toMs)
+    private StoreSeriesSet(HeadIndex index, BlockSet blocks, BlockList files, List<SelectedSeries> series, long fromMs, long toMs)
     {
         _index = index;
         _blocks = blocks;
@@ -33,31 +33,31 @@ internal sealed class StoreSeriesSet : ISeriesSet
 
     public int Count => _series.Count;
 
-    public static StoreSeriesSet Select(HeadIndex index, BlockSet blocks, long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation)
+    public static StoreSeriesSet Select(HeadIndex index, BlockSet blocks, SelectionCache cache, long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation)
     {
-        var head = new List<HeadSeries>();
-        BlockFile[] files;
-        index.Gate.EnterReadLock();
+        Selection selection = cache.Get(fromMs, toMs, matchers, out BlockList files, cancellation);
         try
         {
-            index.SelectLocked(fromMs, toMs, matchers, head, cancellation);
-            files = blocks.Files;
-            foreach (BlockFile file in files)
-                file.Lease();
-        }
-        finally
-        {
-            index.Gate.ExitReadLock();
-        }
-        try
-        {
-            List<Selected> series = Merge(head, blocks, files, fromMs, toMs, matchers, cancellation);
+            var series = new List<SelectedSeries>(selection.Series.Length);
+            index.Gate.EnterReadLock();
+            try
+            {
+                foreach (SelectedSeries one in selection.Series)
+                {
+                    // One that was removed since stands in files now, which reading it finds.
+                    if (one.HasChunks(fromMs, toMs) || (one.Head is { } head && (head.IsRemoved || head.Overlaps(fromMs, toMs))))
+                        series.Add(one);
+                }
+            }
+            finally
+            {
+                index.Gate.ExitReadLock();
+            }
             return new StoreSeriesSet(index, blocks, files, series, fromMs, toMs);
         }
         catch
         {
-            foreach (BlockFile file in files)
-                file.Drop();
+            files.Drop();
             throw;
         }
     }
@@ -66,17 +66,14 @@ internal sealed class StoreSeriesSet : ISeriesSet
 
     public void Read(int index, SampleBuffer into)
     {
-        Selected selected = _series[index];
+        SelectedSeries series = _series[index];
         _gather.Begin();
-        if (selected.Chunks is not null)
-        {
-            foreach ((BlockFile file, int series) in selected.Chunks)
-                ReadChunk(file, series);
-        }
+        for (int i = series.FirstAfter(_fromMs); i < series.Chunks.Length && series.Chunks[i].MinMs <= _toMs; i++)
+            ReadChunk(series.Chunks[i].File, series.Chunks[i].Series);
         _index.Gate.EnterReadLock();
         try
         {
-            ReadHead(selected);
+            ReadHead(series);
         }
         finally
         {
@@ -86,50 +83,90 @@ internal sealed class StoreSeriesSet : ISeriesSet
         _gather.CopyTo(into);
     }
 
+    public void Read(int index, in WindowCuts cuts, SampleBuffer samples, List<SlotSummary> summaries)
+    {
+        summaries.Clear();
+        SelectedSeries series = _series[index];
+        long headOldestMs = OldestInHead(series);
+        _gather.Begin();
+        for (int i = series.FirstAfter(_fromMs); i < series.Chunks.Length && series.Chunks[i].MinMs <= _toMs; i++)
+        {
+            ref readonly ChunkPlace chunk = ref series.Chunks[i];
+            if (chunk.IsAlone && chunk.MaxMs < headOldestMs)
+            {
+                long slot = TimeSlot.StartOf(chunk.MinMs);
+                if (slot + TimeSlot.LengthMs <= headOldestMs && !cuts.Cut(slot) && series.TrySummary(i, _blocks, _scratch, out SlotSummary summary))
+                {
+                    summaries.Add(summary);
+                    continue;
+                }
+            }
+            ReadChunk(chunk.File, chunk.Series);
+        }
+        if (!TryReadHead(series, summaries))
+        {
+            summaries.Clear();
+            Read(index, samples);
+            return;
+        }
+        _gather.Resolve();
+        _gather.CopyTo(samples);
+    }
+
     public void Dispose()
     {
         if (_isDisposed)
             return;
         _isDisposed = true;
-        foreach (BlockFile file in _files)
-            file.Drop();
+        _files.Drop();
     }
 
-    private static List<Selected> Merge(List<HeadSeries> head, BlockSet blocks, BlockFile[] files, long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation)
+    private long OldestInHead(SelectedSeries series)
     {
-        var all = new Dictionary<Labels, Selected>(head.Count);
-        foreach (HeadSeries series in head)
-            all.Add(series.Labels, new Selected(series.Labels, series));
-        var found = new List<int>();
-        foreach (BlockFile file in files)
+        if (series.Head is null)
+            return long.MaxValue;
+        _index.Gate.EnterReadLock();
+        try
         {
-            if (file.Footer.MinMs > toMs || file.Footer.MaxMs < fromMs || blocks.TryIndex(file) is not { } index)
-                continue;
-            cancellation.ThrowIfCancellationRequested();
-            found.Clear();
-            index.Select(fromMs, toMs, matchers, found, cancellation);
-            foreach (int series in found)
-            {
-                ref Selected? selected = ref CollectionsMarshal.GetValueRefOrAddDefault(all, index[series].Labels, out _);
-                selected ??= new Selected(index[series].Labels, null);
-                (selected.Chunks ??= []).Add((file, series));
-            }
+            return series.Head.IsRemoved ? long.MinValue : series.Head.OldestMs;
         }
-        List<Selected> sorted = [.. all.Values];
-        foreach (Selected selected in sorted)
-            selected.Chunks?.Sort(static (a, b) => a.File.Footer.MinMs.CompareTo(b.File.Footer.MinMs));
-        sorted.Sort(static (a, b) => a.Labels.CompareTo(b.Labels));
-        return sorted;
+        finally
+        {
+            _index.Gate.ExitReadLock();
+        }
     }
 
-    private void ReadHead(Selected selected)
+    /// <summary>False: something came into a slot that was summarised, in the head or in a new file.</summary>
+    private bool TryReadHead(SelectedSeries series, List<SlotSummary> summaries)
+    {
+        _index.Gate.EnterReadLock();
+        try
+        {
+            if (summaries.Count > 0)
+            {
+                long summarisedEnd = TimeSlot.StartOf(summaries[^1].FirstMs) + TimeSlot.LengthMs;
+                HeadSeries? head = series.Head;
+                bool isAsBefore = ReferenceEquals(_blocks.Files, _files.Files) && head is not { IsRemoved: true } && (head is null ? !_index.TryGet(series.Labels, out head) || head.OldestMs >= summarisedEnd : head.OldestMs >= summarisedEnd);
+                if (!isAsBefore)
+                    return false;
+            }
+            ReadHead(series);
+            return true;
+        }
+        finally
+        {
+            _index.Gate.ExitReadLock();
+        }
+    }
+
+    private void ReadHead(SelectedSeries selected)
     {
         BlockFile[] now = _blocks.Files;
-        if (!ReferenceEquals(now, _files))
+        if (!ReferenceEquals(now, _files.Files))
         {
             foreach (BlockFile file in now)
             {
-                if (Array.IndexOf(_files, file) < 0 && file.Footer.MinMs <= _toMs && file.Footer.MaxMs >= _fromMs && _blocks.TryIndex(file) is { } index && index.Find(selected.Labels) is >= 0 and var at)
+                if (Array.IndexOf(_files.Files, file) < 0 && file.Footer.MinMs <= _toMs && file.Footer.MaxMs >= _fromMs && _blocks.TryIndex(file) is { } index && index.Find(selected.Labels) is >= 0 and var at)
                     ReadChunk(file, at);
             }
         }
@@ -146,14 +183,5 @@ internal sealed class StoreSeriesSet : ISeriesSet
         ref readonly BlockEntry entry = ref index[series];
         if (entry.MinMs <= _toMs && entry.MaxMs >= _fromMs && !file.TryRead(entry, _fromMs, _toMs, _scratch, _gather))
             _blocks.NoteDamage(file);
-    }
-
-    private sealed class Selected(Labels labels, HeadSeries? head)
-    {
-        public Labels Labels { get; } = labels;
-
-        public HeadSeries? Head { get; } = head;
-
-        public List<(BlockFile File, int Series)>? Chunks { get; set; }
     }
 }

@@ -82,6 +82,29 @@ internal sealed class BlockFile
         }
     }
 
+    /// <summary>The summary of a chunk within one slot. False: it has histograms, start times, stale markers or NaN among its samples, a sum that is not finite, or is damaged.</summary>
+    public bool TryReadSummary(in BlockEntry entry, ChunkScratch scratch, out SlotSummary summary)
+    {
+        summary = default;
+        try
+        {
+            var reader = new ByteReader(scratch.Read(_file, entry.Offset, entry.Length));
+            byte flags = reader.Byte();
+            if ((flags & (BlockFormat.HasHistograms | BlockFormat.HasStarts)) != 0)
+                return false;
+            if ((flags & BlockFormat.HasSummary) != 0)
+                return ChunkSummary.Read(ref reader).TryForSlot(entry.MinMs, entry.MaxMs, entry.Count, out summary);
+            // Constant: the summary is implied.
+            Span<double> values = scratch.Values(entry.Count);
+            ValueBlock.Decode(ref reader, values);
+            return SlotSummary.TryMake(entry.Count == 1 ? [entry.MinMs] : [entry.MinMs, entry.MaxMs], values, out summary);
+        }
+        catch (Exception e) when (e is InvalidDataException or IOException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>True the first time.</summary>
     public bool TryNoteDamage() => Interlocked.Exchange(ref _isDamageNoted, 1) == 0;
 

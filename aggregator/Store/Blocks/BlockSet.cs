@@ -1,5 +1,6 @@
 using System.Globalization;
 using Bellwether.Core.Platform;
+using Bellwether.Store.Reading;
 using Microsoft.Extensions.Logging;
 
 namespace Bellwether.Store.Blocks;
@@ -19,6 +20,8 @@ internal sealed partial class BlockSet : IDisposable
     private long _nextNumber;
     private long _uses;
     private long _damagedReads;
+    private readonly Lock _leaseGate = new();
+    private BlockList? _list;
 
     public BlockSet(IDisk disk, string folder, StoreOptions options, ILogger log)
     {
@@ -32,6 +35,21 @@ internal sealed partial class BlockSet : IDisposable
     public BlockFile[] Files => Volatile.Read(ref _files);
 
     public int Count => Files.Length;
+
+    /// <summary>The files as they are, leased as one. Under the head's lock.</summary>
+    public BlockList Lease()
+    {
+        lock (_leaseGate)
+        {
+            if (_list is null || !ReferenceEquals(_list.Files, Files))
+            {
+                _list?.Drop();
+                _list = new BlockList(Files);
+            }
+            _list.Lease();
+            return _list;
+        }
+    }
 
     public long Bytes => Files.Sum(f => f.Bytes);
 
@@ -101,7 +119,21 @@ internal sealed partial class BlockSet : IDisposable
     }
 
     /// <summary>Publishes files. Under the head's write lock.</summary>
-    public void AddLocked(IReadOnlyList<BlockFile> added) => Volatile.Write(ref _files, [.. _files, .. added]);
+    public void AddLocked(IReadOnlyList<BlockFile> added)
+    {
+        Volatile.Write(ref _files, [.. _files, .. added]);
+        EndLease();
+    }
+
+    // Readers lease the new files from now on; those that went are closed when the last reader is done.
+    private void EndLease()
+    {
+        lock (_leaseGate)
+        {
+            _list?.Drop();
+            _list = null;
+        }
+    }
 
     /// <summary>Deletes files whose samples are all older than a time. Under the head's write lock.</summary>
     public int DropBeforeLocked(long timeMs)
@@ -115,6 +147,7 @@ internal sealed partial class BlockSet : IDisposable
             _disk.Delete(Path.Combine(_folder, file.Name));
             file.Drop();
         }
+        EndLease();
         _disk.SyncFolder(_folder);
         return gone.Count;
     }
@@ -134,6 +167,8 @@ internal sealed partial class BlockSet : IDisposable
 
     public void Dispose()
     {
+        _list?.Drop();
+        _list = null;
         foreach (BlockFile file in _files)
             file.Drop();
         _files = [];

@@ -51,6 +51,13 @@ internal readonly record struct ChunkSummary(
         return new ChunkSummary(first, last, min, max, sum, compensation, correction, count, resets, changes, nans, stale);
     }
 
+    /// <summary>As the summary of a slot, where it is exact: only plain numbers, and finite sums.</summary>
+    public bool TryForSlot(long firstMs, long lastMs, int count, out SlotSummary summary)
+    {
+        summary = new SlotSummary(firstMs, lastMs, Count, Resets, Changes, First, Last, Min, Max, Sum, SumCompensation, ResetCorrection);
+        return Count == count && NaNs == 0 && Stale == 0 && double.IsFinite(Sum) && double.IsFinite(SumCompensation) && double.IsFinite(ResetCorrection);
+    }
+
     public void Write(ByteWriter into)
     {
         into.Varint((ulong)Count);

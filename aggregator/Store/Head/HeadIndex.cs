@@ -21,6 +21,12 @@ internal sealed class HeadIndex : IDisposable
     /// <summary>Series in memory.</summary>
     public int Count => _byLabels.Count;
 
+    /// <summary>The number that the next new series gets. The gate must be held.</summary>
+    public int NextReference => _byReference.Count;
+
+    /// <summary>How often series were removed. The gate must be held.</summary>
+    public long Removals { get; private set; }
+
     public Dictionary<Labels, HeadSeries>.ValueCollection All => _byLabels.Values;
 
     public bool TryGet(Labels labels, [NotNullWhen(true)] out HeadSeries? series) => _byLabels.TryGetValue(labels, out series);
@@ -44,6 +50,7 @@ internal sealed class HeadIndex : IDisposable
     {
         if (series.Count == 0)
             return;
+        Removals++;
         Postings.Remove(series);
         foreach (HeadSeries s in series)
         {
@@ -79,6 +86,30 @@ internal sealed class HeadIndex : IDisposable
             if (++seen % 1000 == 0)
                 cancellation.ThrowIfCancellationRequested();
             if (series.Overlaps(fromMs, toMs) && MatchesRest(series.Labels, matchers))
+                into.Add(series);
+        }
+    }
+
+    /// <summary>Series from a number on that match, whatever samples they hold, in no order. The gate must be held for reading.</summary>
+    public void MatchLocked(IReadOnlyList<LabelMatcher> matchers, int fromReference, List<HeadSeries> into, CancellationToken cancellation)
+    {
+        if (fromReference == 0 && Postings.Candidates(matchers, cancellation) is { } candidates)
+        {
+            for (int i = 0; i < candidates.Length; i++)
+            {
+                if (i % 1000 == 999)
+                    cancellation.ThrowIfCancellationRequested();
+                HeadSeries series = _byReference[(int)candidates[i]]!;
+                if (MatchesRest(series.Labels, matchers))
+                    into.Add(series);
+            }
+            return;
+        }
+        for (int i = fromReference; i < _byReference.Count; i++)
+        {
+            if (i % 1000 == 999)
+                cancellation.ThrowIfCancellationRequested();
+            if (_byReference[i] is { } series && matchers.All(m => m.Matches(series.Labels)))
                 into.Add(series);
         }
     }

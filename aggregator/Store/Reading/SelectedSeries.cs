@@ -1,0 +1,118 @@
+using Bellwether.Core.Model;
+using Bellwether.Store.Blocks;
+using Bellwether.Store.Head;
+
+namespace Bellwether.Store.Reading;
+
+/// <summary>One chunk of a series: its file, its number there, and its times.</summary>
+/// <param name="IsAlone">It lies within one slot, and no other chunk of the series does.</param>
+internal readonly record struct ChunkPlace(BlockFile File, int Series, long MinMs, long MaxMs, bool IsAlone);
+
+/// <summary>A series of a selection with its chunks by time. Immutable but for its summaries, which are read when they are asked for first; thread-safe.</summary>
+internal sealed class SelectedSeries
+{
+    private const byte Unknown = 0, Known = 1, Unfit = 2;
+
+    /// <summary>Bytes that a chunk takes here, about.</summary>
+    public const int BytesPerChunk = 140;
+
+    private readonly SlotSummary[] _summaries;
+    private readonly byte[] _states;
+
+    private SelectedSeries(Labels labels, HeadSeries? head, ChunkPlace[] chunks)
+    {
+        Labels = labels;
+        Head = head;
+        Chunks = chunks;
+        _summaries = new SlotSummary[chunks.Length];
+        _states = new byte[chunks.Length];
+    }
+
+    public Labels Labels { get; }
+
+    public HeadSeries? Head { get; }
+
+    /// <summary>By oldest time.</summary>
+    public ChunkPlace[] Chunks { get; }
+
+    /// <summary>Makes a series from chunks in any order; summaries that another one of the same labels knows are taken over.</summary>
+    public static SelectedSeries Make(Labels labels, HeadSeries? head, List<ChunkPlace> chunks, SelectedSeries? before)
+    {
+        chunks.Sort(static (a, b) => a.MinMs != b.MinMs ? a.MinMs.CompareTo(b.MinMs) : a.MaxMs.CompareTo(b.MaxMs));
+        var places = new ChunkPlace[chunks.Count];
+        long newest = long.MinValue;
+        for (int i = 0; i < places.Length; i++)
+        {
+            ChunkPlace c = chunks[i];
+            long slot = TimeSlot.StartOf(c.MinMs), slotEnd = slot + TimeSlot.LengthMs;
+            bool isAlone = c.MaxMs < slotEnd && newest < slot && (i + 1 == places.Length || chunks[i + 1].MinMs >= slotEnd);
+            places[i] = c with { IsAlone = isAlone };
+            newest = Math.Max(newest, c.MaxMs);
+        }
+        var series = new SelectedSeries(labels, head, places);
+        if (before is not null)
+            series.TakeSummaries(before);
+        return series;
+    }
+
+    /// <summary>The first chunk that may have samples at or after a time: chunks before it end earlier, but for those that overlap.</summary>
+    public int FirstAfter(long timeMs)
+    {
+        int low = 0, high = Chunks.Length;
+        while (low < high)
+        {
+            int middle = (low + high) / 2;
+            if (Chunks[middle].MaxMs < timeMs)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        // Overlapping chunks break the order of their ends: go back over what may reach further.
+        while (low > 0 && !Chunks[low - 1].IsAlone)
+            low--;
+        return low;
+    }
+
+    /// <summary>Whether a chunk has samples in a range, by its first and last time.</summary>
+    public bool HasChunks(long fromMs, long toMs)
+    {
+        for (int i = FirstAfter(fromMs); i < Chunks.Length && Chunks[i].MinMs <= toMs; i++)
+        {
+            if (Chunks[i].MaxMs >= fromMs)
+                return true;
+        }
+        return false;
+    }
+
+    /// <summary>The summary of a chunk that <see cref="ChunkPlace.IsAlone"/>. False: it has none that is exact.</summary>
+    public bool TrySummary(int chunk, BlockSet blocks, ChunkScratch scratch, out SlotSummary summary)
+    {
+        byte state = Volatile.Read(ref _states[chunk]);
+        if (state == Unknown)
+        {
+            ChunkPlace place = Chunks[chunk];
+            // Two threads may do this at once: both write the same.
+            bool fits = blocks.TryIndex(place.File) is { } index && place.File.TryReadSummary(index[place.Series], scratch, out _summaries[chunk]);
+            state = fits ? Known : Unfit;
+            Volatile.Write(ref _states[chunk], state);
+        }
+        summary = state == Known ? _summaries[chunk] : default;
+        return state == Known;
+    }
+
+    private void TakeSummaries(SelectedSeries before)
+    {
+        int from = 0;
+        for (int i = 0; i < Chunks.Length; i++)
+        {
+            while (from < before.Chunks.Length && before.Chunks[from].MinMs < Chunks[i].MinMs)
+                from++;
+            if (from == before.Chunks.Length)
+                return;
+            if (before.Chunks[from].File != Chunks[i].File || before.Chunks[from].Series != Chunks[i].Series)
+                continue;
+            _states[i] = Volatile.Read(ref before._states[from]);
+            _summaries[i] = before._summaries[from];
+        }
+    }
+}
