@@ -25,7 +25,7 @@ internal static class Program
         var checkConfig = ConfigOption();
         var check = new Command("check", "Reads the configuration and the rules that it names, and tells every error. Exit code 2 when there is one.") { checkConfig };
         check.SetAction(parse => Check(parse.GetRequiredValue(checkConfig)));
-        var root = new RootCommand("Bellwether's aggregator: stores what agents stream, evaluates PromQL rules in event time, and serves the numbers.") { serve, check, QueryCommand.Create(AddressOf), BundleCommand.Create(ConfigOption, f => Load(f, checkFiles: false).Config) };
+        var root = new RootCommand("Bellwether's aggregator: stores what agents stream, evaluates PromQL rules in event time, and serves the numbers.") { serve, check, QueryCommand.Create(AddressOf), BundleCommand.Create(ConfigOption, f => Load(f, checkFiles: false).Config), KpiCommand.Create() };
         ParseResult parsed = root.Parse(args);
         if (parsed.Action is System.CommandLine.Invocation.ParseErrorAction wrong)
             wrong.ShowHelp = false;
@@ -37,8 +37,8 @@ internal static class Program
 
     private static async Task<int> ServeAsync(string file, CancellationToken cancellation)
     {
-        (AggregatorConfig? config, RuleSet? rules) = Load(file, checkFiles: false);
-        if (config is null || rules is null)
+        (AggregatorConfig? config, Definitions? definitions) = Load(file, checkFiles: false);
+        if (config is null || definitions is null)
             return ExitBadConfiguration;
         TimeProvider time = TimeProvider.System;
         using var loggers = new LineLoggerFactory(Console.Error, time, AggregatorServer.LevelOf(config.Log.Level));
@@ -48,7 +48,7 @@ internal static class Program
         try
         {
             await using var server = new AggregatorServer(file, config, time, loggers);
-            await server.StartAsync(rules, stop.Token);
+            await server.StartAsync(definitions, stop.Token);
             using PosixSignalRegistration? hangup = OperatingSystem.IsWindows() ? null : PosixSignalRegistration.Create(PosixSignal.SIGHUP, c =>
             {
                 c.Cancel = true;
@@ -104,12 +104,13 @@ internal static class Program
 
     private static int Check(string file)
     {
-        (AggregatorConfig? config, RuleSet? rules) = Load(file, checkFiles: true);
-        if (config is null || rules is null)
+        (AggregatorConfig? config, Definitions? definitions) = Load(file, checkFiles: true);
+        if (config is null || definitions is null)
             return ExitBadConfiguration;
-        foreach (string warning in rules.Warnings)
+        IReadOnlyList<RuleGroupDefinition> groups = definitions.Groups;
+        foreach (string warning in definitions.Warnings)
             Console.Error.WriteLine($"warning: {warning}");
-        Console.WriteLine($"{file}: good. {Counted(config.Agents.Count, "agent")}, {Counted(rules.Groups.Count, "rule group")} with {Counted(rules.Groups.Sum(g => g.Rules.Count), "rule")}, {Counted(config.RemoteWrite.Count, "upstream")}.");
+        Console.WriteLine($"{file}: good. {Counted(config.Agents.Count, "agent")}, {Counted(groups.Count, "rule group")} with {Counted(groups.Sum(g => g.Rules.Count), "rule")}, {Counted(definitions.Kpis.Kpis.Count, "KPI")}, {Counted(config.RemoteWrite.Count, "upstream")}.");
         return 0;
     }
 
@@ -125,11 +126,11 @@ internal static class Program
         return $"{(http.Tls is null ? "http" : "https")}://{(host.Contains(':') ? $"[{host}]" : host)}:{http.Port}";
     }
 
-    private static (AggregatorConfig? Config, RuleSet? Rules) Load(string file, bool checkFiles)
+    private static (AggregatorConfig? Config, Definitions? Definitions) Load(string file, bool checkFiles)
     {
-        (AggregatorConfig? config, RuleSet? rules, IReadOnlyList<ConfigError> errors) = AggregatorServer.ReadAll(file, checkFiles);
+        (AggregatorConfig? config, Definitions? definitions, IReadOnlyList<ConfigError> errors) = AggregatorServer.ReadAll(file, checkFiles);
         foreach (ConfigError error in errors)
             Console.Error.WriteLine(error);
-        return (config, rules);
+        return (config, definitions);
     }
 }

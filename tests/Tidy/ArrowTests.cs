@@ -14,8 +14,9 @@ public sealed class ArrowTests
         ["aggregator/Store/Store.csproj"] = ["core/Core.csproj"],
         ["aggregator/Evaluate/PromQl/PromQl.csproj"] = ["core/Core.csproj"],
         ["aggregator/Evaluate/Rules/Rules.csproj"] = ["core/Core.csproj", "aggregator/Evaluate/PromQl/PromQl.csproj"],
+        ["aggregator/Evaluate/Kpi/Kpi.csproj"] = ["core/Core.csproj", "aggregator/Evaluate/PromQl/PromQl.csproj", "aggregator/Evaluate/Rules/Rules.csproj"],
         ["aggregator/Ingest/Ingest.csproj"] = ["core/Core.csproj", "core/Grpc/Server/GrpcServer.csproj", "proto/Proto.csproj", "aggregator/Store/Store.csproj"],
-        ["aggregator/Serve/Serve.csproj"] = ["core/Core.csproj", "proto/Proto.csproj", "aggregator/Store/Store.csproj", "aggregator/Evaluate/PromQl/PromQl.csproj", "aggregator/Evaluate/Rules/Rules.csproj"],
+        ["aggregator/Serve/Serve.csproj"] = ["core/Core.csproj", "proto/Proto.csproj", "aggregator/Store/Store.csproj", "aggregator/Evaluate/PromQl/PromQl.csproj", "aggregator/Evaluate/Rules/Rules.csproj", "aggregator/Evaluate/Kpi/Kpi.csproj"],
     };
 
     [Fact]

@@ -240,7 +240,7 @@ public static class RuleFiles
 }
 
 /// <summary>Files by pattern, as Go's filepath.Glob finds them: <c>*</c>, <c>?</c> and <c>[...]</c> within one part of the path.</summary>
-internal static class FileGlob
+public static class FileGlob
 {
     public static IReadOnlyList<string> Find(string pattern)
     {

@@ -33,6 +33,10 @@ public sealed record AggregatorConfig
     [Reload("Prometheus rule files; '*' may stand in the last part of a path.")]
     public ValueList<string> RuleFiles { get; init; } = [];
 
+    /// <summary>Globs of KPI files.</summary>
+    [Reload("KPI files (docs/kpis.md); '*' may stand in the last part of a path.")]
+    public ValueList<string> KpiFiles { get; init; } = [];
+
     /// <summary>Prometheus' <c>global</c>: evaluation_interval and external_labels count here.</summary>
     [Restart("Prometheus' section global: evaluation_interval and external_labels count here.")]
     public GlobalConfig Global { get; init; } = new();

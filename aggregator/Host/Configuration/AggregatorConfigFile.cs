@@ -32,6 +32,7 @@ public static class AggregatorConfigFile
             Agents = ReadAgents(root),
             Fleet = ReadFleet(root.Section("fleet")),
             RuleFiles = PrometheusConfigFile.ReadGlobs(root, "rule_files"),
+            KpiFiles = PrometheusConfigFile.ReadGlobs(root, "kpi_files"),
             Global = global,
             Bundle = ReadBundle(root.Section("bundle")),
             Evaluation = ReadEvaluation(root.Section("evaluation")),

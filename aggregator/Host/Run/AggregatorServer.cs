@@ -13,6 +13,7 @@ using Bellwether.Core.Exposition;
 using Bellwether.Core.Grpc.Server;
 using Bellwether.Core.Platform;
 using Bellwether.Core.Telemetry;
+using Bellwether.Evaluate.Kpi;
 using Bellwether.Evaluate.PromQl;
 using Bellwether.Evaluate.Rules;
 using Bellwether.Ingest;
@@ -22,6 +23,7 @@ using Bellwether.Serve.Console;
 using Bellwether.Serve.Fleet;
 using Bellwether.Serve.QueryApi;
 using Bellwether.Serve.RemoteWrite;
+using Bellwether.Serve.Rest;
 using Bellwether.Store;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -55,6 +57,8 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     private readonly AgentFleet _fleet;
     private readonly TokenAuthenticator _authenticator;
     private readonly RuleEngine _rules;
+    private readonly KpiBook _kpis;
+    private readonly KpiEndpoints _kpiEndpoints;
     private readonly QueryApi _api;
     private readonly RemoteWriteReceiver _receiver;
     private readonly HealthService _health = new();
@@ -111,6 +115,8 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
             WorkingFolder = config.DataDir,
             Retention = PrometheusDuration.Format(config.Retention.Raw),
         };
+        _kpis = new KpiBook(disk, Path.Combine(config.DataDir, "kpis"), config.Global.EvaluationInterval, time, ProcessRandom.Create(), loggers.CreateLogger<KpiBook>());
+        _kpiEndpoints = new KpiEndpoints(new KpiSources(_kpis, engine, _reader, new FleetCoverage(_completeness.Book, _store.Engine, time)), time);
         _api = new QueryApi(SourcesOf(engine), apiOptions, time, _meter, loggers.CreateLogger<QueryApi>());
         _configState = new ConfigState(true, NowMs);
         _meter.CreateObservableGauge(MetricNames.AggregatorReloadSuccessful, () => ConfigNow().Ok ? 1 : 0, description: "1 when the last reading of the configuration succeeded.");
@@ -131,11 +137,12 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         ?? (!_stop.IsCancellationRequested && _running.Any(t => t.IsCompleted) ? new InvalidOperationException("a loop of the aggregator ended") : null);
 
     /// <summary>Applies the rules and opens the doors. Throws <see cref="IOException"/> when an address is taken.</summary>
-    public async Task StartAsync(RuleSet rules, CancellationToken cancellation)
+    public async Task StartAsync(Definitions definitions, CancellationToken cancellation)
     {
-        foreach (string warning in rules.Warnings)
+        foreach (string warning in definitions.Warnings)
             RuleWarning(_log, warning);
-        _rules.Apply(rules.Groups);
+        _rules.Apply(definitions.Groups);
+        _kpis.Apply(definitions.Kpis, NextStepMs);
         _running = [_rules.RunAsync(_stop.Token), _completeness.RunAsync(_stop.Token), _inbox.RunAsync(_stop.Token), .. _forwarder is null ? (Task[])[] : [_forwarder.RunAsync(_stop.Token)]];
         await _grpc.StartAsync(cancellation);
         await _http.StartAsync(cancellation);
@@ -168,8 +175,8 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
 
     private IReadOnlyList<string> ReloadLocked()
     {
-        (AggregatorConfig? config, RuleSet? rules, IReadOnlyList<ConfigError> errors) = ReadAll(_file, checkFiles: false);
-        if (config is null || rules is null)
+        (AggregatorConfig? config, Definitions? definitions, IReadOnlyList<ConfigError> errors) = ReadAll(_file, checkFiles: false);
+        if (config is null || definitions is null)
         {
             foreach (ConfigError error in errors)
                 ReloadRefused(_log, error.ToString());
@@ -185,28 +192,38 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
             return [e.Message];
         }
         _service?.EndRevoked();
-        if (config != _first with { Agents = config.Agents, Fleet = _first.Fleet with { Expected = config.Fleet.Expected, Retired = config.Fleet.Retired }, RuleFiles = config.RuleFiles, Bundle = _first.Bundle with { KeyFile = config.Bundle.KeyFile }, Shown = config.Shown, Log = config.Log })
+        if (config != _first with { Agents = config.Agents, Fleet = _first.Fleet with { Expected = config.Fleet.Expected, Retired = config.Fleet.Retired }, RuleFiles = config.RuleFiles, KpiFiles = config.KpiFiles, Bundle = _first.Bundle with { KeyFile = config.Bundle.KeyFile }, Shown = config.Shown, Log = config.Log })
             NeedsRestart(_log);
         _loggers.Minimum = LevelOf(config.Log.Level);
-        foreach (string warning in rules.Warnings)
+        foreach (string warning in definitions.Warnings)
             RuleWarning(_log, warning);
-        _rules.Apply(rules.Groups);
+        long nowMs = NowMs;
+        _rules.Apply(definitions.Groups);
+        _kpis.Apply(definitions.Kpis, group => FloorMs(nowMs, group));
         _completeness.Book.Configure(NowMs, config.Fleet.Expected, config.Fleet.Retired);
         _config = config;
-        Reloaded(_log, _file, rules.Groups.Count);
+        Reloaded(_log, _file, definitions.Groups.Count);
         return [];
     }
 
     /// <summary>Reads a configuration with the rules that it names; all errors in one run.</summary>
-    public static (AggregatorConfig? Config, RuleSet? Rules, IReadOnlyList<ConfigError> Errors) ReadAll(string file, bool checkFiles)
+    public static (AggregatorConfig? Config, Definitions? Definitions, IReadOnlyList<ConfigError> Errors) ReadAll(string file, bool checkFiles)
     {
         ConfigResult<AggregatorConfig> read = AggregatorConfigFile.Load(file, checkFiles);
         if (!read.IsOk)
             return (null, null, read.Errors);
         string folder = Path.GetDirectoryName(Path.GetFullPath(file))!;
         ConfigResult<RuleSet> rules = RuleFiles.Load(read.Value.RuleFiles, folder, new RuleFileOptions());
-        return rules.IsOk ? (read.Value, rules.Value, []) : (null, null, rules.Errors);
+        ConfigResult<KpiSet> kpis = KpiFiles.Load(read.Value.KpiFiles, folder);
+        return rules.IsOk && kpis.IsOk ? (read.Value, new Definitions(rules.Value, kpis.Value), []) : (null, null, [.. rules.Errors, .. kpis.Errors]);
     }
+
+    /// <summary>The step that a changed group makes first after a reload.</summary>
+    private long FloorMs(long nowMs, RuleGroupDefinition group) => nowMs - (nowMs % (long)(group.Interval ?? _first.Global.EvaluationInterval).TotalMilliseconds);
+
+    /// <summary>The step that a group makes next, at the start: steps that were missed are made by the rules of now.</summary>
+    private long NextStepMs(RuleGroupDefinition group) =>
+        _rules.Status.FirstOrDefault(s => s.Definition.Name == group.Name && s.Definition.File == group.File) is { } status ? status.LastStepMs + (long)status.Interval.TotalMilliseconds : FloorMs(NowMs, group);
 
     /// <summary>The log level that the configuration's word means.</summary>
     public static LogLevel LevelOf(LogDetail detail) => detail switch
@@ -234,6 +251,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         await _http.DisposeAsync();
         _receiver.Dispose();
         _api.Dispose();
+        _kpis.Dispose();
         _completeness.Dispose();
         await _store.DisposeAsync();
         _forwarder?.Dispose();
@@ -320,6 +338,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         _receiver.Map(app);
         app.MapFleet(new FleetView(_fleet, () => Volatile.Read(ref _config).Agents));
         app.MapCompleteness(new CompletenessJson(_completeness.Book, _store.Engine, _store.StoreId), _time);
+        _kpiEndpoints.Map(app);
         app.MapConsole();
         return app;
     }

@@ -1,0 +1,23 @@
+using Bellwether.Core.Model;
+
+namespace Bellwether.Evaluate.Kpi;
+
+/// <summary>How complete the data of series is: the host answers from what ingest knows. Thread-safe.</summary>
+public interface ICoverageSource
+{
+    /// <summary>Scrapes received and due of the sources that bring these series.</summary>
+    /// <param name="series">The series.</param>
+    /// <param name="fromMs">The begin, Unix ms.</param>
+    /// <param name="toMs">The end, Unix ms.</param>
+    Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs);
+}
+
+/// <summary>Scrapes received of those that were due.</summary>
+/// <param name="Received">Received.</param>
+/// <param name="Due">Due; 0: the sources are not known (remote write, rules), so that nothing can be told.</param>
+/// <param name="Sources">How many sources there are.</param>
+public readonly record struct Coverage(long Received, long Due, int Sources)
+{
+    /// <summary>The share that is here, or null when nothing can be told.</summary>
+    public double? Share => Due > 0 ? Math.Min(1, (double)Received / Due) : null;
+}

@@ -1,0 +1,90 @@
+using Bellwether.Core.Configuration;
+using Bellwether.Core.Model;
+using Bellwether.Evaluate.PromQl.Syntax;
+using Bellwether.Evaluate.Rules;
+
+namespace Bellwether.Evaluate.Kpi;
+
+/// <summary>What the KPI files say, and the rules that it means.</summary>
+public sealed record KpiSet
+{
+    /// <summary>The KPIs, in file order.</summary>
+    public IReadOnlyList<KpiDefinition> Kpis { get; init; } = [];
+
+    /// <summary>The rules, one group per KPI or per family of KPIs that read each other.</summary>
+    public IReadOnlyList<RuleGroupDefinition> Groups { get; init; } = [];
+
+    /// <summary>Remarks that refuse nothing.</summary>
+    public IReadOnlyList<string> Warnings { get; init; } = [];
+}
+
+/// <summary>
+/// Reads KPI files (docs/kpis.md). Strict: every error of every file is told, with file, line, column and the nearest word; one error refuses all files.
+/// </summary>
+public static class KpiFiles
+{
+    /// <summary>Reads all files that the patterns match. A pattern without a match is a warning.</summary>
+    /// <param name="patterns">Paths with <c>*</c>, <c>?</c> and <c>[...]</c>, relative to <paramref name="folder"/>.</param>
+    /// <param name="folder">Where relative patterns start.</param>
+    public static ConfigResult<KpiSet> Load(IReadOnlyList<string> patterns, string folder)
+    {
+        var errors = new List<ConfigError>();
+        var warnings = new List<string>();
+        var files = new SortedSet<string>(StringComparer.Ordinal);
+        foreach (string pattern in patterns)
+        {
+            IReadOnlyList<string> found = FileGlob.Find(Path.Combine(folder, pattern));
+            if (found.Count == 0)
+                warnings.Add($"{pattern}: no KPI file matches");
+            files.UnionWith(found);
+        }
+        if (files.Count > KpiLimits.FilesMax)
+            return new ConfigResult<KpiSet>([new ConfigError(folder, 0, 0, "kpi_files", $"{files.Count} files match; at most {KpiLimits.FilesMax} are read")]);
+        var texts = new List<(string File, string Text)>();
+        foreach (string file in files)
+        {
+            if (ConfigReading.TryReadFile(file, out string text, out ConfigError? unreadable))
+                texts.Add((file, text));
+            else
+                errors.Add(unreadable!);
+        }
+        ConfigResult<KpiSet> read = Parse(texts, errors);
+        return read.IsOk ? new ConfigResult<KpiSet>(read.Value with { Warnings = [.. warnings, .. read.Value.Warnings] }) : read;
+    }
+
+    /// <summary>Reads the text of one file.</summary>
+    public static ConfigResult<KpiSet> Parse(string text, string file) => Parse([(file, text)], []);
+
+    private static ConfigResult<KpiSet> Parse(IReadOnlyList<(string File, string Text)> texts, List<ConfigError> errors)
+    {
+        var drafts = new List<KpiDraft>();
+        foreach ((string file, string text) in texts)
+        {
+            ConfigSection root = new ConfigReading(file, null, errors).Root(text);
+            TimeSpan? interval = root.Has("interval") ? root.Duration("interval", TimeSpan.Zero, TimeSpan.FromSeconds(1)) : null;
+            foreach (ConfigSection section in root.Sections("kpis"))
+                drafts.Add(KpiReading.Read(section, file, interval));
+            root.Close();
+        }
+        IReadOnlyList<RuleGroupDefinition> groups = errors.Count == 0 ? new KpiLinker(drafts).Link() : [];
+        return errors.Count > 0
+            ? new ConfigResult<KpiSet>([.. errors.OrderBy(e => e.File, StringComparer.Ordinal).ThenBy(e => e.Line).ThenBy(e => e.Column)])
+            : new ConfigResult<KpiSet>(new KpiSet { Kpis = [.. drafts.Select(d => d.Definition)], Groups = groups });
+    }
+}
+
+/// <summary>A KPI under way from its file to its rules, with the section that errors are told at.</summary>
+internal sealed record KpiDraft(KpiDefinition Definition, ConfigSection Section)
+{
+    /// <summary>The sections of an index's inputs, in their order.</summary>
+    public IReadOnlyList<ConfigSection> Inputs { get; init; } = [];
+
+    /// <summary>The numerator and the denominator of the form <c>ratio</c>; null: it has another form.</summary>
+    public RatioForm? Ratio { get; init; }
+}
+
+/// <summary>The form <c>ratio</c>.</summary>
+/// <param name="Part">PromQL of the part.</param>
+/// <param name="Total">PromQL of the whole.</param>
+/// <param name="IsBad">Whether the part is what failed, so that the rest is told.</param>
+internal sealed record RatioForm(string Part, string Total, bool IsBad);

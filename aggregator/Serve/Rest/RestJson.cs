@@ -1,0 +1,62 @@
+using System.Globalization;
+using System.Text.Json;
+using Bellwether.Core.Model;
+
+namespace Bellwether.Serve.Rest;
+
+/// <summary>Writes values as the REST API has them: times in RFC 3339 (UTC), numbers as numbers, NaN and infinities as texts.</summary>
+internal static class RestJson
+{
+    public static void Time(Utf8JsonWriter json, string name, long ms)
+    {
+        if (ms == 0)
+            json.WriteNull(name);
+        else
+            json.WriteString(name, TimeText(ms));
+    }
+
+    public static string TimeText(long ms) => DateTimeOffset.FromUnixTimeMilliseconds(Math.Clamp(ms, -62_135_596_800_000, 253_402_300_799_999)).UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
+
+    public static void Number(Utf8JsonWriter json, string name, double? value)
+    {
+        json.WritePropertyName(name);
+        Value(json, value);
+    }
+
+    public static void Value(Utf8JsonWriter json, double? value)
+    {
+        if (value is not { } number)
+            json.WriteNullValue();
+        else if (double.IsFinite(number))
+            json.WriteNumberValue(number);
+        else
+            json.WriteStringValue(double.IsNaN(number) ? "NaN" : number > 0 ? "+Inf" : "-Inf");
+    }
+
+    public static void Truth(Utf8JsonWriter json, string name, bool? value)
+    {
+        if (value is { } known)
+            json.WriteBoolean(name, known);
+        else
+            json.WriteNull(name);
+    }
+
+    public static void Texts(Utf8JsonWriter json, string name, IEnumerable<string> texts)
+    {
+        json.WriteStartArray(name);
+        foreach (string text in texts)
+            json.WriteStringValue(text);
+        json.WriteEndArray();
+    }
+
+    public static void Labels(Utf8JsonWriter json, string name, Labels labels)
+    {
+        json.WriteStartObject(name);
+        foreach (ref readonly Label label in labels.AsSpan())
+        {
+            if (label.Name != LabelNames.MetricName)
+                json.WriteString(label.Name, label.Value);
+        }
+        json.WriteEndObject();
+    }
+}
