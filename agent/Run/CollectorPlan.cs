@@ -10,6 +10,7 @@ using Bellwether.Agent.Configuration;
 using Bellwether.Agent.Status;
 using Bellwether.Core.Configuration.Prometheus;
 using Bellwether.Core.Relabel;
+using Bellwether.Core.Exposition;
 using Bellwether.Core.Telemetry;
 using Microsoft.Extensions.Logging;
 
@@ -27,6 +28,7 @@ internal sealed partial class CollectorPlan : IDisposable
     private readonly ILogger _log;
     private readonly ScrapeMetrics _scrapeMetrics;
     private readonly SelfCollector _self;
+    private readonly BodyBuffers _bodies = new();
     private readonly string _agentId;
     private readonly List<SourceStatus> _refused = [];
     private Dictionary<object, ICollector> _collectors = [];
@@ -112,7 +114,7 @@ internal sealed partial class CollectorPlan : IDisposable
             int twins = names[name] = names.GetValueOrDefault(name) + 1;
             if (twins > 1)
                 name = $"{name}#{twins}";
-            Keep(next, (job, target, name), () => new ScrapeCollector(name, job, target, http, _time, _scrapeMetrics));
+            Keep(next, (job, target, name), () => new ScrapeCollector(name, job, target, http, _time, _scrapeMetrics, _bodies));
         }
     }
 

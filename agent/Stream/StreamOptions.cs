@@ -36,8 +36,8 @@ internal sealed record StreamOptions
     /// <summary>First wait after a failure; doubles, with jitter, up to <see cref="BackoffMax"/>. Default: 500 ms.</summary>
     public TimeSpan BackoffMin { get; init; } = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>Longest wait between attempts. Default: 4 s, so that fresh samples flow within 5 s of the end of whatever it was.</summary>
-    public TimeSpan BackoffMax { get; init; } = TimeSpan.FromSeconds(4);
+    /// <summary>Longest wait between attempts. Default: 1.5 s, so that a backlog is there within two seconds of the end of an outage. The jitter spreads a fleet over it.</summary>
+    public TimeSpan BackoffMax { get; init; } = TimeSpan.FromSeconds(1.5);
 
     /// <summary>How long the answer to a hello may take. Default: 10 s.</summary>
     public TimeSpan HelloTimeout { get; init; } = TimeSpan.FromSeconds(10);

@@ -15,6 +15,7 @@ internal sealed class StreamPump
     private readonly TimeProvider _time;
     private readonly StreamEffects _effects = new();
     private Task<AggregatorMessage?> _reading;
+    private Task<bool>? _growing;
     private bool _stopTold;
 
     /// <summary>Makes a pump for one call.</summary>
@@ -119,11 +120,10 @@ internal sealed class StreamPump
         using var over = CancellationTokenSource.CreateLinkedTokenSource(stopping, Leaving);
         TimeSpan wait = TimeSpan.FromMilliseconds(Math.Clamp(wakeAtMs - NowMs, 1, 60_000));
         Task time = Task.Delay(wait, _time, over.Token);
-        Task grown = _grown.WaitToReadAsync(over.Token).AsTask();
-        await Task.WhenAny(_reading, time, grown);
+        // One wait of the channel serves until it is answered: to cancel it each time cost an exception each time.
+        _growing = _growing is { IsCompleted: false } still ? still : _grown.WaitToReadAsync(CancellationToken.None).AsTask();
+        await Task.WhenAny(_reading, time, _growing);
         await over.CancelAsync();
-        // Both were asked to end: neither may be left behind with an exception that nobody saw.
-        await Task.WhenAll(time, grown).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         _grown.TryRead(out _);
     }
 

@@ -586,7 +586,7 @@ public sealed class ExpositionReader
     }
 
     private static string Unescape(ReadOnlySpan<byte> text, bool quoted) =>
-        quoted && text.Contains((byte)'\\') ? UnescapeSlow(text, quotes: true) : Encoding.UTF8.GetString(text);
+        quoted && text.Contains((byte)'\\') ? UnescapeSlow(text, quotes: true) : RecentStrings.Of(text);
 
     private string UnescapeHelp(ReadOnlySpan<byte> text) => text.Contains((byte)'\\') ? UnescapeSlow(text, quotes: _openMetrics) : Encoding.UTF8.GetString(text);
 

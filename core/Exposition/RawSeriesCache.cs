@@ -43,7 +43,7 @@ internal sealed class RawSeriesCache
         if ((Count + 1) * 2 > _buckets.Length)
             Rehash();
         if (_arenaUsed + text.Length > _arena.Length)
-            Array.Resize(ref _arena, Math.Max(_arena.Length * 2, _arenaUsed + text.Length));
+            Array.Resize(ref _arena, _arenaUsed + text.Length + (_arena.Length / 4)); // not by doubling: it stays for as long as the target
         text.CopyTo(_arena.AsSpan(_arenaUsed));
         _items[Count] = new CachedSeries { Hash = HashOf(text), KeyStart = _arenaUsed, KeyLength = text.Length, Slot = slot, Group = group, EntryIndex = -1 };
         _arenaUsed += text.Length;

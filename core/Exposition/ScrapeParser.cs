@@ -37,7 +37,14 @@ public sealed partial class ScrapeParser
     // Dead slots are tolerated up to as many as there are live ones, and this many more; then the table is renewed.
     private const int DeadSlotsSlack = 1024;
     private const int MetadataChangesMax = 50_000;
-    private const int BufferSlackBytes = 1 << 20;
+    private const int EntriesMin = 64;
+
+    /// <summary>A scratch array larger than this is not kept.</summary>
+    private const int ScratchEntriesMax = 32 * 1024;
+
+    /// <summary>The entries of the body that is being parsed on this thread.</summary>
+    [ThreadStatic]
+    private static Entry[]? t_scratch;
 
     private readonly ISeriesMapper _mapper;
     private readonly ScrapeParserOptions _options;
@@ -45,13 +52,14 @@ public sealed partial class ScrapeParser
     private readonly LabelsBuilder _builder = new();
     private readonly List<Label> _labels = [];
     private readonly int _sampleLimit;
-    private byte[] _current = new byte[4096];
+    private readonly BodyBuffers _buffers;
+    private byte[] _current = [];
     private byte[] _previous = [];
     private int _previousLength;
     private ExpositionFormat _previousFormat;
     private Entry[] _predicted = [];
     private int _predictedCount;
-    private Entry[] _entries = new Entry[64];
+    private Entry[] _entries = [];
     private int _count;
     private RawSeriesCache _cache = new();
     private Dictionary<Labels, int> _slotOf = [];
@@ -76,8 +84,10 @@ public sealed partial class ScrapeParser
     /// <param name="intervalMs">The source's interval, for its table.</param>
     /// <param name="mapper">Asked once for each series.</param>
     /// <param name="options">How bodies are taken.</param>
-    public ScrapeParser(string name, int intervalMs, ISeriesMapper mapper, ScrapeParserOptions options)
+    /// <param name="buffers">Shared by the parsers of a program; null: its own.</param>
+    public ScrapeParser(string name, int intervalMs, ISeriesMapper mapper, ScrapeParserOptions options, BodyBuffers? buffers = null)
     {
+        _buffers = buffers ?? new BodyBuffers();
         _mapper = mapper;
         _options = options;
         _sampleLimit = options.SampleLimit > 0 ? options.SampleLimit : ScrapeParserOptions.SamplesMax;
@@ -87,11 +97,19 @@ public sealed partial class ScrapeParser
     /// <summary>The table to begin the next tick with. A new object when dead slots had piled up.</summary>
     public SourceTable Table { get; private set; }
 
-    /// <summary>Where the next body goes, from its start. Grow it by <see cref="Grow"/>.</summary>
+    /// <summary>Where the next body goes, from its start; empty until it is grown. Another object after each <see cref="Grow"/> and each parsed body.</summary>
     public byte[] Buffer => _current;
 
-    /// <summary>Makes the buffer larger, keeping what is in it.</summary>
-    public void Grow(int size) => Array.Resize(ref _current, Math.Max(size, _current.Length));
+    /// <summary>Makes the buffer larger, keeping what is in it; the first time at least as large as a body like the last one needs.</summary>
+    public void Grow(int size)
+    {
+        if (size <= _current.Length)
+            return;
+        byte[] larger = _buffers.Take(_current.Length > 0 ? size : Math.Max(size, _previousLength + (_previousLength / 32) + 2));
+        _current.CopyTo(larger, 0);
+        _buffers.Return(_current);
+        _current = larger;
+    }
 
     /// <summary>The slot of a series that the collector itself sets (up and its like); the target's own series of that name shares it.</summary>
     public int SlotFor(Labels labels)
@@ -118,6 +136,7 @@ public sealed partial class ScrapeParser
         _error = null;
         _valuesKnown &= ReferenceEquals(tick, _lastTick);
         _lastTick = tick;
+        _entries = t_scratch ?? new Entry[EntriesMin];
         int scraped = format == ExpositionFormat.PrometheusProtobuf ? ParseProtobuf(tick) : Walk(tick);
         if (_error is null && _kept > _sampleLimit)
             _error = $"sample limit exceeded: {_kept} samples after relabelling, limit {_sampleLimit}";
@@ -126,12 +145,16 @@ public sealed partial class ScrapeParser
         {
             // What a refused body had is no longer new to the next one, as in Prometheus.
             MarkSeen(tick, also: true);
-            // Nor is its memory needed again: the next body is expected to be like the last good one.
-            _length = _previousLength;
             Fail(tick);
         }
         else
+        {
             Keep(tick);
+        }
+        t_scratch = _entries.Length <= ScratchEntriesMax ? _entries : null;
+        _entries = [];
+        // The buffers are others' soon: the reader must not hold one of them.
+        _reader.Reset([], 0, format);
         return result;
     }
 
@@ -143,7 +166,8 @@ public sealed partial class ScrapeParser
         _valuesKnown = false;
         _startsKnown = false;
         _lastTick = tick;
-        ShrinkBuffer();
+        // A read that was given up may still hold it: it is not passed on.
+        _current = [];
         if (Table.Count > (2 * _lastLive) + DeadSlotsSlack + _sampleLimit || Table.MetadataLog.Count > MetadataChangesMax)
             Renew(tick, carry: false);
     }
@@ -161,13 +185,10 @@ public sealed partial class ScrapeParser
         if (_anyTimed)
             (_timedBefore, _timed) = (_timed, _timedBefore);
         _valuesKnown = true;
-        (_previous, _current) = (_current, _previous);
-        if (_current.Length == 0)
-            _current = new byte[_length + 256];
-        (_predicted, _entries) = (_entries, _predicted);
-        if (_entries.Length == 0)
-            _entries = new Entry[64];
-        ShrinkBuffer();
+        KeepBody();
+        if (_predicted.Length < _count || _predicted.Length > (2 * _count) + EntriesMin)
+            _predicted = new Entry[_count];
+        _entries.AsSpan(0, _count).CopyTo(_predicted);
         _predictedCount = _count;
         _previousLength = _length;
         _previousFormat = _format;
@@ -193,11 +214,27 @@ public sealed partial class ScrapeParser
             _seen[h.Slot >> 6] |= 1UL << h.Slot;
     }
 
-    /// <summary>One huge body must not hold its memory for ever.</summary>
-    private void ShrinkBuffer()
+    /// <summary>This body is what the next one is compared with; the one before is passed on.</summary>
+    private void KeepBody()
     {
-        if (_current.Length > (4 * _length) + BufferSlackBytes)
-            _current = new byte[_length + 4096];
+        _buffers.Return(_previous);
+        if (_format == ExpositionFormat.PrometheusProtobuf)
+        {
+            // Nothing is predicted from it.
+            _buffers.Return(_current);
+            _previous = [];
+        }
+        else if (BodyBuffers.IsWasteful(_current.Length, _length))
+        {
+            _previous = _buffers.Take(_length);
+            _current.AsSpan(0, _length).CopyTo(_previous);
+            _buffers.Return(_current);
+        }
+        else
+        {
+            _previous = _current;
+        }
+        _current = [];
     }
 
     /// <summary>Ends series that the tick's own book does not track: those of the table before, and those with times of their own.</summary>

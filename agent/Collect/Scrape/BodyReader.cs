@@ -17,6 +17,9 @@ internal static class BodyReader
     private const int RatioFloorBytes = 1 << 20;
     private const int FirstReadBytes = 16 * 1024;
 
+    /// <summary>So much of an announced length is believed before the bytes are there.</summary>
+    private const int BelievedBytesMax = 1 << 20;
+
     /// <summary>Reads it all.</summary>
     /// <param name="response">The answer, headers read.</param>
     /// <param name="parser">Whose buffer is filled.</param>
@@ -33,6 +36,8 @@ internal static class BodyReader
         await using var counted = new CountingStream(await response.Content.ReadAsStreamAsync(cancellation));
         await using System.IO.Stream body = gzip ? new GZipStream(counted, CompressionMode.Decompress) : counted;
         int length = 0;
+        if (!gzip && response.Content.Headers.ContentLength is { } announced)
+            parser.Grow((int)Math.Min(announced, BelievedBytesMax) + 1);
         while (true)
         {
             if (length == parser.Buffer.Length)

@@ -45,7 +45,8 @@ public sealed class ScrapeCollector : ICollector
     /// <param name="http">The job's client; the caller disposes it after its last collector.</param>
     /// <param name="time">The clock for durations and timeouts.</param>
     /// <param name="metrics">The agent's scrape instruments.</param>
-    public ScrapeCollector(string name, ScrapeConfig job, ScrapeTarget target, ScrapeHttp http, TimeProvider time, ScrapeMetrics metrics)
+    /// <param name="bodies">Buffers that all collectors share; null: its own.</param>
+    public ScrapeCollector(string name, ScrapeConfig job, ScrapeTarget target, ScrapeHttp http, TimeProvider time, ScrapeMetrics metrics, BodyBuffers? bodies = null)
     {
         Name = name;
         Target = target;
@@ -62,7 +63,7 @@ public sealed class ScrapeCollector : ICollector
             TrackTimestampsStaleness = job.TrackTimestampsStaleness,
             SampleLimit = job.SampleLimit,
         };
-        _parser = new ScrapeParser(name, (int)target.Interval.TotalMilliseconds, new TargetSeriesMapper(job, target.Labels), options);
+        _parser = new ScrapeParser(name, (int)target.Interval.TotalMilliseconds, new TargetSeriesMapper(job, target.Labels), options, bodies);
         string[] names = ["up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling", "scrape_series_added"];
         string[] extra = job.ExtraScrapeMetrics ? ["scrape_timeout_seconds", "scrape_sample_limit", "scrape_body_size_bytes"] : [];
         _reports = [.. names.Concat(extra).Select(n => target.Labels.With(LabelNames.MetricName, n))];
