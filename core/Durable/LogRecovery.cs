@@ -4,7 +4,7 @@ namespace Bellwether.Core.Durable;
 
 /// <summary>
 /// Reads a log's folder at opening (docs/formats/log.md, "Opening"). It never fails on content: what it cannot read it reports, and what it does not understand
-/// it moves to quarantine/. It never cuts or repairs a file: the log goes on in a new one, whose header says where the one before ends.
+/// it moves to quarantine/. It fails when the process may not look at a file or has no descriptor for it: the log would go on without it, and so give it up. It never cuts or repairs a file: the log goes on in a new one, whose header says where the one before ends.
 /// </summary>
 internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions options, LogFrameVisitor? visitor)
 {
@@ -75,7 +75,7 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
             using IDiskFile file = disk.Open(Path.Combine(folder, LogFile.Name(number)), DiskOpen.ReadOnly);
             return file.Read(0, bytes) == bytes.Length && LogFormat.TryReadHeader(bytes, out header) && header.Number == number;
         }
-        catch (IOException error)
+        catch (IOException error) when (!DiskErrors.IsOfTheProcess(error))
         {
             _lost.Add(new LostRange(number, 0, 0, _next, _next, "header unreadable: " + error.Message));
             return false;
@@ -106,7 +106,7 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
             else
                 Keep(file, whole, following);
         }
-        catch (IOException error)
+        catch (IOException error) when (!DiskErrors.IsOfTheProcess(error))
         {
             ulong next = NextFirst(following) ?? file.NextSequence;
             _lost.Add(new LostRange(number, file.End, 0, _next, Math.Max(_next, next), "unreadable: " + error.Message));

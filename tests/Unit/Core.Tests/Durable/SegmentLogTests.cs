@@ -32,6 +32,31 @@ public sealed class SegmentLogTests
         Assert.Empty(again.Report.Lost);
     }
 
+    [Theory]
+    [InlineData(24)]
+    [InlineData(13)]
+    public void Files_that_the_process_cannot_open_just_now_are_not_given_up(int errno)
+    {
+        using (SegmentLog log = Open(out _))
+        {
+            for (int i = 0; i < 3; i++)
+            {
+                Append(log, "frame " + i);
+                Assert.Equal(LogSync.Durable, log.Rotate());
+            }
+        }
+        for (int file = 1; file <= 3; file++)
+        {
+            string path = $"/log/000000000000000{file}.seg";
+            _disk.Fault = (call, at) => call == DiskCall.Open && at == path ? throw new IOException("cannot open", errno) : false;
+            Assert.Throws<IOException>(() => Open(out _));
+        }
+        _disk.Fault = null;
+        using SegmentLog again = Open(out List<string> found);
+        Assert.Equal(["frame 0", "frame 1", "frame 2"], found);
+        Assert.Empty(again.Report.Lost);
+    }
+
     [Fact]
     public void A_disk_that_fails_twice_keeps_what_waits_and_takes_it_later()
     {
