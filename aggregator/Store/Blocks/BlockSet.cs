@@ -101,6 +101,12 @@ internal sealed partial class BlockSet : IDisposable
             {
                 PutAside(name, e.Message);
             }
+            catch (IOException e) when (DiskErrors.IsBadSector(e))
+            {
+                // It stays where it is: another disk may read it. Every other error ends the opening, since what cannot be looked at just now must not count as gone.
+                Interlocked.Increment(ref _damagedReads);
+                LogUnreadable(_log, name, e.Message);
+            }
         }
         Volatile.Write(ref _files, [.. files]);
     }
@@ -194,6 +200,9 @@ internal sealed partial class BlockSet : IDisposable
 
     [LoggerMessage(EventId = 5721, Level = LogLevel.Error, Message = "chunk file {Name} has damaged parts; they are left out, the rest is served")]
     private static partial void LogDamaged(ILogger log, string name);
+
+    [LoggerMessage(EventId = 5722, Level = LogLevel.Error, Message = "chunk file {Name} cannot be read and is left out: {Reason}")]
+    private static partial void LogUnreadable(ILogger log, string name, string reason);
 
     [LoggerMessage(EventId = 5720, Level = LogLevel.Error, Message = "chunk file {Name} was moved to quarantine: {Reason}")]
     private static partial void LogQuarantined(ILogger log, string name, string reason);

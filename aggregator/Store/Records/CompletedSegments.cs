@@ -9,33 +9,57 @@ namespace Bellwether.Store.Records;
 internal sealed class CompletedSegments
 {
     /// <summary>How many segments are known exactly.</summary>
-    public const int MaxExact = 4096;
+    public const int MaxExact = 2048;
 
     private const int MaxRanges = 1 << 16;
-    private readonly HashSet<(ulong Number, uint Nonce)> _exact = [];
-    private readonly Queue<(ulong Number, uint Nonce)> _order = new();
+    // A ring. Searched through: there is one of these per agent, so that a table would cost more than it saves.
+    private uint[] _nonces = [];
+    private ulong[] _numbers = [];
+    private int _count;
+    private int _oldest;
     private readonly List<(ulong First, ulong Last)> _ranges = [];
 
-    public bool Contains(ulong number, uint nonce) => _exact.Contains((number, nonce));
+    public bool Contains(ulong number, uint nonce)
+    {
+        for (int from = 0; from < _count;)
+        {
+            int at = _nonces.AsSpan(from, _count - from).IndexOf(nonce);
+            if (at < 0)
+                return false;
+            if (_numbers[from + at] == number)
+                return true;
+            from += at + 1;
+        }
+        return false;
+    }
 
     public void Add(ulong number, uint nonce)
     {
-        if (!_exact.Add((number, nonce)))
+        if (Contains(number, nonce))
             return;
-        _order.Enqueue((number, nonce));
-        if (_order.Count <= MaxExact)
+        if (_count == MaxExact)
+        {
+            AddRange(_numbers[_oldest]);
+            (_numbers[_oldest], _nonces[_oldest]) = (number, nonce);
+            _oldest = (_oldest + 1) % MaxExact;
             return;
-        (ulong Number, uint Nonce) oldest = _order.Dequeue();
-        _exact.Remove(oldest);
-        AddRange(oldest.Number);
+        }
+        if (_count == _nonces.Length)
+        {
+            int size = Math.Min(MaxExact, Math.Max(8, _count * 2));
+            Array.Resize(ref _nonces, size);
+            Array.Resize(ref _numbers, size);
+        }
+        (_numbers[_count], _nonces[_count]) = (number, nonce);
+        _count++;
     }
 
     public void AddTo(SegmentNumbers numbers)
     {
         foreach ((ulong first, ulong last) in _ranges)
             numbers.Add(first, last);
-        foreach ((ulong number, _) in _order)
-            numbers.Add(number, number);
+        for (int i = 0; i < _count; i++)
+            numbers.Add(_numbers[i], _numbers[i]);
     }
 
     public void Write(ByteWriter into)
@@ -46,11 +70,12 @@ internal sealed class CompletedSegments
             into.Varint(first);
             into.Varint(last - first);
         }
-        into.Varint((ulong)_order.Count);
-        foreach ((ulong number, uint nonce) in _order)
+        into.Varint((ulong)_count);
+        for (int i = 0; i < _count; i++)
         {
-            into.Varint(number);
-            into.UInt32(nonce);
+            int at = (_oldest + i) % _count;
+            into.Varint(_numbers[at]);
+            into.UInt32(_nonces[at]);
         }
     }
 
@@ -63,7 +88,7 @@ internal sealed class CompletedSegments
             ulong first = from.Varint();
             read._ranges.Add((first, first + from.Varint()));
         }
-        int exact = from.Count(MaxExact + 1);
+        int exact = from.Count(from.Left);
         for (int i = 0; i < exact; i++)
             read.Add(from.Varint(), from.UInt32());
         return read;

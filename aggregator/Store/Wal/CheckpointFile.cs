@@ -85,6 +85,8 @@ internal sealed class CheckpointFile
         foreach ((string family, MetricMetadata metadata) in head.Metadata)
             BatchFrameWriter.WriteMetadata(family, metadata, bytes);
         records.Ledger.Write(bytes);
+        if (bytes.Length > MaxBytes)
+            throw new IOException($"the checkpoint would have {bytes.Length} bytes; above {MaxBytes} it could not be read again");
         AtomicFile.Write(_disk, Path.Combine(_folder, s_names[checkpoint.Number & 1]), bytes.Written);
     }
 
