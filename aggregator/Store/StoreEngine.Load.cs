@@ -12,6 +12,7 @@ public sealed partial class StoreEngine
 {
     private const int ToldAtOnce = 10_000;
     private long _replayedFrames;
+    private ulong _replayNext;
     private long _unreadableFrames;
 
     private WriteAheadLog Load(Random random)
@@ -67,6 +68,10 @@ public sealed partial class StoreEngine
     private void ReplayFrame(BatchFrameReader batches, FrameKind kind, ulong sequence, ReadOnlySpan<byte> frame)
     {
         _replayedFrames++;
+        // A value is coded against the one before: behind frames that are lost the dictionary must begin anew. Numbers that were skipped on purpose begin one anyway.
+        if (sequence != _replayNext)
+            batches.Break();
+        _replayNext = sequence + 1;
         if (_tap is not null && _head.Tapped is null && sequence >= _tap.HeldTo)
             _head.Tapped = [];
         if (_head.Tapped is { Count: >= ToldAtOnce })

@@ -17,6 +17,8 @@ namespace Bellwether.Store;
 /// </summary>
 public sealed partial class StoreEngine : ILedgerSource, IDisposable
 {
+    // Of one batch; what a frame of the log may have and what may wait in it are above this.
+    private const int PendingBytesMax = 64 << 20;
     private readonly StoreOptions _options;
     private readonly IDisk _disk;
     private readonly TimeProvider _time;
@@ -90,7 +92,10 @@ public sealed partial class StoreEngine : ILedgerSource, IDisposable
         }
     }
 
-    /// <summary>Applies a batch; durable after the next <see cref="Commit"/>.</summary>
+    /// <summary>
+    /// Applies a batch; durable after the next <see cref="Commit"/>. Throws <see cref="StoreUnavailableException"/> when it is so large that a part had to be made durable at once and
+    /// the disk did not take that: what was applied waits with the rest, and the batch may be sent again.
+    /// </summary>
     public AppendResult AppendBatch(SampleBatch batch)
     {
         ArgumentNullException.ThrowIfNull(batch);
@@ -103,10 +108,7 @@ public sealed partial class StoreEngine : ILedgerSource, IDisposable
             foreach (SeriesSample sample in batch.Samples)
             {
                 AppendOne(sample, result);
-                if (!_batches.IsLarge)
-                    continue;
-                LogBatch();
-                _batches.Begin();
+                FlushLarge();
             }
             AppendRest(batch);
         }
@@ -243,14 +245,36 @@ public sealed partial class StoreEngine : ILedgerSource, IDisposable
             _batches.Add(series, sample.TimestampMs, sample.Value, sample.Histogram, sample.StartMs);
     }
 
+    private void FlushLarge()
+    {
+        if (!_batches.IsLarge)
+            return;
+        LogBatch();
+        _batches.Begin();
+        if (PendingBytes < PendingBytesMax)
+            return;
+        try
+        {
+            _wal.Sync();
+        }
+        catch (IOException e)
+        {
+            throw new StoreUnavailableException("the store could not write to its disk: " + e.Message, e);
+        }
+    }
+
     private void AppendRest(SampleBatch batch)
     {
-        foreach ((Labels labels, Exemplar exemplar) in batch.Exemplars)
+        for (int i = 0; i < batch.Exemplars.Count; i++)
         {
-            if (!_index.TryGet(labels, out HeadSeries? series))
+            (Labels labels, Exemplar exemplar) = batch.Exemplars[i];
+            // Those of one series come together; of more than are kept only the last are worth their bytes.
+            bool isTooMany = i + _options.MaxExemplarsPerSeries < batch.Exemplars.Count && ReferenceEquals(batch.Exemplars[i + _options.MaxExemplarsPerSeries].Labels, labels);
+            if (isTooMany || !_index.TryGet(labels, out HeadSeries? series))
                 continue;
             _head.Add(series, exemplar);
             _batches.Add(labels, exemplar);
+            FlushLarge();
         }
         foreach ((string family, MetricMetadata metadata) in batch.Metadata)
         {
@@ -258,6 +282,7 @@ public sealed partial class StoreEngine : ILedgerSource, IDisposable
                 continue;
             _head.Describe(family, metadata);
             _batches.Add(family, metadata);
+            FlushLarge();
         }
     }
 }

@@ -222,7 +222,17 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
 
         public TaskCompletionSource<AppendResult> Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-        public override void Apply(StoreEngine engine) => _result = engine.AppendBatch(batch);
+        public override void Apply(StoreEngine engine)
+        {
+            try
+            {
+                _result = engine.AppendBatch(batch);
+            }
+            catch (StoreUnavailableException e)
+            {
+                Done.TrySetException(e);
+            }
+        }
 
         public override void Complete() => Done.TrySetResult(_result!);
 

@@ -26,6 +26,15 @@ public sealed record RemoteWriteReceiveOptions
     /// <summary>Samples in one request. Default 500,000.</summary>
     public int SamplesMax { get; init; } = 500_000;
 
+    /// <summary>Exemplars in one request. Default 100,000.</summary>
+    public int ExemplarsMax { get; init; } = 100_000;
+
+    /// <summary>Descriptions of metric families in one request. Default 100,000.</summary>
+    public int MetadataMax { get; init; } = 100_000;
+
+    /// <summary>Characters of all label names and values in one request, those of 2.0 spelled out. Default 256 Mi.</summary>
+    public long LabelCharsMax { get; init; } = 256L << 20;
+
     /// <summary>Labels of a series. Default 128.</summary>
     public int LabelsMax { get; init; } = 128;
 

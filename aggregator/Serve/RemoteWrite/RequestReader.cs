@@ -15,6 +15,7 @@ internal readonly record struct WriteRequestReport(string? Malformed, int Invali
 /// </summary>
 internal abstract class RequestReader(RemoteWriteReceiveOptions options)
 {
+    private long _labelChars;
     private int _invalid;
     private int _invalidHistograms;
     private string? _firstInvalid;
@@ -32,13 +33,23 @@ internal abstract class RequestReader(RemoteWriteReceiveOptions options)
 
     protected void Begin()
     {
+        _labelChars = 0;
         _invalid = _invalidHistograms = 0;
         _firstInvalid = null;
     }
 
     protected WriteRequestReport Report() => new(null, _invalid, _invalidHistograms, _firstInvalid);
 
-    protected WriteRequestReport TooMany() => new($"more than {Options.SamplesMax} samples in one request: send less at once", 0, 0, null);
+    /// <summary>The answer when the request holds more than it may; null: it may go on.</summary>
+    protected WriteRequestReport? OverLimit(SampleBatch batch)
+    {
+        string? what = batch.Samples.Count > Options.SamplesMax ? $"{Options.SamplesMax} samples"
+            : batch.Exemplars.Count > Options.ExemplarsMax ? $"{Options.ExemplarsMax} exemplars"
+            : batch.Metadata.Count > Options.MetadataMax ? $"{Options.MetadataMax} metadata"
+            : _labelChars > Options.LabelCharsMax ? $"{Options.LabelCharsMax} characters of labels"
+            : null;
+        return what is null ? null : new WriteRequestReport($"more than {what} in one request: send less at once", 0, 0, null);
+    }
 
     protected void Refuse(string? reason, bool histogram = false)
     {
@@ -116,6 +127,7 @@ internal abstract class RequestReader(RemoteWriteReceiveOptions options)
             return $"the value of label '{name}' is longer than {Options.LabelValueMax} characters";
         if (value.Length > 0 && Builder.Get(name).Length > 0)
             return $"label '{name}' is there twice";
+        _labelChars += name.Length + value.Length;
         Builder.Set(name, value);
         return null;
     }

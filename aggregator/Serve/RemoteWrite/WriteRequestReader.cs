@@ -24,8 +24,8 @@ internal sealed class WriteRequestReader(RemoteWriteReceiveOptions options) : Re
                 string? wrong = field == 1 ? Series(part, into) : Metadata(part, into);
                 if (wrong is not null)
                     return Malformed(wrong);
-                if (into.Samples.Count > Options.SamplesMax)
-                    return TooMany();
+                if (OverLimit(into) is { } over)
+                    return over;
             }
             else if (!reader.TrySkip(type))
             {

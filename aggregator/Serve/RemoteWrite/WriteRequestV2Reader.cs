@@ -28,8 +28,8 @@ internal sealed class WriteRequestV2Reader(RemoteWriteReceiveOptions options) : 
             {
                 if (!reader.TryBytes(out ReadOnlySpan<byte> part) || !Series(part, into))
                     return Malformed("a time series");
-                if (into.Samples.Count > Options.SamplesMax)
-                    return TooMany();
+                if (OverLimit(into) is { } over)
+                    return over;
             }
             else if (!reader.TrySkip(type))
             {

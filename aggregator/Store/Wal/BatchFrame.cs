@@ -20,27 +20,29 @@ internal sealed class BatchFrameWriter
     private readonly ByteWriter _samples = new(4096);
     private readonly Dictionary<HeadSeries, int> _numbers = [];
     private readonly List<double> _last = [];
-    private readonly List<(long Time, Labels Labels, Exemplar Exemplar)> _exemplars = [];
-    private readonly List<(string Family, MetricMetadata Metadata)> _metadata = [];
+    private readonly ByteWriter _exemplars = new();
+    private readonly ByteWriter _metadata = new();
+    private int _exemplarCount;
+    private int _metadataCount;
     private long _bytes = DictionaryBytes;
     private long _time;
     private int _count;
 
     /// <summary>Whether there is anything to log.</summary>
-    public bool IsEmpty => _count == 0 && _exemplars.Count == 0 && _metadata.Count == 0;
+    public bool IsEmpty => _count == 0 && _exemplarCount == 0 && _metadataCount == 0;
 
     /// <summary>The frame with which the dictionary begins.</summary>
     public ulong Context { get; private set; }
 
     /// <summary>Whether the frame is large enough to be logged before more is added.</summary>
-    public bool IsLarge => _samples.Length >= FrameBytes;
+    public bool IsLarge => _samples.Length + _exemplars.Length + _metadata.Length >= FrameBytes;
 
     public void Begin()
     {
         _samples.Clear();
         _exemplars.Clear();
         _metadata.Clear();
-        _count = 0;
+        _count = _exemplarCount = _metadataCount = 0;
         _time = 0;
         IsNew = _bytes >= DictionaryBytes || _numbers.Count >= MaxNumbers;
         if (!IsNew)
@@ -81,9 +83,21 @@ internal sealed class BatchFrameWriter
         _count++;
     }
 
-    public void Add(Labels labels, Exemplar exemplar) => _exemplars.Add((0, labels, exemplar));
+    public void Add(Labels labels, Exemplar exemplar)
+    {
+        _exemplarCount++;
+        RecordFrame.WriteLabels(labels, _exemplars);
+        RecordFrame.WriteLabels(exemplar.Labels, _exemplars);
+        _exemplars.Double(exemplar.Value);
+        _exemplars.Byte(exemplar.TimestampMs is null ? (byte)0 : (byte)1);
+        _exemplars.Zigzag(exemplar.TimestampMs ?? 0);
+    }
 
-    public void Add(string family, MetricMetadata metadata) => _metadata.Add((family, metadata));
+    public void Add(string family, MetricMetadata metadata)
+    {
+        _metadataCount++;
+        WriteMetadata(family, metadata, _metadata);
+    }
 
     /// <summary>The frame; valid until the next <see cref="Begin"/>.</summary>
     public ReadOnlySpan<byte> Finish()
@@ -92,18 +106,10 @@ internal sealed class BatchFrameWriter
         _frame.Byte(IsNew ? NewDictionary : (byte)0);
         _frame.Varint((ulong)_count);
         _frame.Bytes(_samples.Written);
-        _frame.Varint((ulong)_exemplars.Count);
-        foreach ((_, Labels labels, Exemplar exemplar) in _exemplars)
-        {
-            RecordFrame.WriteLabels(labels, _frame);
-            RecordFrame.WriteLabels(exemplar.Labels, _frame);
-            _frame.Double(exemplar.Value);
-            _frame.Byte(exemplar.TimestampMs is null ? (byte)0 : (byte)1);
-            _frame.Zigzag(exemplar.TimestampMs ?? 0);
-        }
-        _frame.Varint((ulong)_metadata.Count);
-        foreach ((string family, MetricMetadata metadata) in _metadata)
-            WriteMetadata(family, metadata, _frame);
+        _frame.Varint((ulong)_exemplarCount);
+        _frame.Bytes(_exemplars.Written);
+        _frame.Varint((ulong)_metadataCount);
+        _frame.Bytes(_metadata.Written);
         _bytes += _frame.Length;
         return _frame.Written;
     }

@@ -125,6 +125,26 @@ public sealed class RemoteWriteV2Tests : IAsyncLifetime, IDisposable
         Assert.Equal(("1", "0", "0"), Written(response));
     }
 
+    [Theory]
+    [InlineData("exemplars")]
+    [InlineData("metadata")]
+    [InlineData("characters of labels")]
+    public void What_a_small_message_can_blow_up_has_a_limit(string what)
+    {
+        RemoteWriteReceiveOptions options = what switch
+        {
+            "exemplars" => new() { ExemplarsMax = 3 },
+            "metadata" => new() { MetadataMax = 3 },
+            _ => new() { LabelCharsMax = 50 },
+        };
+        // One series with a sample, metadata and an exemplar, as often as it takes.
+        const string series = "2a28" + "0a020102" + "120b090000000000000840" + "1001" + "220f" + "0a020203" + "110000000000000840" + "1801" + "2a04" + "0801" + "1803";
+        string body = Symbols + string.Concat(Enumerable.Repeat(series, 4));
+        WriteRequestReport report = new WriteRequestV2Reader(options).Read(Convert.FromHexString(body), new SampleBatch());
+        Assert.Contains(what, report.Malformed, StringComparison.Ordinal);
+        Assert.Null(new WriteRequestV2Reader(new()).Read(Convert.FromHexString(body), new SampleBatch()).Malformed);
+    }
+
     [Fact]
     public void Any_damage_is_an_outcome_and_never_an_exception()
     {

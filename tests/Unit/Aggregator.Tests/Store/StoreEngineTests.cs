@@ -221,6 +221,58 @@ public sealed class StoreEngineTests : IDisposable
     }
 
     [Fact]
+    public void Behind_a_lost_frame_of_the_log_no_value_is_wrong()
+    {
+        StoreEngine store = Open();
+        for (int i = 0; i < 40; i++)
+        {
+            Append(store, "m", _time.NowMs + (i * 1000), 1_000_000 + (i * i));
+            store.Commit();
+        }
+        store.Dispose();
+        string path = _disk.Paths.Single(p => p.EndsWith(".seg", StringComparison.Ordinal));
+        _disk.FlipBit(path, _disk.LengthOf(path) / 2 * 8);
+        using StoreEngine again = Open();
+        Assert.Equal(1, again.Opened.DamagedLogPlaces);
+        Assert.True(again.Opened.UnreadableFrames > 0);
+        SampleBuffer read = Read(again, "m");
+        Assert.InRange(read.Count, 10, 39);
+        for (int i = 0; i < read.Count; i++)
+        {
+            long n = (read.Times[i] - _time.NowMs) / 1000;
+            Assert.Equal(1_000_000 + (n * n), read.Values[i]);
+        }
+        // What comes now is whole again after the next opening.
+        Append(again, "m", _time.NowMs + 100_000, 7);
+        again.Commit();
+        Assert.Equal(read.Count + 1, CountAll(again));
+    }
+
+    [Fact]
+    public async Task A_batch_that_is_far_larger_than_a_frame_of_the_log_is_taken_whole_and_survives()
+    {
+        var batch = new SampleBatch();
+        for (int i = 0; i < 3000; i++)
+            batch.Metadata.Add(("family" + i, new MetricMetadata(MetricType.Gauge, new string('h', 8000), "")));
+        Labels wide = Labels.Of("__name__", "m", "wide", new string('w', 2000));
+        for (int i = 0; i < 200; i++)
+        {
+            Labels each = i == 0 ? wide : Labels.Of("__name__", "m" + i, "wide", new string('w', 2000));
+            batch.Samples.Add(new SeriesSample(each, _time.NowMs, i));
+            for (int e = 0; e < 50; e++)
+                batch.Exemplars.Add((each, new Exemplar(Labels.Of("trace", new string('t', 5000)), e, _time.NowMs)));
+        }
+        StoreWriter store = StoreWriter.Open(_options, _disk, _time, new Random(1), _meter, NullLogger.Instance);
+        Assert.Equal(200, (await store.AppendAsync(batch, CancellationToken.None))[AppendOutcome.Stored]);
+        Assert.Null(store.Failure);
+        await store.DisposeAsync();
+        using StoreEngine again = Open();
+        Assert.Equal(200, CountAll(again));
+        Assert.Equal(3000, again.Reader.AllMetadata().Count);
+        Assert.Equal([42, 43, 44, 45, 46, 47, 48, 49], again.Exemplars(0, long.MaxValue, [new LabelMatcher(MatchType.Equal, "__name__", "m")], CancellationToken.None).Single().Exemplars.Select(e => e.Value));
+    }
+
+    [Fact]
     public void Each_refusal_has_its_outcome_and_says_why()
     {
         _options = _options with { MaxSeries = 2, MaxLabels = 3 };
