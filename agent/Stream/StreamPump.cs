@@ -53,7 +53,8 @@ internal sealed class StreamPump
         // A peer that stands but takes nothing must not hold the agent's end up.
         using var patience = new CancellationTokenSource(Timeout.InfiniteTimeSpan, _time);
         using CancellationTokenRegistration told = stopping.UnsafeRegister(_ => patience.CancelAfter(_options.DrainTimeout + s_leaveTime), null);
-        long helloUntilMs = NowMs + (long)_options.HelloTimeout.TotalMilliseconds;
+        // By the time that passes: a clock that is set back must not make it wait for years for an answer.
+        long begunAt = _time.GetTimestamp();
         StreamEvent? happened = new StreamEvent(StreamEventKind.Opened);
         while (happened is { } next)
         {
@@ -71,11 +72,12 @@ internal sealed class StreamPump
                 await _call.WriteAsync(message, patience.Token);
             if (end is not null)
                 return await LeaveAsync(end);
-            if (!greeted && NowMs >= helloUntilMs)
+            TimeSpan patienceLeft = _options.HelloTimeout - _time.GetElapsedTime(begunAt);
+            if (!greeted && patienceLeft <= TimeSpan.Zero)
                 return $"no answer to the hello in {_options.HelloTimeout.TotalSeconds:0.###} s";
             if (Leaving.IsCancellationRequested)
                 return await LeaveAsync("a preferred address is there again");
-            happened = await NextAsync(sent && greeted, greeted ? _effects.WakeAtMs : helloUntilMs, stopping);
+            happened = await NextAsync(sent && greeted, greeted ? _effects.WakeAtMs : NowMs + (long)patienceLeft.TotalMilliseconds + 1, stopping);
         }
         return _call.Status?.ToString() ?? "the call ended";
     }

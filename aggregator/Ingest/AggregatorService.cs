@@ -84,8 +84,8 @@ public sealed partial class AggregatorService
     [LoggerMessage(2108, LogLevel.Warning, "agent {Agent} at {Remote}: its credential has been revoked; its session is ended")]
     private static partial void CredentialRevoked(ILogger log, string agent, string remote);
 
-    [LoggerMessage(2106, LogLevel.Error, "agent {Agent}: segment {Segment}, record {Record} refused for good: {Reason}")]
-    private static partial void RecordWasRefused(ILogger log, string agent, ulong segment, ulong record, string reason);
+    [LoggerMessage(2106, LogLevel.Error, "agent {Agent}: segment {Segment}: {Records} records refused for good, the first is {Record}: {Reason}")]
+    private static partial void RecordWasRefused(ILogger log, string agent, ulong segment, int records, ulong record, string reason);
 
     [LoggerMessage(2107, LogLevel.Error, "agent {Agent}: the store takes nothing: {Reason}")]
     private static partial void StoreTakesNothing(ILogger log, string agent, string reason);
@@ -254,11 +254,10 @@ public sealed partial class AggregatorService
                 if (message.Control?.Resend is not null)
                     counters.Resends.Add(1);
             }
-            foreach (RefusedRecord refused in result.Refused)
-            {
-                counters.Refused.Add(1);
-                RecordWasRefused(_service._log, Agent, handed.Run.Segment.Number, refused.Record, refused.Reason);
-            }
+            if (result.Refused.Count == 0)
+                return;
+            counters.Refused.Add(result.Refused.Count);
+            RecordWasRefused(_service._log, Agent, handed.Run.Segment.Number, result.Refused.Count, result.Refused[0].Record, result.Refused[0].Reason);
         }
 
         private void WatchClock()

@@ -6,6 +6,9 @@ public sealed record IngestOptions
     /// <summary>Payload bytes of one batch that agents are told to keep to. Default: 256 KiB.</summary>
     public int MaxBatchBytes { get; init; } = 256 * 1024;
 
+    /// <summary>Records of one batch: each costs memory and a frame of the store's log, however short it is. Our agents stay below by <see cref="MaxBatchBytes"/>. Default: 32,768.</summary>
+    public int MaxRecordsPerBatch { get; init; } = 32_768;
+
     /// <summary>Largest message taken, bytes; a single record may be larger than a batch. Default: 4 MiB.</summary>
     public int MaxMessageBytes { get; init; } = 4 * 1024 * 1024;
 

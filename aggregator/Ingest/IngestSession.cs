@@ -227,6 +227,11 @@ internal sealed class IngestSession
             effects.End = new GrpcStatus(GrpcStatusCode.InvalidArgument, "a record batch names its segment");
             return;
         }
+        if (batch.Records.Count > _options.MaxRecordsPerBatch)
+        {
+            effects.End = new GrpcStatus(GrpcStatusCode.ResourceExhausted, $"{batch.Records.Count} records in one batch are above the limit of {_options.MaxRecordsPerBatch} (IngestOptions.MaxRecordsPerBatch)");
+            return;
+        }
         var records = new ReadOnlyMemory<byte>[batch.Records.Count];
         int bytes = 0;
         for (int i = 0; i < records.Length; i++)

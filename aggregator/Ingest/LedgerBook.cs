@@ -17,6 +17,8 @@ public sealed record AgentLedger(
 internal sealed class LedgerBook
 {
     private const int MaxClasses = 16;
+    private const int MaxReasons = 16;
+    private const int MaxReasonLength = 64;
     private readonly Dictionary<string, SourceReport> _sources = new(StringComparer.Ordinal);
     private BufferedRange[] _buffered = [];
     private PreviousRun? _previousRun;
@@ -41,8 +43,19 @@ internal sealed class LedgerBook
         foreach (SourceReport source in report.Sources)
         {
             if (source.Name.Length <= options.MaxTextLength * 16 && (_sources.Count < options.MaxSourcesPerAgent || _sources.ContainsKey(source.Name)))
-                _sources[source.Name] = source;
+                _sources[source.Name] = Bounded(source);
         }
+    }
+
+    // The bound on a message allows for hundreds of thousands in one source.
+    private static SourceReport Bounded(SourceReport source)
+    {
+        DroppedSamples[] kept = [.. source.Dropped.Where(d => d.Reason.Length <= MaxReasonLength).Take(MaxReasons)];
+        if (kept.Length == source.Dropped.Count)
+            return source;
+        source.Dropped.Clear();
+        source.Dropped.AddRange(kept);
+        return source;
     }
 
     public AgentLedger Snapshot(string agent) => new(agent, ReceivedMs, _reportedMs, _epoch, new Dictionary<string, SourceReport>(_sources, StringComparer.Ordinal), _buffered, _previousRun);

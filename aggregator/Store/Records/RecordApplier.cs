@@ -12,6 +12,9 @@ namespace Bellwether.Store.Records;
 internal sealed class RecordApplier
 {
     private const int EntriesPerDecoder = 16;
+
+    /// <summary>Epochs of an agent of which completed segments are known; of more, the lowest is forgotten. An epoch ends when a spool is lost.</summary>
+    private const int EpochsPerAgent = 64;
     private readonly StoreOptions _options;
     private readonly TickApplier _ticks;
     private readonly HeadWriter _head;
@@ -212,11 +215,12 @@ internal sealed class RecordApplier
             Start(open);
         ulong position = open.Position;
         bool closesOnly = run.Records.Count == 0 && run.FirstRecord == open.Applied;
-        if ((run.FirstRecord > position || (open.Decoder is null && !open.IsBroken)) && !closesOnly)
+        bool needsStart = (run.FirstRecord > position || (open.Decoder is null && !open.IsBroken)) && !closesOnly;
+        // Nothing is held of it: an entry per unknown segment that is named would grow without bound.
+        if (open is { Applied: 0, Decoder: null, IsBroken: false } && (needsStart || !run.Last))
+            _open.Remove(key);
+        if (needsStart)
         {
-            // Nothing is held of it: an entry per unknown segment that is named would grow without bound.
-            if (open is { Applied: 0, Decoder: null, IsBroken: false })
-                _open.Remove(key);
             return new RunResult(RunOutcome.NeedsStart, new SegmentProgress(key, open.Durable, false, false), [], [], "the run does not join what is held; the segment must start again at record 0");
         }
         var refused = new List<RefusedRecord>();
@@ -391,7 +395,12 @@ internal sealed class RecordApplier
     {
         (string, ulong) agent = (open.Key.Agent, open.Key.Epoch);
         if (!_completed.TryGetValue(agent, out CompletedSegments? completed))
+        {
             _completed.Add(agent, completed = new CompletedSegments());
+            (string, ulong)[] epochs = [.. _completed.Keys.Where(k => k.Agent == open.Key.Agent)];
+            if (epochs.Length > EpochsPerAgent)
+                _completed.Remove(epochs.Min());
+        }
         completed.Add(open.Key.Number, open.Key.Nonce);
         Remove(open);
     }

@@ -191,6 +191,15 @@ public sealed class IngestSessionTests : IDisposable
     }
 
     [Fact]
+    public void A_batch_of_very_many_records_is_refused()
+    {
+        IngestSession session = Greeted();
+        Send(session, Batch(4, 0, [.. Enumerable.Repeat("", _options.MaxRecordsPerBatch + 1)]));
+        Assert.Equal(GrpcStatusCode.ResourceExhausted, _effects.End!.Value.Code);
+        Assert.Null(_effects.Apply);
+    }
+
+    [Fact]
     public void Segments_without_end_that_begin_in_the_middle_end_the_session()
     {
         IngestSession session = Greeted();

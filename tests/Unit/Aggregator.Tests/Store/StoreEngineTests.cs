@@ -125,7 +125,13 @@ public sealed class StoreEngineTests : IDisposable
         using StoreEngine store = Open();
         for (uint i = 0; i < 1000; i++)
             Assert.Equal(RunOutcome.NeedsStart, store.ApplyRun(new RecordRun(new SegmentKey("a", 1, i, i), 5, [new byte[] { 1 }], false)).Outcome);
+        for (uint i = 0; i < 1000; i++)
+            Assert.Equal(RunOutcome.Applied, store.ApplyRun(new RecordRun(new SegmentKey("a", 1, i, i), 0, [], false)).Outcome);
         Assert.Equal(0, store.Records.OpenSegments);
+        for (uint i = 0; i < 1000; i++)
+            Assert.True(store.ApplyRun(new RecordRun(new SegmentKey("a", i, 1, i), 0, [], true)).Progress.Complete);
+        store.Commit();
+        Assert.Equal((0, 64, 936UL), (store.Records.OpenSegments, store.SegmentsOf("a").Count, store.SegmentsOf("a")[0].Epoch));
     }
 
     [Fact]
