@@ -66,4 +66,15 @@ public sealed partial class NativeHistogram
 
     /// <summary>Whether this is the end mark of a histogram series.</summary>
     public bool IsStale => SpecialValues.IsStale(Sum);
+
+    /// <summary>Whether another one has the same content, to the bit.</summary>
+    public bool SameAs(NativeHistogram other)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        return Schema == other.Schema && ResetHint == other.ResetHint && Bits([ZeroThreshold, ZeroCount, Count, Sum]).SequenceEqual(Bits([other.ZeroThreshold, other.ZeroCount, other.Count, other.Sum]))
+            && PositiveSpans.AsSpan().SequenceEqual(other.PositiveSpans) && NegativeSpans.AsSpan().SequenceEqual(other.NegativeSpans)
+            && Bits(PositiveBuckets).SequenceEqual(Bits(other.PositiveBuckets)) && Bits(NegativeBuckets).SequenceEqual(Bits(other.NegativeBuckets)) && Bits(CustomValues).SequenceEqual(Bits(other.CustomValues));
+    }
+
+    private static ReadOnlySpan<long> Bits(ReadOnlySpan<double> values) => System.Runtime.InteropServices.MemoryMarshal.Cast<double, long>(values);
 }

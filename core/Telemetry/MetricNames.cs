@@ -253,6 +253,21 @@ public static class MetricNames
     /// <summary>Records that bundles brought.</summary>
     public const string BundleRecords = "bellwether_bundle_records_total";
 
+    /// <summary>Re-evaluations after late data.</summary>
+    public const string HealRuns = "bellwether_heal_runs_total";
+
+    /// <summary>Rule steps that were evaluated again.</summary>
+    public const string HealSteps = "bellwether_heal_steps_total";
+
+    /// <summary>Rule results that late data changed, by what became of them: added, replaced, removed.</summary>
+    public const string HealResults = "bellwether_heal_results_total";
+
+    /// <summary>Rules that could not be evaluated again over a range; what was stored stands.</summary>
+    public const string HealFailures = "bellwether_heal_failures_total";
+
+    /// <summary>Seconds spent on re-evaluation.</summary>
+    public const string HealSeconds = "bellwether_heal_seconds_total";
+
     /// <summary>Ranges that late data changed and that wait for re-evaluation.</summary>
     public const string DirtyRanges = "bellwether_late_dirty_ranges";
 }

@@ -43,6 +43,9 @@ public sealed class PromQlEngine
         return Run(reader, query, new Grid(startMs, stepMs, (int)steps), true, cancellation);
     }
 
+    /// <summary>How far back an instant selector looks.</summary>
+    public TimeSpan Lookback => _options.Lookback;
+
     /// <summary>The parser options that the engine's options mean.</summary>
     public ParserOptions ParserOptions => new() { Experimental = _options.Experimental, MaxLength = _options.MaxQueryLength, MaxDepth = _options.MaxDepth };
 

@@ -23,6 +23,7 @@ public sealed partial class RuleEngine
     private readonly Lock _gate = new();
     private RuleGroup[] _groups = [];
     private List<Labels> _orphans = [];
+    private readonly SemaphoreSlim _turn = new(1, 1);
     private bool _started;
 
     /// <summary>An engine without groups; <see cref="Apply"/> brings them.</summary>
@@ -33,6 +34,28 @@ public sealed partial class RuleEngine
         _time = time;
         _metrics = new RuleMetrics(meter);
         _logger = logger;
+    }
+
+    /// <summary>As it was made.</summary>
+    public RuleEngineOptions Options => _options;
+
+    /// <summary>Time of the newest step that any group has done, Unix ms: what comes with a time up to it is late. <see cref="long.MinValue"/>: none.</summary>
+    public long EvaluatedMs
+    {
+        get
+        {
+            long newest = long.MinValue;
+            foreach (RuleGroup group in Volatile.Read(ref _groups))
+                newest = Math.Max(newest, group.LastStepMs);
+            return newest;
+        }
+    }
+
+    /// <summary>Holds evaluation until the result is disposed.</summary>
+    internal async ValueTask<IDisposable> PauseAsync(CancellationToken cancellation)
+    {
+        await _turn.WaitAsync(cancellation);
+        return new Pause(_turn);
     }
 
     /// <summary>The groups as they stand, by file and name.</summary>
@@ -73,6 +96,8 @@ public sealed partial class RuleEngine
     /// <summary>Evaluates every step that is due. Returns when to call again.</summary>
     public async ValueTask<TimeSpan> StepAsync(CancellationToken cancellation)
     {
+        await _turn.WaitAsync(cancellation);
+        using var turn = new Pause(_turn);
         await EndOrphansAsync(cancellation);
         TimeSpan wait = s_sleepMax;
         foreach (RuleGroup group in Volatile.Read(ref _groups))
@@ -188,6 +213,11 @@ public sealed partial class RuleEngine
                 _orphans.AddRange(orphans);
             throw;
         }
+    }
+
+    private sealed class Pause(SemaphoreSlim turn) : IDisposable
+    {
+        public void Dispose() => turn.Release();
     }
 
     private long NowMs() => _time.GetUtcNow().ToUnixTimeMilliseconds();

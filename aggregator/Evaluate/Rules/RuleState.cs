@@ -47,6 +47,9 @@ internal abstract class RuleState(RuleDefinition definition, int limit)
         }
     }
 
+    /// <summary>Says which series the evaluation before the next one wrote.</summary>
+    public void Seed(IEnumerable<Labels> before) => _before = [.. before];
+
     /// <summary>The samples of the last <see cref="AddStaleMarkers"/> are stored.</summary>
     public void Committed() => _before = _now;
 

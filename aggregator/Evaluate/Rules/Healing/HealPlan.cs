@@ -1,0 +1,117 @@
+using Bellwether.Core.Model;
+
+namespace Bellwether.Evaluate.Rules.Healing;
+
+/// <summary>
+/// Which rules late data in a range makes dirty, over which times, and in which order they are evaluated again. The order is that of on-time evaluation: by time, then group, then rule.
+/// A rule that reads only what rules before it write is evaluated over many times at once; those that read their own or a later rule's past go time by time, together with what lies between.
+/// </summary>
+internal sealed class HealPlan
+{
+    private readonly List<HealUnit> _units;
+
+    private HealPlan(List<HealUnit> units, List<(int First, int Last, bool IsStepwise)> runs)
+    {
+        _units = units;
+        Runs = runs;
+    }
+
+    /// <summary>The rules in order.</summary>
+    public IReadOnlyList<HealUnit> Units => _units;
+
+    /// <summary>Stretches of the order: each is done before the next; a stepwise one time by time.</summary>
+    public IReadOnlyList<(int First, int Last, bool IsStepwise)> Runs { get; }
+
+    /// <summary>Makes a plan.</summary>
+    /// <param name="units">Rules in order.</param>
+    /// <param name="fromMs">First time of a sample that came late.</param>
+    /// <param name="toMs">Last one.</param>
+    /// <param name="bounds">Per rule the first and last time that may be evaluated again.</param>
+    public static HealPlan Make(List<HealUnit> units, long fromMs, long toMs, Func<HealUnit, (long FromMs, long ToMs)> bounds)
+    {
+        List<int>[] reads = [.. units.Select(u => ReadsOf(u, units))];
+        List<(int First, int Last, bool IsStepwise)> runs = RunsOf(reads);
+        bool[] stepwise = new bool[units.Count];
+        foreach ((int first, int last, bool isStepwise) in runs)
+            Array.Fill(stepwise, isStepwise, first, last - first + 1);
+        for (bool isChanged = true; isChanged;)
+        {
+            isChanged = false;
+            for (int i = 0; i < units.Count; i++)
+            {
+                HealUnit unit = units[i];
+                (long from, long to) = (unit.FromMs, unit.ToMs);
+                foreach (Reading reading in unit.Reach.Readings)
+                {
+                    // A name that a rule writes is taken for nobody else's.
+                    if (reading.Name is not { } name || !units.Exists(u => u.Rule.Name == name))
+                        Extend(ref from, ref to, fromMs, toMs, reading);
+                    foreach (int j in reads[i])
+                    {
+                        if (units[j].IsDirty && reading.MaySelect(units[j].Rule.Name, units[j].Fixed))
+                            Extend(ref from, ref to, units[j].FromMs, stepwise[i] && stepwise[j] ? RuleReach.Unbounded : units[j].ToMs, reading);
+                    }
+                }
+                if (from > to)
+                    continue;
+                (long least, long most) = bounds(unit);
+                // One more: the result there may end a series, or not end it any more.
+                from = Math.Max(Up(from, unit), least);
+                to = Math.Min(to >= RuleReach.Unbounded ? most : Up(to, unit) + unit.IntervalMs, most);
+                if (from > to || (from >= unit.FromMs && to <= unit.ToMs))
+                    continue;
+                unit.FromMs = Math.Min(unit.FromMs, from);
+                unit.ToMs = Math.Max(unit.ToMs, to);
+                isChanged = true;
+            }
+        }
+        return new HealPlan(units, runs);
+    }
+
+    private static void Extend(ref long from, ref long to, long dirtyFromMs, long dirtyToMs, Reading reading)
+    {
+        from = Math.Min(from, dirtyFromMs - Math.Min(reading.AheadMs, RuleReach.Unbounded));
+        to = Math.Max(to, dirtyToMs >= RuleReach.Unbounded ? RuleReach.Unbounded : dirtyToMs + reading.BackMs);
+    }
+
+    // The first time on the rule's grid at or after a time.
+    private static long Up(long timeMs, HealUnit unit)
+    {
+        long step = timeMs + unit.OffsetMs;
+        long rest = ((step % unit.IntervalMs) + unit.IntervalMs) % unit.IntervalMs;
+        return (rest == 0 ? step : step + unit.IntervalMs - rest) - unit.OffsetMs;
+    }
+
+    private static List<int> ReadsOf(HealUnit unit, List<HealUnit> units)
+    {
+        var reads = new List<int>();
+        for (int j = 0; j < units.Count; j++)
+        {
+            if (unit.Reach.Readings.Any(r => r.MaySelect(units[j].Rule.Name, units[j].Fixed)))
+                reads.Add(j);
+        }
+        return reads;
+    }
+
+    private static List<(int First, int Last, bool IsStepwise)> RunsOf(List<int>[] reads)
+    {
+        // The last rule that this one or one before it needs time by time.
+        var runs = new List<(int, int, bool)>();
+        for (int i = 0; i < reads.Length;)
+        {
+            int end = i;
+            bool isStepwise = false;
+            for (int k = i; k <= end; k++)
+            {
+                foreach (int j in reads[k])
+                {
+                    isStepwise |= j >= k;
+                    end = Math.Max(end, j);
+                }
+            }
+            runs.Add((i, end, isStepwise));
+            i = end + 1;
+        }
+        return runs;
+    }
+}

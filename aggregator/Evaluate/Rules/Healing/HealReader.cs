@@ -1,0 +1,105 @@
+using Bellwether.Core.Model;
+
+namespace Bellwether.Evaluate.Rules.Healing;
+
+/// <summary>The stored data with what this run has computed so far in place of the results that are evaluated again. One thread.</summary>
+internal sealed class HealReader(ISeriesReader inner, IReadOnlyList<HealUnit> units) : ISeriesReader
+{
+    private readonly ILookup<string, HealUnit> _byName = units.ToLookup(u => u.Rule.Name, StringComparer.Ordinal);
+
+    public ISeriesSet Select(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation)
+    {
+        ISeriesSet stored = inner.Select(fromMs, toMs, matchers, cancellation);
+        var entries = new List<Entry>(stored.Count);
+        bool isPlain = true;
+        var found = new HashSet<(HealUnit, Labels)>();
+        for (int i = 0; i < stored.Count; i++)
+        {
+            Labels labels = stored.LabelsAt(i);
+            HealUnit? owner = OwnerOf(labels);
+            entries.Add(new Entry(labels, i, owner));
+            isPlain &= owner is null;
+            if (owner is not null)
+                found.Add((owner, labels));
+        }
+        int before = entries.Count;
+        foreach (HealUnit unit in units)
+        {
+            if (unit.SliceFromMs > toMs || unit.SliceToMs < fromMs)
+                continue;
+            foreach (Labels labels in unit.Computed.Keys)
+            {
+                if (matchers.All(m => m.Matches(labels)) && found.Add((unit, labels)))
+                    entries.Add(new Entry(labels, -1, unit));
+            }
+        }
+        if (isPlain && entries.Count == before)
+            return stored;
+        if (entries.Count > before)
+            entries.Sort(static (a, b) => a.Labels.CompareTo(b.Labels));
+        return new Set(stored, entries, fromMs, toMs);
+    }
+
+    public IReadOnlyList<string> LabelNames(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) => inner.LabelNames(fromMs, toMs, matchers, cancellation);
+
+    public IReadOnlyList<string> LabelValues(string name, long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) =>
+        inner.LabelValues(name, fromMs, toMs, matchers, cancellation);
+
+    public MetricMetadata? Metadata(string family) => inner.Metadata(family);
+
+    public IReadOnlyDictionary<string, MetricMetadata> AllMetadata() => inner.AllMetadata();
+
+    private HealUnit? OwnerOf(Labels labels)
+    {
+        foreach (HealUnit unit in _byName[labels.MetricName])
+        {
+            if (unit.SliceFromMs <= unit.SliceToMs && unit.Owns(labels))
+                return unit;
+        }
+        return null;
+    }
+
+    private sealed record Entry(Labels Labels, int Stored, HealUnit? Owner);
+
+    private sealed class Set(ISeriesSet stored, List<Entry> entries, long fromMs, long toMs) : ISeriesSet
+    {
+        private readonly SampleBuffer _all = new();
+        private readonly SampleBuffer _kept = new();
+        private readonly SampleBuffer _made = new();
+
+        public int Count => entries.Count;
+
+        public Labels LabelsAt(int index) => entries[index].Labels;
+
+        public void Read(int index, SampleBuffer into)
+        {
+            Entry entry = entries[index];
+            into.Clear();
+            if (entry.Stored >= 0)
+                stored.Read(entry.Stored, into);
+            if (entry.Owner is not { } owner)
+                return;
+            Samples.Copy(into, _all);
+            _kept.Clear();
+            for (int i = 0; i < _all.Count; i++)
+            {
+                long time = _all.Times[i];
+                bool isHidden = time >= owner.SliceFromMs && time <= owner.SliceToMs && owner.IsOnGrid(time) && !owner.Failed.Contains(time);
+                if (!isHidden)
+                    Samples.Add(_kept, _all, i);
+            }
+            _made.Clear();
+            if (owner.Computed.TryGetValue(entry.Labels, out SampleBuffer? computed))
+            {
+                for (int i = 0; i < computed.Count; i++)
+                {
+                    if (computed.Times[i] >= fromMs && computed.Times[i] <= toMs)
+                        Samples.Add(_made, computed, i);
+                }
+            }
+            Samples.Lay(_made, _kept, into);
+        }
+
+        public void Dispose() => stored.Dispose();
+    }
+}

@@ -1,0 +1,124 @@
+using Bellwether.Core.Model;
+using Bellwether.Evaluate.PromQl.Syntax;
+using MatchType = Bellwether.Core.Model.MatchType;
+
+namespace Bellwether.Evaluate.Rules.Healing;
+
+/// <summary>
+/// One recording rule as re-evaluation sees it: its place in the order, what it reads, which stored series are its own, and what was computed in the slice at hand. One thread.
+/// </summary>
+internal sealed class HealUnit
+{
+    private readonly SortedDictionary<Labels, SampleBuffer> _computed = [];
+    private readonly RecordingRule _state;
+    private bool _isSeeded;
+
+    public HealUnit(RuleGroupDefinition group, RuleDefinition rule, RuleReach reach, RuleEngineOptions options)
+    {
+        Rule = rule;
+        Reach = reach;
+        GroupName = group.Name;
+        IntervalMs = (long)(group.Interval ?? options.DefaultInterval).TotalMilliseconds;
+        OffsetMs = (long)(group.QueryOffset ?? options.DefaultQueryOffset).TotalMilliseconds;
+        Fixed = [.. rule.Labels.Where(l => l.Value.Text.Length > 0).Select(l => KeyValuePair.Create(l.Key, l.Value.Text))];
+        _state = new RecordingRule(rule, group.Limit);
+    }
+
+    public RuleDefinition Rule { get; }
+
+    public string GroupName { get; }
+
+    public RuleReach Reach { get; }
+
+    public long IntervalMs { get; }
+
+    public long OffsetMs { get; }
+
+    /// <summary>Labels that every series of it has.</summary>
+    public IReadOnlyList<KeyValuePair<string, string>> Fixed { get; }
+
+    /// <summary>First time of a result that may have changed, Unix ms; <see cref="long.MaxValue"/>: none. Times lie on the rule's grid once the plan stands.</summary>
+    public long FromMs { get; set; } = long.MaxValue;
+
+    /// <summary>Last such time.</summary>
+    public long ToMs { get; set; } = long.MinValue;
+
+    public bool IsDirty => FromMs <= ToMs;
+
+    /// <summary>The first and last time that were begun in this slice; what is stored between them is hidden by what was computed.</summary>
+    public long SliceFromMs { get; private set; } = long.MaxValue;
+
+    /// <summary>See <see cref="SliceFromMs"/>.</summary>
+    public long SliceToMs { get; private set; } = long.MinValue;
+
+    /// <summary>Times whose evaluation failed: what is stored there stands.</summary>
+    public HashSet<long> Failed { get; } = [];
+
+    /// <summary>What was computed in this slice, by series.</summary>
+    public IReadOnlyDictionary<Labels, SampleBuffer> Computed => _computed;
+
+    /// <summary>Whether a stored series is this rule's.</summary>
+    public bool Owns(Labels labels)
+    {
+        if (labels.MetricName != Rule.Name)
+            return false;
+        foreach ((string name, string value) in Fixed)
+        {
+            if (labels.Get(name) != value)
+                return false;
+        }
+        return true;
+    }
+
+    /// <summary>Whether a series can never be of both rules.</summary>
+    public bool IsApartFrom(HealUnit other) => Rule.Name != other.Rule.Name || Fixed.Any(f => other.Fixed.Any(o => o.Key == f.Key && o.Value != f.Value));
+
+    /// <summary>Selects its stored series.</summary>
+    public List<LabelMatcher> Matchers() =>
+        [new LabelMatcher(MatchType.Equal, LabelNames.MetricName, Rule.Name), .. Fixed.Where(f => f.Key != LabelNames.MetricName).Select(f => new LabelMatcher(MatchType.Equal, f.Key, f.Value))];
+
+    /// <summary>Whether a time lies on the rule's grid.</summary>
+    public bool IsOnGrid(long timeMs) => (timeMs + OffsetMs) % IntervalMs == 0;
+
+    /// <summary>Begins a slice: nothing is computed yet, and what is stored between its first and last time is hidden.</summary>
+    public void BeginSlice(long fromMs, long toMs)
+    {
+        _computed.Clear();
+        Failed.Clear();
+        SliceFromMs = fromMs;
+        SliceToMs = toMs;
+    }
+
+    /// <summary>Ends it: what is stored counts again.</summary>
+    public void EndSlice() => BeginSlice(long.MaxValue, long.MinValue);
+
+    /// <summary>Says which series had a result at the time before the first; needed once per run.</summary>
+    public void SeedOnce(Func<IEnumerable<Labels>> before)
+    {
+        if (!_isSeeded)
+            _state.Seed(before());
+        _isSeeded = true;
+    }
+
+    /// <summary>Takes the result of one time, as the rule engine takes it.</summary>
+    public void Take(PromQl.QueryResult result, long timeMs)
+    {
+        RuleOutcome outcome = result.Error is { } failed ? new RuleOutcome([], failed.Message) : _state.Evaluate(result, timeMs + OffsetMs, timeMs, null!);
+        if (outcome.Error is not null)
+        {
+            Failed.Add(timeMs);
+            return;
+        }
+        _state.AddStaleMarkers(outcome.Samples, timeMs);
+        _state.Committed();
+        foreach (SeriesSample sample in outcome.Samples)
+        {
+            if (!_computed.TryGetValue(sample.Labels, out SampleBuffer? samples))
+                _computed.Add(sample.Labels, samples = new SampleBuffer());
+            if (sample.Histogram is { } histogram)
+                samples.Add(timeMs, histogram);
+            else
+                samples.Add(timeMs, sample.Value);
+        }
+    }
+}

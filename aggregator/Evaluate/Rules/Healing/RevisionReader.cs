@@ -1,0 +1,171 @@
+using Bellwether.Core.Model;
+
+namespace Bellwether.Evaluate.Rules.Healing;
+
+/// <summary>
+/// Shows each series with its newest revision (<see cref="Revision"/>). Who asks for the label <c>__revision__</c> by name gets the revisions as they are stored. Thread-safe as the reader below.
+/// </summary>
+public sealed class RevisionReader(ISeriesReader inner) : ISeriesReader
+{
+    /// <inheritdoc/>
+    public ISeriesSet Select(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation)
+    {
+        ISeriesSet set = inner.Select(fromMs, toMs, matchers, cancellation);
+        if (Names(matchers))
+            return set;
+        for (int i = 0; i < set.Count; i++)
+        {
+            if (set.LabelsAt(i).TryGet(Revision.Label, out _))
+                return new RevisedSet(set);
+        }
+        return set;
+    }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<string> LabelNames(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation)
+    {
+        IReadOnlyList<string> names = inner.LabelNames(fromMs, toMs, matchers, cancellation);
+        return names.Contains(Revision.Label) && !Names(matchers) ? [.. names.Where(n => n != Revision.Label)] : names;
+    }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<string> LabelValues(string name, long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) =>
+        inner.LabelValues(name, fromMs, toMs, matchers, cancellation);
+
+    /// <inheritdoc/>
+    public MetricMetadata? Metadata(string family) => inner.Metadata(family);
+
+    /// <inheritdoc/>
+    public IReadOnlyDictionary<string, MetricMetadata> AllMetadata() => inner.AllMetadata();
+
+    private static bool Names(IReadOnlyList<LabelMatcher> matchers)
+    {
+        foreach (LabelMatcher matcher in matchers)
+        {
+            if (matcher.Name == Revision.Label)
+                return true;
+        }
+        return false;
+    }
+
+    private sealed class RevisedSet : ISeriesSet
+    {
+        private readonly ISeriesSet _inner;
+        private readonly List<Entry> _series = [];
+        private readonly SampleBuffer _below = new();
+        private readonly SampleBuffer _above = new();
+
+        public RevisedSet(ISeriesSet inner)
+        {
+            _inner = inner;
+            var revised = new Dictionary<Labels, List<(int Number, int Index)>>();
+            for (int i = 0; i < inner.Count; i++)
+            {
+                Labels labels = inner.LabelsAt(i);
+                if (Revision.Of(labels) is not (> 0 and var number))
+                    continue;
+                Labels series = labels.Without(Revision.Label);
+                if (!revised.TryGetValue(series, out List<(int Number, int Index)>? all))
+                    revised.Add(series, all = []);
+                all.Add((number, i));
+            }
+            for (int i = 0; i < inner.Count; i++)
+            {
+                Labels labels = inner.LabelsAt(i);
+                if (Revision.Of(labels) > 0)
+                    continue;
+                revised.Remove(labels, out List<(int Number, int Index)>? above);
+                _series.Add(new Entry(labels, i, above));
+            }
+            foreach ((Labels labels, List<(int Number, int Index)> above) in revised)
+                _series.Add(new Entry(labels, -1, above));
+            foreach (Entry entry in _series)
+                entry.Revisions?.Sort();
+            if (revised.Count > 0)
+                _series.Sort(static (a, b) => a.Labels.CompareTo(b.Labels));
+        }
+
+        public int Count => _series.Count;
+
+        public Labels LabelsAt(int index) => _series[index].Labels;
+
+        public void Read(int index, SampleBuffer into)
+        {
+            Entry entry = _series[index];
+            into.Clear();
+            if (entry.Stored >= 0)
+                _inner.Read(entry.Stored, into);
+            if (entry.Revisions is null)
+                return;
+            foreach ((_, int above) in entry.Revisions)
+            {
+                Samples.Copy(into, _below);
+                _inner.Read(above, _above);
+                Samples.Lay(_above, _below, into);
+            }
+            if (into.Values.ContainsAnyRemoved())
+            {
+                Samples.Copy(into, _below);
+                into.Clear();
+                for (int i = 0; i < _below.Count; i++)
+                {
+                    if (!Revision.IsRemoved(_below.Values[i]))
+                        Samples.Add(into, _below, i);
+                }
+            }
+        }
+
+        public void Dispose() => _inner.Dispose();
+
+        private sealed record Entry(Labels Labels, int Stored, List<(int Number, int Index)>? Revisions);
+    }
+}
+
+/// <summary>Moves samples between buffers.</summary>
+internal static class Samples
+{
+    /// <summary>Replaces one buffer's content by another's.</summary>
+    public static void Copy(SampleBuffer from, SampleBuffer into)
+    {
+        into.Clear();
+        for (int i = 0; i < from.Count; i++)
+            Add(into, from, i);
+    }
+
+    /// <summary>Adds one sample of a buffer.</summary>
+    public static void Add(SampleBuffer into, SampleBuffer from, int index)
+    {
+        if (from.HistogramAt(index) is { } histogram)
+            into.Add(from.Times[index], histogram, from.StartTimeAt(index));
+        else
+            into.Add(from.Times[index], from.Values[index], from.StartTimeAt(index));
+    }
+
+    /// <summary>Both in time order; at the same time the upper one counts.</summary>
+    public static void Lay(SampleBuffer upper, SampleBuffer lower, SampleBuffer into)
+    {
+        into.Clear();
+        int u = 0, l = 0;
+        while (u < upper.Count || l < lower.Count)
+        {
+            bool takeUpper = l == lower.Count || (u < upper.Count && upper.Times[u] <= lower.Times[l]);
+            if (takeUpper && l < lower.Count && lower.Times[l] == upper.Times[u])
+                l++;
+            if (takeUpper)
+                Add(into, upper, u++);
+            else
+                Add(into, lower, l++);
+        }
+    }
+
+    /// <summary>Whether a removed result is among them.</summary>
+    public static bool ContainsAnyRemoved(this ReadOnlySpan<double> values)
+    {
+        foreach (double value in values)
+        {
+            if (Revision.IsRemoved(value))
+                return true;
+        }
+        return false;
+    }
+}

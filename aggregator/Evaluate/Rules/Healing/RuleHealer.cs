@@ -1,0 +1,388 @@
+using System.Diagnostics.Metrics;
+using Bellwether.Core.Model;
+using Bellwether.Core.Telemetry;
+using Bellwether.Evaluate.PromQl;
+using Bellwether.Evaluate.PromQl.Syntax;
+using Microsoft.Extensions.Logging;
+using MatchType = Bellwether.Core.Model.MatchType;
+
+namespace Bellwether.Evaluate.Rules.Healing;
+
+/// <summary>Limits of <see cref="RuleHealer"/>.</summary>
+public sealed record RuleHealerOptions
+{
+    /// <summary>How far back results are evaluated again. Default 7 days (DESIGN idea 5: late_window).</summary>
+    public TimeSpan LateWindow { get; init; } = TimeSpan.FromDays(7);
+
+    /// <summary>Times evaluated in one query, and kept in memory before they are compared and written. Default 1,000.</summary>
+    public int SliceSteps { get; init; } = 1000;
+
+    /// <summary>Results in one append. Default 10,000.</summary>
+    public int BatchSamples { get; init; } = 10_000;
+}
+
+/// <summary>What a re-evaluation did.</summary>
+/// <param name="FromMs">First late sample.</param>
+/// <param name="ToMs">Last one.</param>
+/// <param name="Rules">Rules that were evaluated again.</param>
+/// <param name="Steps">Their steps.</param>
+/// <param name="Added">Results that were not there.</param>
+/// <param name="Replaced">Results that changed.</param>
+/// <param name="Removed">Results that are gone.</param>
+/// <param name="Failures">Steps that failed; what was stored there stands.</param>
+public sealed record Healing(long FromMs, long ToMs, int Rules, long Steps, long Added, long Replaced, long Removed, long Failures)
+{
+    /// <summary>Results that differ from before.</summary>
+    public long Changes => Added + Replaced + Removed;
+}
+
+/// <summary>
+/// Evaluates recording rules again over ranges that late data changed, dependents in order, and corrects what is stored, so that it is what on-time arrival would have given (DESIGN idea 5).
+/// The flow: 1 the plan says which rules over which times; 2 slice by slice they are computed over <see cref="HealReader"/>; 3 the differences to what is stored are appended, as revisions
+/// where something stood. Alerting rules, and rules that read alerts, stay as they were. One run at a time; the live engine goes on beside it.
+/// </summary>
+public sealed partial class RuleHealer
+{
+    private readonly RuleSurroundings _around;
+    private readonly RuleEngine _rules;
+    private readonly RuleHealerOptions _options;
+    private readonly TimeProvider _time;
+    private readonly ILogger _log;
+    private readonly Counter<long> _runs;
+    private readonly Counter<long> _steps;
+    private readonly Counter<long> _results;
+    private readonly Counter<long> _failures;
+    private readonly Counter<double> _seconds;
+    private readonly RuleVersions _versions;
+
+    /// <summary>A healer of the rules of an engine. <paramref name="around"/>.Reader must show revisions (<see cref="RevisionReader"/>).</summary>
+    public RuleHealer(RuleSurroundings around, RuleEngine rules, RuleVersions versions, RuleHealerOptions options, TimeProvider time, Meter meter, ILogger log)
+    {
+        _around = around;
+        _rules = rules;
+        _versions = versions;
+        _options = options;
+        _time = time;
+        _log = log;
+        _runs = meter.CreateCounter<long>(MetricNames.HealRuns, description: "Re-evaluations after late data.");
+        _steps = meter.CreateCounter<long>(MetricNames.HealSteps, description: "Rule steps evaluated again.");
+        _results = meter.CreateCounter<long>(MetricNames.HealResults, description: "Rule results that late data changed, by what became of them.");
+        _failures = meter.CreateCounter<long>(MetricNames.HealFailures, description: "Rule steps that could not be evaluated again; what was stored stands.");
+        _seconds = meter.CreateCounter<double>(MetricNames.HealSeconds, description: "Seconds spent on re-evaluation.");
+    }
+
+    /// <summary>
+    /// Heals what samples between two times change. Throws <see cref="StoreUnavailableException"/> when results cannot be stored now: run it again, what was done is not done twice.
+    /// </summary>
+    /// <param name="fromMs">First late sample, Unix ms.</param>
+    /// <param name="toMs">Last one.</param>
+    /// <param name="cancellation">Ends it between two slices.</param>
+    public async Task<Healing> HealAsync(long fromMs, long toMs, CancellationToken cancellation)
+    {
+        long started = _time.GetTimestamp();
+        fromMs = Math.Max(fromMs, NowMs() - (long)_options.LateWindow.TotalMilliseconds);
+        var tally = new Tally();
+        Dictionary<HealUnit, long> done = await PassAsync(fromMs, toMs, tally, null, cancellation);
+        // While it ran the live engine has evaluated steps over results that were not healed yet: these are done again while it stands still.
+        using (await _rules.PauseAsync(cancellation))
+            await PassAsync(fromMs, toMs, tally, done, cancellation);
+        _runs.Add(1);
+        _seconds.Add(_time.GetElapsedTime(started).TotalSeconds);
+        _failures.Add(tally.Failures);
+        foreach ((string what, long count) in new[] { ("added", tally.Added), ("replaced", tally.Replaced), ("removed", tally.Removed) })
+            _results.Add(count, new KeyValuePair<string, object?>("change", what));
+        var healing = new Healing(fromMs, toMs, tally.Rules.Count, tally.Steps, tally.Added, tally.Replaced, tally.Removed, tally.Failures);
+        if (healing.Changes > 0)
+            LogHealed(_log, Text(fromMs), Text(toMs), healing.Rules, healing.Steps, healing.Added, healing.Replaced, healing.Removed, _time.GetElapsedTime(started));
+        return healing;
+    }
+
+    private long NowMs() => _time.GetUtcNow().ToUnixTimeMilliseconds();
+
+    /// <summary>Plans and runs. With <paramref name="done"/> only what lies behind it.</summary>
+    private async Task<Dictionary<HealUnit, long>> PassAsync(long fromMs, long toMs, Tally tally, Dictionary<HealUnit, long>? done, CancellationToken cancellation)
+    {
+        long oldestMs = NowMs() - (long)_options.LateWindow.TotalMilliseconds;
+        Dictionary<(string File, string Name), long> last = _rules.Status.ToDictionary(s => (s.Definition.File, s.Definition.Name), s => s.LastStepMs);
+        var lastOf = new Dictionary<HealUnit, long>();
+        var units = new List<HealUnit>();
+        foreach (RuleGroupDefinition group in _rules.Status.Select(s => s.Definition))
+        {
+            foreach (HealUnit unit in UnitsOf(group))
+            {
+                if (units.Find(u => !u.IsApartFrom(unit)) is { } twin)
+                {
+                    LogNotApart(_log, unit.Rule.Name, unit.GroupName, twin.GroupName);
+                    continue;
+                }
+                units.Add(unit);
+                lastOf[unit] = last[(group.File, group.Name)] - unit.OffsetMs;
+            }
+        }
+        HealPlan plan = HealPlan.Make(units, fromMs, toMs, unit => (Math.Max(oldestMs, _versions.SinceMs(unit.GroupName, unit.Rule)), lastOf[unit]));
+        if (done is not null)
+        {
+            Dictionary<string, long> before = done.GroupBy(d => Key(d.Key)).ToDictionary(g => g.Key, g => g.Max(d => d.Value), StringComparer.Ordinal);
+            foreach (HealUnit unit in units.Where(u => u.IsDirty))
+                unit.FromMs = Math.Max(unit.FromMs, before.TryGetValue(Key(unit), out long to) ? to + unit.IntervalMs : unit.FromMs);
+        }
+        List<HealUnit> dirty = units.FindAll(u => u.IsDirty);
+        if (dirty.Count > 0)
+            await RunAsync(plan, dirty, tally, cancellation);
+        return units.Where(u => u.ToMs > long.MinValue).ToDictionary(u => u, u => u.ToMs);
+    }
+
+    private static string Key(HealUnit unit) => $"{unit.GroupName}\n{unit.Rule.Name}\n{string.Join('\n', unit.Fixed)}";
+
+    private IEnumerable<HealUnit> UnitsOf(RuleGroupDefinition group)
+    {
+        foreach (RuleDefinition rule in group.Rules)
+        {
+            if (rule.IsAlert || PromQlParser.Parse(rule.Expression, _around.Engine.ParserOptions).Expr is not { } expression)
+                continue;
+            RuleReach reach = RuleReach.Of(expression, _around.Engine.Lookback);
+            // Alerts are what people were told at the time: what reads them stays, too.
+            bool readsAlerts = reach.Readings.Any(r => r.Matchers.Any(m => m.Name == LabelNames.MetricName && (m.Matches(AlertingRule.AlertsMetric) || m.Matches(AlertingRule.ForStateMetric))
+                && m.Type is MatchType.Equal or MatchType.Regex));
+            if (!readsAlerts)
+                yield return new HealUnit(group, rule, reach, _rules.Options);
+        }
+    }
+
+    private async Task RunAsync(HealPlan plan, List<HealUnit> dirty, Tally tally, CancellationToken cancellation)
+    {
+        var reader = new HealReader(_around.Reader, dirty);
+        long end = dirty.Max(u => u.ToMs), sliceMs = _options.SliceSteps * dirty.Min(u => u.IntervalMs);
+        for (long at = dirty.Min(u => u.FromMs); at <= end; at += sliceMs)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            foreach ((int first, int last, bool isStepwise) in plan.Runs)
+            {
+                List<HealUnit> run = [];
+                for (int i = first; i <= last; i++)
+                {
+                    HealUnit unit = plan.Units[i];
+                    long from = Math.Max(unit.FromMs, FirstAt(unit, at)), to = Math.Min(unit.ToMs, at + sliceMs - 1);
+                    if (!unit.IsDirty || from > to)
+                        continue;
+                    unit.SeedOnce(() => BeforeOf(unit));
+                    unit.BeginSlice(from, to);
+                    run.Add(unit);
+                }
+                if (isStepwise)
+                    Stepwise(run, reader, tally, cancellation);
+                else
+                    run.ForEach(u => AtOnce(u, reader, tally, cancellation));
+            }
+            foreach (HealUnit unit in dirty.Where(u => u.SliceFromMs <= u.SliceToMs))
+            {
+                tally.Rules.Add(Key(unit));
+                await CorrectAsync(unit, tally, cancellation);
+            }
+            dirty.ForEach(u => u.EndSlice());
+            // The live engine and queries get their turn between two slices.
+            await Task.Yield();
+        }
+    }
+
+    private static long FirstAt(HealUnit unit, long timeMs)
+    {
+        long step = timeMs + unit.OffsetMs, rest = step % unit.IntervalMs;
+        return (rest == 0 ? step : step + unit.IntervalMs - rest) - unit.OffsetMs;
+    }
+
+    private static long LastAt(HealUnit unit) => unit.SliceToMs - ((unit.SliceToMs + unit.OffsetMs) % unit.IntervalMs);
+
+    // Series that had a result at the time before the first one: they need a stale marker if they have none any more.
+    private List<Labels> BeforeOf(HealUnit unit)
+    {
+        long before = unit.FromMs - unit.IntervalMs;
+        var found = new List<Labels>();
+        var samples = new SampleBuffer();
+        using ISeriesSet set = _around.Reader.Select(before, before, unit.Matchers(), CancellationToken.None);
+        for (int i = 0; i < set.Count; i++)
+        {
+            set.Read(i, samples);
+            bool isAlive = samples.Count > 0 && (samples.HistogramAt(0) is { } histogram ? !histogram.IsStale : !SpecialValues.IsStale(samples.Values[0]));
+            if (isAlive && unit.Owns(set.LabelsAt(i)))
+                found.Add(set.LabelsAt(i));
+        }
+        return found;
+    }
+
+    private void AtOnce(HealUnit unit, HealReader reader, Tally tally, CancellationToken cancellation)
+    {
+        long from = unit.SliceFromMs, to = LastAt(unit);
+        tally.Steps += ((to - from) / unit.IntervalMs) + 1;
+        QueryResult? all = unit.Reach.IsOfOneTime ? null : _around.Engine.Range(reader, unit.Rule.Expression, from, to, unit.IntervalMs, cancellation);
+        cancellation.ThrowIfCancellationRequested();
+        if (all is null || all.Error is not null)
+        {
+            // What fails at one time must not cost the others.
+            for (long time = from; time <= to; time += unit.IntervalMs)
+                One(unit, reader, time, tally, cancellation);
+            return;
+        }
+        int[] next = new int[all.Series.Count];
+        for (long time = from; time <= to; time += unit.IntervalMs)
+        {
+            var vector = new List<ResultSeries>();
+            for (int s = 0; s < next.Length; s++)
+            {
+                IReadOnlyList<Point> points = all.Series[s].Points;
+                if (next[s] < points.Count && points[next[s]].TimestampMs == time)
+                    vector.Add(new ResultSeries(all.Series[s].Labels, [points[next[s]++]]));
+            }
+            Take(unit, new QueryResult { Type = PromQl.ValueType.Vector, Series = vector }, time, tally);
+        }
+    }
+
+    private void Stepwise(List<HealUnit> run, HealReader reader, Tally tally, CancellationToken cancellation)
+    {
+        if (run.Count == 0)
+            return;
+        long[] next = [.. run.Select(u => u.SliceFromMs)];
+        while (true)
+        {
+            long time = long.MaxValue;
+            for (int i = 0; i < run.Count; i++)
+                time = next[i] <= run[i].SliceToMs ? Math.Min(time, next[i] + run[i].OffsetMs) : time;
+            if (time == long.MaxValue)
+                return;
+            for (int i = 0; i < run.Count; i++)
+            {
+                if (next[i] + run[i].OffsetMs != time || next[i] > run[i].SliceToMs)
+                    continue;
+                One(run[i], reader, next[i], tally, cancellation);
+                tally.Steps++;
+                next[i] += run[i].IntervalMs;
+            }
+        }
+    }
+
+    private void One(HealUnit unit, HealReader reader, long timeMs, Tally tally, CancellationToken cancellation)
+    {
+        QueryResult result = _around.Engine.Instant(reader, unit.Rule.Expression, timeMs, cancellation);
+        cancellation.ThrowIfCancellationRequested();
+        Take(unit, result, timeMs, tally);
+    }
+
+    private static void Take(HealUnit unit, QueryResult result, long timeMs, Tally tally)
+    {
+        unit.Take(result, timeMs);
+        if (unit.Failed.Contains(timeMs))
+            tally.Failures++;
+    }
+
+    /// <summary>Appends what differs from what is stored.</summary>
+    private async Task CorrectAsync(HealUnit unit, Tally tally, CancellationToken cancellation)
+    {
+        Dictionary<Labels, int> revisions = RevisionsOf(unit);
+        var batch = new SampleBatch();
+        var known = new HashSet<Labels>();
+        var stored = new SampleBuffer();
+        var none = new SampleBuffer();
+        using (ISeriesSet set = _around.Reader.Select(unit.SliceFromMs, unit.SliceToMs, unit.Matchers(), cancellation))
+        {
+            for (int i = 0; i < set.Count; i++)
+            {
+                Labels labels = set.LabelsAt(i);
+                if (!unit.Owns(labels) || !known.Add(labels))
+                    continue;
+                set.Read(i, stored);
+                Compare(unit, labels, stored, unit.Computed.GetValueOrDefault(labels) ?? none, revisions.GetValueOrDefault(labels), batch, tally);
+            }
+        }
+        foreach ((Labels labels, SampleBuffer computed) in unit.Computed)
+        {
+            if (known.Add(labels))
+                Compare(unit, labels, none, computed, revisions.GetValueOrDefault(labels), batch, tally);
+        }
+        for (int at = 0; at < batch.Samples.Count; at += _options.BatchSamples)
+        {
+            var part = new SampleBatch();
+            part.Samples.AddRange(batch.Samples.GetRange(at, Math.Min(_options.BatchSamples, batch.Samples.Count - at)));
+            AppendResult result = await _around.Appender.AppendAsync(part, cancellation);
+            if (result.Refused > 0)
+                LogRefused(_log, result.Refused, unit.Rule.Name, result.FirstError ?? "");
+        }
+        _steps.Add(((LastAt(unit) - unit.SliceFromMs) / unit.IntervalMs) + 1);
+    }
+
+    private static void Compare(HealUnit unit, Labels labels, SampleBuffer stored, SampleBuffer computed, int revision, SampleBatch batch, Tally tally)
+    {
+        Labels? corrected = null;
+        int s = 0, c = 0;
+        while (s < stored.Count || c < computed.Count)
+        {
+            long time = Math.Min(s < stored.Count ? stored.Times[s] : long.MaxValue, c < computed.Count ? computed.Times[c] : long.MaxValue);
+            bool isStored = s < stored.Count && stored.Times[s] == time, isComputed = c < computed.Count && computed.Times[c] == time;
+            if (isStored && isComputed)
+            {
+                if (!Same(stored, s, computed, c))
+                {
+                    batch.Samples.Add(SampleAt(corrected ??= Revision.Make(labels, revision + 1), computed, c));
+                    tally.Replaced++;
+                }
+            }
+            else if (isComputed)
+            {
+                // Where a revision says "removed", only a newer one brings it back.
+                Labels into = revision == 0 ? labels : corrected ??= Revision.Make(labels, revision + 1);
+                batch.Samples.Add(SampleAt(into, computed, c));
+                tally.Added++;
+            }
+            else if (unit.IsOnGrid(time) && !unit.Failed.Contains(time))
+            {
+                batch.Samples.Add(new SeriesSample(corrected ??= Revision.Make(labels, revision + 1), time, Revision.Removed));
+                tally.Removed++;
+            }
+            s += isStored ? 1 : 0;
+            c += isComputed ? 1 : 0;
+        }
+    }
+
+    private static bool Same(SampleBuffer a, int i, SampleBuffer b, int j)
+    {
+        if (a.HistogramAt(i) is { } left)
+            return b.HistogramAt(j) is { } right && left.SameAs(right);
+        return b.HistogramAt(j) is null && BitConverter.DoubleToInt64Bits(a.Values[i]) == BitConverter.DoubleToInt64Bits(b.Values[j]);
+    }
+
+    private static SeriesSample SampleAt(Labels labels, SampleBuffer samples, int index) => new(labels, samples.Times[index], samples.Values[index], samples.HistogramAt(index));
+
+    private Dictionary<Labels, int> RevisionsOf(HealUnit unit)
+    {
+        var found = new Dictionary<Labels, int>();
+        List<LabelMatcher> matchers = [.. unit.Matchers(), new LabelMatcher(MatchType.NotEqual, Revision.Label, "")];
+        using ISeriesSet set = _around.Reader.Select(unit.SliceFromMs, unit.SliceToMs, matchers, CancellationToken.None);
+        for (int i = 0; i < set.Count; i++)
+        {
+            Labels labels = set.LabelsAt(i);
+            Labels series = labels.Without(Revision.Label);
+            found[series] = Math.Max(found.GetValueOrDefault(series), Revision.Of(labels));
+        }
+        return found;
+    }
+
+    private static string Text(long ms) => DateTimeOffset.FromUnixTimeMilliseconds(ms).ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", System.Globalization.CultureInfo.InvariantCulture);
+
+    [LoggerMessage(EventId = 3201, Level = LogLevel.Information, Message = "late data between {From} and {To}: {Rules} rules evaluated again over {Steps} steps; {Added} results added, {Replaced} replaced, {Removed} removed, in {Took}")]
+    private static partial void LogHealed(ILogger log, string from, string to, int rules, long steps, long added, long replaced, long removed, TimeSpan took);
+
+    [LoggerMessage(EventId = 3202, Level = LogLevel.Warning, Message = "the rule that records {Metric} in group {Group} is not evaluated again after late data: it cannot be told from the one in group {Other}; give them a label with different values")]
+    private static partial void LogNotApart(ILogger log, string metric, string group, string other);
+
+    [LoggerMessage(EventId = 3203, Level = LogLevel.Warning, Message = "{Samples} corrected results of {Metric} were refused by the store; the first: {Error}")]
+    private static partial void LogRefused(ILogger log, int samples, string metric, string error);
+
+    private sealed class Tally
+    {
+        public HashSet<string> Rules { get; } = new(StringComparer.Ordinal);
+        public long Steps;
+        public long Added;
+        public long Replaced;
+        public long Removed;
+        public long Failures;
+    }
+}

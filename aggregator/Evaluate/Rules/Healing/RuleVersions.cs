@@ -1,0 +1,109 @@
+using System.Buffers;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Bellwether.Core.Durable;
+using Bellwether.Core.Platform;
+
+namespace Bellwether.Evaluate.Rules.Healing;
+
+/// <summary>
+/// Since when each recording rule has its present text, in a small file: history stays what the rule of its time made it. A rule that was never there before may be evaluated over all
+/// that is stored. Thread-safe.
+/// </summary>
+public sealed class RuleVersions
+{
+    private const string FileName = "rule-versions";
+    private const int FileBytesMax = 16 << 20;
+    private const int RulesMax = 100_000;
+    private readonly IDisk? _disk;
+    private readonly string _path;
+    private readonly Lock _gate = new();
+    private readonly Dictionary<string, (string Hash, long SinceMs)> _known = new(StringComparer.Ordinal);
+
+    /// <summary>Reads what is there; a damaged file counts as empty. Without a disk nothing is kept.</summary>
+    public RuleVersions(IDisk? disk, string folder)
+    {
+        _disk = disk;
+        _path = Path.Combine(folder, FileName);
+        Load();
+    }
+
+    /// <summary>Notes the rules that are in force from now on. False: the disk does not take it now.</summary>
+    public bool Note(IEnumerable<RuleGroupDefinition> groups, long nowMs)
+    {
+        lock (_gate)
+        {
+            bool isChanged = false;
+            foreach (RuleGroupDefinition group in groups)
+            {
+                foreach (RuleDefinition rule in group.Rules.Where(r => !r.IsAlert))
+                {
+                    string key = KeyOf(group.Name, rule), hash = HashOf(rule);
+                    if (_known.TryGetValue(key, out (string Hash, long SinceMs) known) && known.Hash == hash)
+                        continue;
+                    _known[key] = (hash, known.Hash is null ? 0 : nowMs);
+                    isChanged = true;
+                }
+            }
+            return !isChanged || Save();
+        }
+    }
+
+    /// <summary>Since when the rule has its text, Unix ms; 0: always.</summary>
+    public long SinceMs(string group, RuleDefinition rule)
+    {
+        lock (_gate)
+            return _known.TryGetValue(KeyOf(group, rule), out (string Hash, long SinceMs) known) ? known.SinceMs : 0;
+    }
+
+    // The labels of a recording rule tell it from others of the same name.
+    private static string KeyOf(string group, RuleDefinition rule) => $"{group}/{rule.Name}{{{string.Join(',', rule.Labels.Select(l => $"{l.Key}={l.Value.Text}"))}}}";
+
+    private static string HashOf(RuleDefinition rule) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(rule.Query))[..8]);
+
+    private bool Save()
+    {
+        if (_disk is null)
+            return true;
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            json.WriteStartObject();
+            foreach ((string key, (string hash, long since)) in _known.OrderByDescending(k => k.Value.SinceMs).Take(RulesMax))
+            {
+                json.WriteStartArray(key);
+                json.WriteStringValue(hash);
+                json.WriteNumberValue(since);
+                json.WriteEndArray();
+            }
+            json.WriteEndObject();
+        }
+        try
+        {
+            AtomicFile.Write(_disk, _path, buffer.WrittenSpan);
+            return true;
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
+
+    private void Load()
+    {
+        try
+        {
+            if (_disk is null || AtomicFile.TryRead(_disk, _path, FileBytesMax, out byte[] content) != AtomicFileOutcome.Read)
+                return;
+            using JsonDocument document = JsonDocument.Parse(content);
+            foreach (JsonProperty rule in document.RootElement.EnumerateObject())
+                _known[rule.Name] = (rule.Value[0].GetString() ?? "", rule.Value[1].GetInt64());
+        }
+        catch (Exception e) when (e is IOException or JsonException or InvalidOperationException or FormatException or IndexOutOfRangeException)
+        {
+            // Without it every rule counts as if it had always been so.
+            _known.Clear();
+        }
+    }
+}
