@@ -9,7 +9,7 @@ namespace Bellwether.Evaluate.Rules;
 /// <see cref="RuleEngineOptions.EvaluationDelayMax"/> after it. Steps missed while the process was down are caught up (DESIGN idea 5).
 /// <see cref="StepAsync"/> is called by one thread at a time; everything else is thread-safe.
 /// </summary>
-public sealed partial class RuleEngine
+public sealed partial class RuleEngine : IDisposable
 {
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan s_retry = TimeSpan.FromSeconds(1);
@@ -35,6 +35,9 @@ public sealed partial class RuleEngine
         _metrics = new RuleMetrics(meter);
         _logger = logger;
     }
+
+    /// <inheritdoc/>
+    public void Dispose() => _turn.Dispose();
 
     /// <summary>As it was made.</summary>
     public RuleEngineOptions Options => _options;

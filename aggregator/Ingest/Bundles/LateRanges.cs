@@ -51,6 +51,9 @@ public sealed class LateRanges
         meter.CreateObservableGauge(MetricNames.DirtyRanges, () => Count, description: "Ranges that late data changed and that wait for re-evaluation.");
     }
 
+    /// <summary>How far rules have evaluated, Unix ms: what comes with a time up to it is late. Null: what is older than <see cref="LateRangesOptions.LateAfter"/> is.</summary>
+    public Func<long>? EvaluatedMs { get; set; }
+
     /// <summary>Ranges now.</summary>
     public int Count
     {
@@ -65,7 +68,7 @@ public sealed class LateRanges
     public void Note(string agent, string source, long intervalMs, long timestampMs)
     {
         long lateBefore = _time.GetUtcNow().ToUnixTimeMilliseconds() - Math.Max((long)_options.LateAfter.TotalMilliseconds, 2 * intervalMs);
-        if (timestampMs >= lateBefore)
+        if (EvaluatedMs is { } evaluated ? timestampMs > evaluated() : timestampMs >= lateBefore)
             return;
         lock (_gate)
         {

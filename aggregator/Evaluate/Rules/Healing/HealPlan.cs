@@ -1,5 +1,3 @@
-using Bellwether.Core.Model;
-
 namespace Bellwether.Evaluate.Rules.Healing;
 
 /// <summary>
@@ -30,7 +28,7 @@ internal sealed class HealPlan
     public static HealPlan Make(List<HealUnit> units, long fromMs, long toMs, Func<HealUnit, (long FromMs, long ToMs)> bounds)
     {
         List<int>[] reads = [.. units.Select(u => ReadsOf(u, units))];
-        List<(int First, int Last, bool IsStepwise)> runs = RunsOf(reads);
+        List<(int First, int Last, bool IsStepwise)> runs = RunsOf(reads, units);
         bool[] stepwise = new bool[units.Count];
         foreach ((int first, int last, bool isStepwise) in runs)
             Array.Fill(stepwise, isStepwise, first, last - first + 1);
@@ -93,25 +91,37 @@ internal sealed class HealPlan
         return reads;
     }
 
-    private static List<(int First, int Last, bool IsStepwise)> RunsOf(List<int>[] reads)
+    private static List<(int First, int Last, bool IsStepwise)> RunsOf(List<int>[] reads, List<HealUnit> units)
     {
-        // The last rule that this one or one before it needs time by time.
-        var runs = new List<(int, int, bool)>();
-        for (int i = 0; i < reads.Length;)
+        // Of a later rule, and of one that records further back than this one reads, only what was written before the step may be seen.
+        var spans = new List<(int First, int Last)>();
+        for (int i = 0; i < reads.Length; i++)
         {
-            int end = i;
-            bool isStepwise = false;
-            for (int k = i; k <= end; k++)
+            foreach (int j in reads[i])
             {
-                foreach (int j in reads[k])
-                {
-                    isStepwise |= j >= k;
-                    end = Math.Max(end, j);
-                }
+                if (j >= i || units[j].OffsetMs > units[i].OffsetMs)
+                    spans.Add((Math.Min(i, j), Math.Max(i, j)));
             }
-            runs.Add((i, end, isStepwise));
-            i = end + 1;
         }
+        spans.Sort();
+        var runs = new List<(int First, int Last, bool IsStepwise)>();
+        int at = 0;
+        foreach ((int first, int last) in spans)
+        {
+            if (first < at && runs.Count > 0)
+            {
+                runs[^1] = runs[^1] with { Last = Math.Max(runs[^1].Last, last) };
+            }
+            else
+            {
+                for (; at < first; at++)
+                    runs.Add((at, at, false));
+                runs.Add((first, last, true));
+            }
+            at = runs[^1].Last + 1;
+        }
+        for (; at < reads.Length; at++)
+            runs.Add((at, at, false));
         return runs;
     }
 }

@@ -2,10 +2,16 @@ using Bellwether.Core.Model;
 
 namespace Bellwether.Evaluate.Rules.Healing;
 
-/// <summary>The stored data with what this run has computed so far in place of the results that are evaluated again. One thread.</summary>
+/// <summary>
+/// The stored data with what this run has computed so far in place of the results that are evaluated again. While rules go time by time, what on-time evaluation had not written yet
+/// is hidden. One thread.
+/// </summary>
 internal sealed class HealReader(ISeriesReader inner, IReadOnlyList<HealUnit> units) : ISeriesReader
 {
     private readonly ILookup<string, HealUnit> _byName = units.ToLookup(u => u.Rule.Name, StringComparer.Ordinal);
+
+    /// <summary>The place at which a stepwise run is: its step, the rule, and the rules that are in it.</summary>
+    public (long StepMs, int Unit, int First, int Last)? Place { get; set; }
 
     public ISeriesSet Select(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation)
     {
@@ -37,7 +43,7 @@ internal sealed class HealReader(ISeriesReader inner, IReadOnlyList<HealUnit> un
             return stored;
         if (entries.Count > before)
             entries.Sort(static (a, b) => a.Labels.CompareTo(b.Labels));
-        return new Set(stored, entries, fromMs, toMs);
+        return new Set(stored, entries, fromMs, toMs, Place);
     }
 
     public IReadOnlyList<string> LabelNames(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) => inner.LabelNames(fromMs, toMs, matchers, cancellation);
@@ -53,7 +59,8 @@ internal sealed class HealReader(ISeriesReader inner, IReadOnlyList<HealUnit> un
     {
         foreach (HealUnit unit in _byName[labels.MetricName])
         {
-            if (unit.SliceFromMs <= unit.SliceToMs && unit.Owns(labels))
+            bool counts = unit.SliceFromMs <= unit.SliceToMs || (Place is { } place && unit.Index >= place.First && unit.Index <= place.Last);
+            if (counts && unit.Owns(labels))
                 return unit;
         }
         return null;
@@ -61,7 +68,7 @@ internal sealed class HealReader(ISeriesReader inner, IReadOnlyList<HealUnit> un
 
     private sealed record Entry(Labels Labels, int Stored, HealUnit? Owner);
 
-    private sealed class Set(ISeriesSet stored, List<Entry> entries, long fromMs, long toMs) : ISeriesSet
+    private sealed class Set(ISeriesSet stored, List<Entry> entries, long fromMs, long toMs, (long StepMs, int Unit, int First, int Last)? place) : ISeriesSet
     {
         private readonly SampleBuffer _all = new();
         private readonly SampleBuffer _kept = new();
@@ -84,8 +91,8 @@ internal sealed class HealReader(ISeriesReader inner, IReadOnlyList<HealUnit> un
             for (int i = 0; i < _all.Count; i++)
             {
                 long time = _all.Times[i];
-                bool isHidden = time >= owner.SliceFromMs && time <= owner.SliceToMs && owner.IsOnGrid(time) && !owner.Failed.Contains(time);
-                if (!isHidden)
+                bool isReplaced = time >= owner.SliceFromMs && time <= owner.SliceToMs && !owner.Failed.Contains(time);
+                if (!owner.IsOnGrid(time) || !(isReplaced || IsToCome(owner, time)))
                     Samples.Add(_kept, _all, i);
             }
             _made.Clear();
@@ -101,5 +108,13 @@ internal sealed class HealReader(ISeriesReader inner, IReadOnlyList<HealUnit> un
         }
 
         public void Dispose() => stored.Dispose();
+
+        private bool IsToCome(HealUnit owner, long timeMs)
+        {
+            if (place is not { } now || owner.Index < now.First || owner.Index > now.Last)
+                return false;
+            long step = timeMs + owner.OffsetMs;
+            return step > now.StepMs || (step == now.StepMs && owner.Index >= now.Unit);
+        }
     }
 }

@@ -1,5 +1,4 @@
 using Bellwether.Core.Model;
-using Bellwether.Evaluate.PromQl.Syntax;
 using MatchType = Bellwether.Core.Model.MatchType;
 
 namespace Bellwether.Evaluate.Rules.Healing;
@@ -25,6 +24,9 @@ internal sealed class HealUnit
     }
 
     public RuleDefinition Rule { get; }
+
+    /// <summary>Its place in the order.</summary>
+    public required int Index { get; init; }
 
     public string GroupName { get; }
 

@@ -30,7 +30,7 @@ public sealed record RuleHealerOptions
 /// <param name="Replaced">Results that changed.</param>
 /// <param name="Removed">Results that are gone.</param>
 /// <param name="Failures">Steps that failed; what was stored there stands.</param>
-public sealed record Healing(long FromMs, long ToMs, int Rules, long Steps, long Added, long Replaced, long Removed, long Failures)
+public sealed record HealReport(long FromMs, long ToMs, int Rules, long Steps, long Added, long Replaced, long Removed, long Failures)
 {
     /// <summary>Results that differ from before.</summary>
     public long Changes => Added + Replaced + Removed;
@@ -77,7 +77,7 @@ public sealed partial class RuleHealer
     /// <param name="fromMs">First late sample, Unix ms.</param>
     /// <param name="toMs">Last one.</param>
     /// <param name="cancellation">Ends it between two slices.</param>
-    public async Task<Healing> HealAsync(long fromMs, long toMs, CancellationToken cancellation)
+    public async Task<HealReport> HealAsync(long fromMs, long toMs, CancellationToken cancellation)
     {
         long started = _time.GetTimestamp();
         fromMs = Math.Max(fromMs, NowMs() - (long)_options.LateWindow.TotalMilliseconds);
@@ -91,7 +91,7 @@ public sealed partial class RuleHealer
         _failures.Add(tally.Failures);
         foreach ((string what, long count) in new[] { ("added", tally.Added), ("replaced", tally.Replaced), ("removed", tally.Removed) })
             _results.Add(count, new KeyValuePair<string, object?>("change", what));
-        var healing = new Healing(fromMs, toMs, tally.Rules.Count, tally.Steps, tally.Added, tally.Replaced, tally.Removed, tally.Failures);
+        var healing = new HealReport(fromMs, toMs, tally.Rules.Count, tally.Steps, tally.Added, tally.Replaced, tally.Removed, tally.Failures);
         if (healing.Changes > 0)
             LogHealed(_log, Text(fromMs), Text(toMs), healing.Rules, healing.Steps, healing.Added, healing.Replaced, healing.Removed, _time.GetElapsedTime(started));
         return healing;
@@ -108,7 +108,7 @@ public sealed partial class RuleHealer
         var units = new List<HealUnit>();
         foreach (RuleGroupDefinition group in _rules.Status.Select(s => s.Definition))
         {
-            foreach (HealUnit unit in UnitsOf(group))
+            foreach (HealUnit unit in UnitsOf(group, () => units.Count))
             {
                 if (units.Find(u => !u.IsApartFrom(unit)) is { } twin)
                 {
@@ -134,7 +134,7 @@ public sealed partial class RuleHealer
 
     private static string Key(HealUnit unit) => $"{unit.GroupName}\n{unit.Rule.Name}\n{string.Join('\n', unit.Fixed)}";
 
-    private IEnumerable<HealUnit> UnitsOf(RuleGroupDefinition group)
+    private IEnumerable<HealUnit> UnitsOf(RuleGroupDefinition group, Func<int> next)
     {
         foreach (RuleDefinition rule in group.Rules)
         {
@@ -145,15 +145,16 @@ public sealed partial class RuleHealer
             bool readsAlerts = reach.Readings.Any(r => r.Matchers.Any(m => m.Name == LabelNames.MetricName && (m.Matches(AlertingRule.AlertsMetric) || m.Matches(AlertingRule.ForStateMetric))
                 && m.Type is MatchType.Equal or MatchType.Regex));
             if (!readsAlerts)
-                yield return new HealUnit(group, rule, reach, _rules.Options);
+                yield return new HealUnit(group, rule, reach, _rules.Options) { Index = next() };
         }
     }
 
     private async Task RunAsync(HealPlan plan, List<HealUnit> dirty, Tally tally, CancellationToken cancellation)
     {
-        var reader = new HealReader(_around.Reader, dirty);
-        long end = dirty.Max(u => u.ToMs), sliceMs = _options.SliceSteps * dirty.Min(u => u.IntervalMs);
-        for (long at = dirty.Min(u => u.FromMs); at <= end; at += sliceMs)
+        var reader = new HealReader(_around.Reader, plan.Units);
+        // Slices are of steps, not of the times that results bear: a rule must not see what another one writes at a later step.
+        long end = dirty.Max(u => u.ToMs + u.OffsetMs), sliceMs = _options.SliceSteps * dirty.Min(u => u.IntervalMs);
+        for (long at = dirty.Min(u => u.FromMs + u.OffsetMs); at <= end; at += sliceMs)
         {
             cancellation.ThrowIfCancellationRequested();
             foreach ((int first, int last, bool isStepwise) in plan.Runs)
@@ -162,7 +163,7 @@ public sealed partial class RuleHealer
                 for (int i = first; i <= last; i++)
                 {
                     HealUnit unit = plan.Units[i];
-                    long from = Math.Max(unit.FromMs, FirstAt(unit, at)), to = Math.Min(unit.ToMs, at + sliceMs - 1);
+                    long from = Math.Max(unit.FromMs, FirstAt(unit, at)), to = Math.Min(unit.ToMs, at + sliceMs - 1 - unit.OffsetMs);
                     if (!unit.IsDirty || from > to)
                         continue;
                     unit.SeedOnce(() => BeforeOf(unit));
@@ -170,7 +171,7 @@ public sealed partial class RuleHealer
                     run.Add(unit);
                 }
                 if (isStepwise)
-                    Stepwise(run, reader, tally, cancellation);
+                    Stepwise(run, (first, last), reader, tally, cancellation);
                 else
                     run.ForEach(u => AtOnce(u, reader, tally, cancellation));
             }
@@ -185,10 +186,11 @@ public sealed partial class RuleHealer
         }
     }
 
-    private static long FirstAt(HealUnit unit, long timeMs)
+    // The time of the result of the first step at or after a time.
+    private static long FirstAt(HealUnit unit, long stepMs)
     {
-        long step = timeMs + unit.OffsetMs, rest = step % unit.IntervalMs;
-        return (rest == 0 ? step : step + unit.IntervalMs - rest) - unit.OffsetMs;
+        long rest = stepMs % unit.IntervalMs;
+        return (rest == 0 ? stepMs : stepMs + unit.IntervalMs - rest) - unit.OffsetMs;
     }
 
     private static long LastAt(HealUnit unit) => unit.SliceToMs - ((unit.SliceToMs + unit.OffsetMs) % unit.IntervalMs);
@@ -237,7 +239,7 @@ public sealed partial class RuleHealer
         }
     }
 
-    private void Stepwise(List<HealUnit> run, HealReader reader, Tally tally, CancellationToken cancellation)
+    private void Stepwise(List<HealUnit> run, (int First, int Last) span, HealReader reader, Tally tally, CancellationToken cancellation)
     {
         if (run.Count == 0)
             return;
@@ -248,16 +250,18 @@ public sealed partial class RuleHealer
             for (int i = 0; i < run.Count; i++)
                 time = next[i] <= run[i].SliceToMs ? Math.Min(time, next[i] + run[i].OffsetMs) : time;
             if (time == long.MaxValue)
-                return;
+                break;
             for (int i = 0; i < run.Count; i++)
             {
                 if (next[i] + run[i].OffsetMs != time || next[i] > run[i].SliceToMs)
                     continue;
+                reader.Place = (time, run[i].Index, span.First, span.Last);
                 One(run[i], reader, next[i], tally, cancellation);
                 tally.Steps++;
                 next[i] += run[i].IntervalMs;
             }
         }
+        reader.Place = null;
     }
 
     private void One(HealUnit unit, HealReader reader, long timeMs, Tally tally, CancellationToken cancellation)

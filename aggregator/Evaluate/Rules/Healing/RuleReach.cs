@@ -1,5 +1,4 @@
 using Bellwether.Core.Model;
-using Bellwether.Evaluate.PromQl;
 using Bellwether.Evaluate.PromQl.Syntax;
 using MatchType = Bellwether.Core.Model.MatchType;
 
