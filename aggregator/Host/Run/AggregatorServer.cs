@@ -16,6 +16,7 @@ using Bellwether.Core.Telemetry;
 using Bellwether.Evaluate.Kpi;
 using Bellwether.Evaluate.PromQl;
 using Bellwether.Evaluate.Rules;
+using Bellwether.Evaluate.Rules.Healing;
 using Bellwether.Ingest;
 using Bellwether.Ingest.Bundles;
 using Bellwether.Ingest.Completeness;
@@ -65,6 +66,8 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     private readonly WebApplication _grpc;
     private readonly WebApplication _http;
     private readonly BundleInbox _inbox;
+    private readonly RuleVersions _versions;
+    private readonly LateHealer _healer;
     private readonly Lock _reloadGate = new();
     private readonly AggregatorConfig _first;
     private AggregatorConfig _config;
@@ -98,14 +101,18 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         _completeness = new CompletenessKeeper(completeness, _store.Engine, disk, Path.Combine(config.DataDir, "completeness"), time, ProcessRandom.Create(), _meter, loggers.CreateLogger<CompletenessKeeper>());
         _completeness.Book.CarriedBefore(NowMs);
         _completeness.Book.Configure(NowMs, config.Fleet.Expected, config.Fleet.Retired);
-        _reader = new SynthesisedReader(_store.Reader, _completeness.Book, _store.Engine, time);
+        _reader = new SynthesisedReader(new RevisionReader(_store.Reader), _completeness.Book, _store.Engine, time);
         var late = new LateRanges(new LateRangesOptions(), disk, config.DataDir, time, _meter);
         _fleet = new AgentFleet(ingest, time, _meter) { Book = _completeness.Book, Late = late };
         _inbox = new BundleInbox(new BundleInboxOptions { Folder = InboxOf(config) }, () => Volatile.Read(ref _config), new BundleImport(_store, late, time, _completeness.Book), late, disk, time, _meter, loggers.CreateLogger<BundleInbox>());
         _authenticator = new TokenAuthenticator(AgentCredentials.Proofs(CredentialsOf(config)));
         var engine = new PromQlEngine(new EngineOptions { MaxSamples = config.Limits.MaxSamplesPerQuery, Timeout = config.Limits.QueryTimeout }, time);
         var ruleOptions = new RuleEngineOptions { DefaultInterval = config.Global.EvaluationInterval, EvaluationDelayMax = config.Evaluation.DelayMax, ExternalLabels = config.Global.ExternalLabels };
-        _rules = new RuleEngine(new RuleSurroundings(engine, _reader, _store, _fleet), ruleOptions, time, _meter, loggers.CreateLogger<RuleEngine>());
+        var rulesOn = new RuleSurroundings(engine, _reader, _store, _fleet);
+        _rules = new RuleEngine(rulesOn, ruleOptions, time, _meter, loggers.CreateLogger<RuleEngine>());
+        late.EvaluatedMs = () => _rules.EvaluatedMs;
+        _versions = new RuleVersions(disk, config.DataDir);
+        _healer = new LateHealer(late, new RuleHealer(rulesOn, _rules, _versions, new RuleHealerOptions(), time, _meter, loggers.CreateLogger<RuleHealer>()), new LateHealerOptions(), time, loggers.CreateLogger<LateHealer>());
         var apiOptions = new QueryApiOptions
         {
             Timeout = config.Limits.QueryTimeout,
@@ -136,14 +143,21 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     public Exception? Failure => _store.Failure ?? (Exception?)_running.FirstOrDefault(t => t.IsFaulted)?.Exception
         ?? (!_stop.IsCancellationRequested && _running.Any(t => t.IsCompleted) ? new InvalidOperationException("a loop of the aggregator ended") : null);
 
+    private void ApplyRules(IReadOnlyList<RuleGroupDefinition> groups)
+    {
+        _rules.Apply(groups);
+        if (!_versions.Note(groups, NowMs))
+            VersionsNotKept(_log);
+    }
+
     /// <summary>Applies the rules and opens the doors. Throws <see cref="IOException"/> when an address is taken.</summary>
     public async Task StartAsync(Definitions definitions, CancellationToken cancellation)
     {
         foreach (string warning in definitions.Warnings)
             RuleWarning(_log, warning);
-        _rules.Apply(definitions.Groups);
+        ApplyRules(definitions.Groups);
         _kpis.Apply(definitions.Kpis, NextStepMs);
-        _running = [_rules.RunAsync(_stop.Token), _completeness.RunAsync(_stop.Token), _inbox.RunAsync(_stop.Token), .. _forwarder is null ? (Task[])[] : [_forwarder.RunAsync(_stop.Token)]];
+        _running = [_rules.RunAsync(_stop.Token), _completeness.RunAsync(_stop.Token), _inbox.RunAsync(_stop.Token), _healer.RunAsync(_stop.Token), .. _forwarder is null ? (Task[])[] : [_forwarder.RunAsync(_stop.Token)]];
         await _grpc.StartAsync(cancellation);
         await _http.StartAsync(cancellation);
         _health.Set("", true);
@@ -198,7 +212,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         foreach (string warning in definitions.Warnings)
             RuleWarning(_log, warning);
         long nowMs = NowMs;
-        _rules.Apply(definitions.Groups);
+        ApplyRules(definitions.Groups);
         _kpis.Apply(definitions.Kpis, group => FloorMs(nowMs, group));
         _completeness.Book.Configure(NowMs, config.Fleet.Expected, config.Fleet.Retired);
         _config = config;
@@ -455,6 +469,9 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         CertificateSha256 = agent.CertificateSha256.Length > 0 ? agent.CertificateSha256 : null,
         CertificateName = agent.CertificateName.Length > 0 ? agent.CertificateName : null,
     })];
+
+    [LoggerMessage(EventId = 4030, Level = LogLevel.Warning, Message = "since when each rule has its text cannot be written down now: after a restart changed rules may be applied to history before the change")]
+    private static partial void VersionsNotKept(ILogger log);
 
     [LoggerMessage(5001, LogLevel.Information, "aggregator {Version}, store {StoreId}: {Addresses}")]
     private static partial void Started(ILogger log, string version, string storeId, string addresses);

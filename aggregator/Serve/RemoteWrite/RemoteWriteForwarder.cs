@@ -54,6 +54,8 @@ public sealed partial class RemoteWriteForwarder : ISampleTap, IDisposable
     /// <inheritdoc/>
     public void OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples)
     {
+        // An upstream has no revisions: it keeps what on-time evaluation gave.
+        samples = WithoutRevisions(samples);
         if (samples.Length == 0)
             return;
         long overflowed = _queue.Overflowed;
@@ -65,6 +67,16 @@ public sealed partial class RemoteWriteForwarder : ISampleTap, IDisposable
             _dropped.Add(_queue.Overflowed - overflowed, new KeyValuePair<string, object?>("reason", "overflow"));
         if (dropped > 0)
             _dropped.Add(dropped, new KeyValuePair<string, object?>("reason", "queue_full"));
+    }
+
+    private static ReadOnlySpan<SeriesSample> WithoutRevisions(ReadOnlySpan<SeriesSample> samples)
+    {
+        foreach (ref readonly SeriesSample sample in samples)
+        {
+            if (Revision.Of(sample.Labels) > 0)
+                return samples.ToArray().Where(s => Revision.Of(s.Labels) == 0).ToArray();
+        }
+        return samples;
     }
 
     /// <summary>Sends until cancelled.</summary>

@@ -119,6 +119,8 @@ internal abstract class RequestReader(RemoteWriteReceiveOptions options)
             return "a label is not valid UTF-8";
         if (name.Length == 0)
             return "a label has an empty name";
+        if (name == Revision.Label)
+            return $"label '{Revision.Label}' is for corrected results of this aggregator";
         if (count > Options.LabelsMax)
             return $"a series has more than {Options.LabelsMax} labels";
         if (name.Length > Options.LabelNameMax)
