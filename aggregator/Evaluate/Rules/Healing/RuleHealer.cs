@@ -371,13 +371,13 @@ public sealed partial class RuleHealer
 
     private static string Text(long ms) => DateTimeOffset.FromUnixTimeMilliseconds(ms).ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", System.Globalization.CultureInfo.InvariantCulture);
 
-    [LoggerMessage(EventId = 3201, Level = LogLevel.Information, Message = "late data between {From} and {To}: {Rules} rules evaluated again over {Steps} steps; {Added} results added, {Replaced} replaced, {Removed} removed, in {Took}")]
+    [LoggerMessage(EventId = 3251, Level = LogLevel.Information, Message = "late data between {From} and {To}: {Rules} rules evaluated again over {Steps} steps; {Added} results added, {Replaced} replaced, {Removed} removed, in {Took}")]
     private static partial void LogHealed(ILogger log, string from, string to, int rules, long steps, long added, long replaced, long removed, TimeSpan took);
 
-    [LoggerMessage(EventId = 3202, Level = LogLevel.Warning, Message = "the rule that records {Metric} in group {Group} is not evaluated again after late data: it cannot be told from the one in group {Other}; give them a label with different values")]
+    [LoggerMessage(EventId = 3252, Level = LogLevel.Warning, Message = "the rule that records {Metric} in group {Group} is not evaluated again after late data: it cannot be told from the one in group {Other}; give them a label with different values")]
     private static partial void LogNotApart(ILogger log, string metric, string group, string other);
 
-    [LoggerMessage(EventId = 3203, Level = LogLevel.Warning, Message = "{Samples} corrected results of {Metric} were refused by the store; the first: {Error}")]
+    [LoggerMessage(EventId = 3253, Level = LogLevel.Warning, Message = "{Samples} corrected results of {Metric} were refused by the store; the first: {Error}")]
     private static partial void LogRefused(ILogger log, int samples, string metric, string error);
 
     private sealed class Tally

@@ -137,7 +137,7 @@ public sealed class AggregatorConfigFileTests
                 "aggregator.yaml:3:5: listen.grpc.adress: unknown key 'adress'; did you mean 'address'?",
                 "aggregator.yaml:5:14: listen.http.address: 'example.org:9090' is not an IP address and port; write for example 127.0.0.1:9095, 0.0.0.0:9095 or localhost:9095",
                 "aggregator.yaml:7:8: retention.raw: 30m is below the minimum 1h",
-                "aggregator.yaml:9:5: agents[0]: has no proof; add token_file, token_sha256, certificate_sha256 or certificate_name",
+                "aggregator.yaml:9:5: agents[0]: has no proof; add token_file, token_sha256, certificate_sha256 or certificate_name (or bundle_key_file, for one that has no network)",
                 "aggregator.yaml:10:5: agents[1].id: is missing",
                 "aggregator.yaml:12:19: agents[2].token_sha256: has 3 characters; a SHA-256 is 64 hexadecimal digits",
                 "aggregator.yaml:14:19: agents[3].token_sha256: stands beside token_file; keep one",
