@@ -278,10 +278,10 @@ internal static class KpiReading
             section.Error("thresholds", string.Create(CultureInfo.InvariantCulture,
                 $"critical {critical} would be reached before warning {warning}, since {(kpi.Direction == KpiDirection.Higher ? "higher" : "lower")} values are good; swap them, or set direction"));
         }
-        if (kpi.Target is { } target && (kpi.Warning ?? kpi.Critical) is { } first && (kpi.Direction == KpiDirection.Higher ? target < first : target > first))
+        if (kpi.Target is { } target && kpi.Critical is { } first && (kpi.Direction == KpiDirection.Higher ? target < first : target > first))
         {
             section.Error("target", string.Create(CultureInfo.InvariantCulture,
-                $"the target {target} is beyond the threshold {first}, since {(kpi.Direction == KpiDirection.Higher ? "higher" : "lower")} values are good; is the direction right?"));
+                $"the target {target} is beyond critical {first}, since {(kpi.Direction == KpiDirection.Higher ? "higher" : "lower")} values are good; is the direction right?"));
         }
     }
 }

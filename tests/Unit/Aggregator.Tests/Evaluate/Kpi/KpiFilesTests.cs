@@ -16,7 +16,7 @@ public sealed class KpiFilesTests
     [InlineData("kpis:\n  - {name: a, expr: 'x[5m]'}\n", "is a range vector")]
     [InlineData("kpis:\n  - {name: a, expr: x, direction: up}\n", "'up' is not known")]
     [InlineData("kpis:\n  - {name: a, expr: x, thresholds: {warning: 1, critical: 2}}\n", "critical 2 would be reached before warning 1")]
-    [InlineData("kpis:\n  - {name: a, expr: x, target: 1, thresholds: {warning: 2}}\n", "the target 1 is beyond the threshold 2")]
+    [InlineData("kpis:\n  - {name: a, expr: x, target: 1, thresholds: {critical: 2}}\n", "the target 1 is beyond critical 2")]
     [InlineData("kpis:\n  - {name: a, expr: x, by: [org]}\n", "cannot be broken down by org: the expression aggregates nothing")]
     [InlineData("kpis:\n  - {name: a, expr: sum(x) or vector(0), by: [org]}\n", "vector() has no labels to break down by")]
     [InlineData("kpis:\n  - {name: a, unit: percent, ratio: {bad: 'rate(x[5m])', total: 'rate(y[5m])'}}\n", "each series of the part is divided by itself")]

@@ -55,6 +55,32 @@ internal sealed class KpiSite : IDisposable
         return this;
     }
 
+    /// <summary>Adds a series over days before the start: one sample every 15 minutes, every two minutes in the last 25 hours; <paramref name="at"/> is given the minute, 0 at the oldest.</summary>
+    public KpiSite Long(string selector, int days, Func<int, double> at)
+    {
+        Labels labels = Parse(selector);
+        int last = days * 1440;
+        for (int minute = 0; minute <= last; minute += minute < last - 1500 ? 15 : 2)
+            Store.Add(labels, StartMs - ((last - minute) * 60_000L), at(minute));
+        return this;
+    }
+
+    /// <summary>A counter over 31 days before the start that grows evenly.</summary>
+    public KpiSite LongCounter(string selector, double perMinute) => Long(selector, 31, minute => minute * perMinute);
+
+    /// <summary>A gauge over 31 days before the start.</summary>
+    public KpiSite LongGauge(string selector, double value) => Long(selector, 31, _ => value);
+
+    /// <summary>A histogram with all observations of a minute in the bucket between two bounds, over 31 days before the start.</summary>
+    public KpiSite LongHistogram(string metric, string labels, double perMinute, double above, double upTo, double sumPerMinute)
+    {
+        string and = labels.Length > 0 ? "," + labels : "";
+        LongCounter($"{metric}_bucket{{le={Text(above)}{and}}}", 0).LongCounter($"{metric}_bucket{{le={Text(upTo)}{and}}}", perMinute).LongCounter($"{metric}_bucket{{le=+Inf{and}}}", perMinute);
+        return LongCounter($"{metric}_count{{{labels}}}", perMinute).LongCounter($"{metric}_sum{{{labels}}}", sumPerMinute);
+
+        static string Text(double value) => value.ToString(CultureInfo.InvariantCulture);
+    }
+
     /// <summary>A gauge.</summary>
     public KpiSite Gauge(string selector, double value, int minutes = 60) => Series(selector, minutes, _ => value);
 
