@@ -73,6 +73,24 @@ public sealed partial class DocumentTests
         Assert.True(isPromise);
     }
 
+    [Fact]
+    public void Every_item_of_the_seeds_is_open_or_names_tests_that_exist()
+    {
+        string[] tests = [.. Repository.With(".cs").Where(f => f.StartsWith("tests/", StringComparison.Ordinal)).Select(Repository.Read)];
+        var wrong = new List<string>();
+        string[] rows = [.. Repository.Read("docs/seeds.md").Split('\n').Where(l => l.StartsWith('|') && !l.StartsWith("| ---", StringComparison.Ordinal) && !l.StartsWith("| item", StringComparison.Ordinal))];
+        foreach (string row in rows)
+        {
+            string last = row.TrimEnd(' ', '|').Split('|')[^1].Trim();
+            MatchCollection names = TestName().Matches(last);
+            if (names.Count == 0 && last != "open")
+                wrong.Add($"names no test: {row}");
+            wrong.AddRange(names.Where(n => !tests.Any(t => t.Contains($"class {n.Groups[1].Value}", StringComparison.Ordinal) && t.Contains($" {n.Groups[2].Value}(", StringComparison.Ordinal))).Select(n => $"there is no test {n.Value}"));
+        }
+        Assert.Empty(wrong);
+        Assert.True(rows.Length > 80);
+    }
+
     [GeneratedRegex(@"`([A-Z]\w+)\.([A-Z]\w+_\w+)`")]
     private static partial Regex TestName();
 

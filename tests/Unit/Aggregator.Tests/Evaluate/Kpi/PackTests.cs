@@ -278,7 +278,7 @@ public sealed class PackTests
         return [.. holding.Order(StringComparer.Ordinal)];
     }
 
-    private static KpiSite Payments()
+    internal static KpiSite Payments()
     {
         KpiSite site = Site("payments");
         site.LongCounter("http_requests_total{method=POST,route=/pay,status=200}", 499).LongCounter("http_requests_total{method=POST,route=/pay,status=500}", 1).LongCounter("http_requests_total{method=GET,route=/,status=200}", 500);
@@ -293,7 +293,7 @@ public sealed class PackTests
         return site;
     }
 
-    private static KpiSite Shop(KpiSite site) => site
+    internal static KpiSite Shop(KpiSite site) => site
         .LongCounter("http_requests_total{job=web,status_code=200}", 594).LongHistogram("http_request_duration_seconds", "", 600, 0.1, 0.3, 100)
         .LongCounter("revenue_total{currency=USD}", 20).LongCounter("user_registrations_total", 1).LongCounter("user_logins_total", 4)
         .LongCounter("orders_created_total{payment_method=card,product_category=books}", 40.0 / 60).LongCounter("orders_created_total{payment_method=paypal,product_category=books}", 20.0 / 60)
@@ -301,7 +301,7 @@ public sealed class PackTests
         .LongGauge("pg_stat_database_numbackends{datname=shop}", 7).LongGauge("pg_stat_database_numbackends{datname=postgres}", 2).LongGauge("pg_database_size_bytes{datname=shop}", 3000)
         .LongCounter("pg_stat_database_blks_hit{datname=shop}", 990).LongCounter("pg_stat_database_blks_read{datname=shop}", 10);
 
-    private static KpiSite Site(string pack) => new(KpiFiles.Load([Path.Combine("packs", "kpi", pack + ".yaml")], SourceTree.Root));
+    internal static KpiSite Site(string pack) => new(KpiFiles.Load([Path.Combine("packs", "kpi", pack + ".yaml")], SourceTree.Root));
 
     /// <summary>Every KPI of the file is named, and those with one value have it.</summary>
     private static void Expect(KpiSite site, Dictionary<string, double> values, string[]? several = null)
