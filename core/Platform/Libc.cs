@@ -14,6 +14,7 @@ internal static partial class Libc
     public const int ErrnoInterrupted = 4;
     public const int ErrnoAgain = 11;
     public const int ErrnoNoSpace = 28;
+    public const int AdviceDontNeed = 4;
 
     // Values differ between Linux and the BSDs (macOS).
     public static int Create => OperatingSystem.IsLinux() ? 0x40 : 0x200;
@@ -33,6 +34,9 @@ internal static partial class Libc
 
     [LibraryImport("libc", EntryPoint = "flock", SetLastError = true)]
     public static partial int Flock(SafeHandle file, int operation);
+
+    [LibraryImport("libc", EntryPoint = "madvise", SetLastError = true)]
+    public static partial int Advise(nint start, nint length, int advice);
 
     [LibraryImport("libc", EntryPoint = "rename", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Rename(string from, string to);

@@ -57,6 +57,9 @@ internal sealed record ProveOptions
     /// <summary>The longest that a stopped (SIGSTOP) program stays so.</summary>
     public TimeSpan StopMax { get; init; } = TimeSpan.FromSeconds(5);
 
+    /// <summary>The agent without a network, whose records are carried by bundle; null: none (it takes two agents, and faults look at fresh samples of all).</summary>
+    public int? CarriedAgent => Agents > 1 && Faults == 0 ? Agents - 1 : null;
+
     /// <summary>How many kills of agents.</summary>
     public int KillsOfAgents => Kills ?? Math.Max(1, (int)Math.Round(100 * Length.TotalHours));
 

@@ -18,6 +18,7 @@ internal sealed class ProveRun(ProveOptions options, TimeProvider time, Action<s
         await using var site = new ProveSite(options, targets);
         using var chaos = new Chaos(site, options, time);
         long fromMs = time.GetUtcNow().ToUnixTimeMilliseconds();
+        await site.MakeKeysAsync();
         site.StartAggregator();
         for (int agent = 0; agent < options.Agents; agent++)
             site.StartAgent(agent);
@@ -66,6 +67,8 @@ internal sealed class ProveRun(ProveOptions options, TimeProvider time, Action<s
         await UntilAsync("scrapes of every target", () => Task.FromResult(targets.All.All(t => t.Completed >= before[t.Index] + 3)), site, cancel);
         await UntilAsync("the aggregator", () => site.Store.IsReadyAsync(cancel), site, cancel);
         targets.Close();
+        if (options.CarriedAgent is { } carried)
+            await new Courier(site, carried, tell).CarryAsync((what, done) => UntilAsync(what, done, site, cancel), cancel);
         var comparison = new Comparison(targets, site.Store, options, chaos.AllDealt);
         long began = time.GetTimestamp();
         int missing;
