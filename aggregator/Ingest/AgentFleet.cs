@@ -149,9 +149,10 @@ public sealed class AgentFleet : IIngestProgress
     {
         agent.Records += records;
         agent.Refused += result.Refused.Count;
+        long now = NowMs;
         foreach (AppliedTick tick in result.Ticks)
         {
-            agent.Tick(tick, _options);
+            agent.Tick(tick, now, _options);
             Late?.Note(id, tick.Source, tick.IntervalMs, tick.TimestampMs);
         }
     });
@@ -303,17 +304,19 @@ public sealed class AgentFleet : IIngestProgress
             _labels = new Dictionary<string, string>(labels);
         }
 
-        public void Tick(AppliedTick tick, IngestOptions options)
+        public void Tick(AppliedTick tick, long nowMs, IngestOptions options)
         {
             _samples += tick.Samples;
-            _newestMs = Math.Max(_newestMs, tick.TimestampMs);
+            _newestMs = Math.Max(_newestMs, Math.Min(tick.TimestampMs, nowMs));
             if (!_sources.TryGetValue(tick.Source, out SourceCoverage? source))
             {
                 if (_sources.Count >= options.MaxSourcesPerAgent)
                     return;
                 _sources.Add(tick.Source, source = new SourceCoverage(tick.Source, (long)options.CoverageWindow.TotalMilliseconds));
             }
-            source.Tick(tick.IntervalMs, tick.TimestampMs);
+            // A tick of a clock that was ahead would stand for the newest until that time comes, and hold its place in the window so long.
+            if (tick.TimestampMs - nowMs <= (long)options.CoverageWindow.TotalMilliseconds)
+                source.Tick(tick.IntervalMs, tick.TimestampMs);
         }
 
         public AgentState Snapshot(long nowMs)

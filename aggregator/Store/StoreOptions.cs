@@ -51,6 +51,9 @@ public sealed record StoreOptions
     /// <summary>Segments of agents whose decoder is kept in memory. Beyond it the longest idle one must be sent again from its start. Default 4,096.</summary>
     public int MaxOpenSegments { get; init; } = 4096;
 
+    /// <summary>Memory of the decoders of one agent's open segments; beyond it the longest idle ones must be sent again. Default 512 MiB: a segment of a million series has about 200.</summary>
+    public long MaxDecoderBytesPerAgent { get; init; } = 512L << 20;
+
     /// <summary>Runs and batches that wait for the writer. Default 1,024.</summary>
     public int MaxQueued { get; init; } = 1024;
 

@@ -10,6 +10,7 @@ public readonly record struct FamilyMetadata(string Family, MetricMetadata Metad
 /// </summary>
 public sealed class DecodedTick
 {
+    private const int KeepEntries = 16_384;
     internal ulong[] ChangedWords = [];
     internal ulong[] EndedWords = [];
 
@@ -54,12 +55,20 @@ public sealed class DecodedTick
 
     internal void Clear()
     {
-        Defined.Clear();
-        Timed.Clear();
-        Starts.Clear();
-        Histograms.Clear();
-        Exemplars.Clear();
-        Metadata.Clear();
+        Clear(Defined);
+        Clear(Timed);
+        Clear(Starts);
+        Clear(Histograms);
+        Clear(Exemplars);
+        Clear(Metadata);
+    }
+
+    // Room that one large record took is given back: there is a tick per open segment.
+    private static void Clear<T>(List<T> list)
+    {
+        list.Clear();
+        if (list.Capacity > KeepEntries)
+            list.Capacity = 0;
     }
 
     internal void Fit(int words)

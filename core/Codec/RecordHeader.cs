@@ -13,6 +13,12 @@ public readonly record struct RecordHeader(int Source, string? NewName, int Inte
     /// <summary>The format version that is written.</summary>
     public const byte Version = 1;
 
+    /// <summary>The earliest time of a tick, 0001-01-01, Unix ms.</summary>
+    public const long TimeMin = -62_135_596_800_000;
+
+    /// <summary>The latest, 9999-12-31.</summary>
+    public const long TimeMax = 253_402_300_799_999;
+
     internal const byte Compressed = 1;
     internal const byte NewSource = 2;
     internal const byte OtherChanges = 4;
@@ -56,6 +62,9 @@ public readonly record struct RecordHeader(int Source, string? NewName, int Inte
                 source.Fail(DecodeOutcome.Malformed);
         }
         long timestamp = source.Signed();
+        // Arithmetic with times further away would overflow; no clock shows them.
+        if (timestamp is < TimeMin or > TimeMax)
+            source.Fail(DecodeOutcome.Malformed);
         ulong samples = source.Varint();
         if (samples > (ulong)limits.InflatedBytesMax * 8)
             source.Fail(DecodeOutcome.OverLimit);

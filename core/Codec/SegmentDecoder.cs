@@ -29,6 +29,9 @@ public sealed class SegmentDecoder
     /// <summary>Records applied so far: the index of the next one.</summary>
     public int Records { get; private set; }
 
+    /// <summary>About what it keeps in memory: the dictionary, the slots and the labels.</summary>
+    public long MemoryBytes => (_dictionaryBytes * 2) + (_slots * 40L) + (_labels * 16L);
+
     /// <summary>Whether a record was refused, so that nothing more of the segment can be applied.</summary>
     public bool IsBroken { get; private set; }
 

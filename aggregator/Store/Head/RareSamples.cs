@@ -5,57 +5,107 @@ namespace Bellwether.Store.Head;
 /// <summary>What few series have: late samples, native histograms, start times, exemplars. Same locking as <see cref="HeadSeries"/>.</summary>
 internal sealed class RareSamples
 {
+    // Late samples in order, and of those that came out of order the last few beside: to make room in a long run for each one took minutes for half a million.
+    private const int FreshMax = 512;
     private long[] _lateTimes = [];
     private double[] _lateValues = [];
     private int _lateCount;
+    private long[] _freshTimes = [];
+    private double[] _freshValues = [];
+    private int _freshCount;
     private List<(long TimeMs, NativeHistogram Histogram)>? _histograms;
     private List<(long FromMs, long StartMs)>? _starts;
     private List<Exemplar>? _exemplars;
 
-    public bool IsEmpty => _lateCount == 0 && _histograms is not { Count: > 0 };
+    public bool IsEmpty => _lateCount == 0 && _freshCount == 0 && _histograms is not { Count: > 0 };
 
     /// <summary>Whether nothing would be lost with it.</summary>
     public bool IsDisposable => IsEmpty && _exemplars is null && _starts is null;
 
     public IReadOnlyList<Exemplar>? Exemplars => _exemplars;
 
-    public long OldestMs => Math.Min(_lateCount > 0 ? _lateTimes[0] : long.MaxValue, _histograms is { Count: > 0 } h ? h[0].TimeMs : long.MaxValue);
+    public long OldestMs => Math.Min(
+        Math.Min(_lateCount > 0 ? _lateTimes[0] : long.MaxValue, _freshCount > 0 ? _freshTimes[0] : long.MaxValue), _histograms is { Count: > 0 } h ? h[0].TimeMs : long.MaxValue);
 
-    public long NewestMs => Math.Max(_lateCount > 0 ? _lateTimes[_lateCount - 1] : long.MinValue, _histograms is { Count: > 0 } h ? h[^1].TimeMs : long.MinValue);
+    public long NewestMs => Math.Max(
+        Math.Max(_lateCount > 0 ? _lateTimes[_lateCount - 1] : long.MinValue, _freshCount > 0 ? _freshTimes[_freshCount - 1] : long.MinValue), _histograms is { Count: > 0 } h ? h[^1].TimeMs : long.MinValue);
 
     public bool TryFindLate(long timeMs, out double value)
     {
         int at = _lateTimes.AsSpan(0, _lateCount).BinarySearch(timeMs);
-        value = at < 0 ? 0 : _lateValues[at];
+        if (at >= 0)
+        {
+            value = _lateValues[at];
+            return true;
+        }
+        at = _freshTimes.AsSpan(0, _freshCount).BinarySearch(timeMs);
+        value = at < 0 ? 0 : _freshValues[at];
         return at >= 0;
     }
 
     public bool ReplaceLate(long timeMs, double value)
     {
         int at = _lateTimes.AsSpan(0, _lateCount).BinarySearch(timeMs);
-        if (at < 0)
-            return false;
-        _lateValues[at] = value;
-        return true;
+        if (at >= 0)
+        {
+            _lateValues[at] = value;
+            return true;
+        }
+        at = _freshTimes.AsSpan(0, _freshCount).BinarySearch(timeMs);
+        if (at >= 0)
+            _freshValues[at] = value;
+        return at >= 0;
     }
 
     /// <summary>Adds a late sample at a time that has none yet.</summary>
     public AppendOutcome AddLate(long timeMs, double value, HeadPools pools)
     {
-        int at = ~_lateTimes.AsSpan(0, _lateCount).BinarySearch(timeMs);
-        if (_lateCount == _lateTimes.Length)
+        pools.LateSamples++;
+        if (_freshCount == 0 && (_lateCount == 0 || timeMs > _lateTimes[_lateCount - 1]))
         {
-            int size = Math.Max(8, _lateCount * 2);
+            Insert(ref _lateTimes, ref _lateValues, ref _lateCount, _lateCount, timeMs, value);
+            return AppendOutcome.Stored;
+        }
+        Insert(ref _freshTimes, ref _freshValues, ref _freshCount, ~_freshTimes.AsSpan(0, _freshCount).BinarySearch(timeMs), timeMs, value);
+        if (_freshCount == FreshMax)
+            MergeFresh();
+        return AppendOutcome.Stored;
+    }
+
+    private static void Insert(ref long[] times, ref double[] values, ref int count, int at, long timeMs, double value)
+    {
+        if (count == times.Length)
+        {
+            int size = Math.Max(8, count * 2);
+            Array.Resize(ref times, size);
+            Array.Resize(ref values, size);
+        }
+        Array.Copy(times, at, times, at + 1, count - at);
+        Array.Copy(values, at, values, at + 1, count - at);
+        times[at] = timeMs;
+        values[at] = value;
+        count++;
+    }
+
+    // From the end, so that nothing is overwritten that is still to be moved.
+    private void MergeFresh()
+    {
+        int total = _lateCount + _freshCount;
+        if (total > _lateTimes.Length)
+        {
+            int size = Math.Max(total, _lateTimes.Length * 2);
             Array.Resize(ref _lateTimes, size);
             Array.Resize(ref _lateValues, size);
         }
-        Array.Copy(_lateTimes, at, _lateTimes, at + 1, _lateCount - at);
-        Array.Copy(_lateValues, at, _lateValues, at + 1, _lateCount - at);
-        _lateTimes[at] = timeMs;
-        _lateValues[at] = value;
-        _lateCount++;
-        pools.LateSamples++;
-        return AppendOutcome.Stored;
+        int late = _lateCount - 1, fresh = _freshCount - 1;
+        for (int at = total - 1; fresh >= 0; at--)
+        {
+            bool takeLate = late >= 0 && _lateTimes[late] > _freshTimes[fresh];
+            _lateTimes[at] = takeLate ? _lateTimes[late] : _freshTimes[fresh];
+            _lateValues[at] = takeLate ? _lateValues[late--] : _freshValues[fresh--];
+        }
+        _lateCount = total;
+        (_freshTimes, _freshValues, _freshCount) = ([], [], 0);
     }
 
     public AppendOutcome AddHistogram(long timeMs, NativeHistogram histogram)
@@ -123,6 +173,13 @@ internal sealed class RareSamples
             _lateValues.AsSpan(0, _lateCount).CopyTo(values);
             into.Close(_lateCount, fromMs, toMs);
         }
+        if (_freshCount > 0 && _freshTimes[0] <= toMs && _freshTimes[_freshCount - 1] >= fromMs)
+        {
+            into.Extend(_freshCount, out Span<long> times, out Span<double> values);
+            _freshTimes.AsSpan(0, _freshCount).CopyTo(times);
+            _freshValues.AsSpan(0, _freshCount).CopyTo(values);
+            into.Close(_freshCount, fromMs, toMs);
+        }
         if (_histograms is not null)
         {
             foreach ((long time, NativeHistogram histogram) in _histograms)
@@ -138,6 +195,8 @@ internal sealed class RareSamples
     /// <summary>Drops what lies before a time; returns how many late samples that were.</summary>
     public int DropBefore(long timeMs)
     {
+        if (_freshCount > 0)
+            MergeFresh();
         int drop = _lateTimes.AsSpan(0, _lateCount).BinarySearch(timeMs);
         drop = drop < 0 ? ~drop : drop;
         if (drop > 0)
@@ -165,7 +224,9 @@ internal sealed class RareSamples
     {
         int late = _lateTimes.AsSpan(0, _lateCount).BinarySearch(timeMs);
         late = late < 0 ? ~late : late;
-        long first = late < _lateCount ? _lateTimes[late] : long.MaxValue;
+        int fresh = _freshTimes.AsSpan(0, _freshCount).BinarySearch(timeMs);
+        fresh = fresh < 0 ? ~fresh : fresh;
+        long first = Math.Min(late < _lateCount ? _lateTimes[late] : long.MaxValue, fresh < _freshCount ? _freshTimes[fresh] : long.MaxValue);
         int at = _histograms is null ? 0 : FindHistogram(timeMs);
         return _histograms is not null && at < _histograms.Count ? Math.Min(first, _histograms[at].TimeMs) : first;
     }

@@ -22,6 +22,7 @@ internal sealed class RecordApplier
     private readonly Lock _gate = new();
     private readonly Dictionary<SegmentKey, OpenSegment> _open = [];
     private readonly Dictionary<(string Agent, ulong Epoch), CompletedSegments> _completed = [];
+    private readonly Dictionary<string, long> _decoderBytes = [];
     private readonly List<OpenSegment> _touched = [];
     private readonly ByteWriter _frame = new(1 << 16);
     private int _decoders;
@@ -158,6 +159,8 @@ internal sealed class RecordApplier
         foreach (OpenSegment open in _open.Values.Where(o => IsCompleted(o.Key)).ToList())
             Remove(open);
         _isLive = true;
+        foreach (OpenSegment open in _open.Values)
+            Weigh(open);
         while (_decoders > _options.MaxOpenSegments)
             DropOldestDecoder(null);
     }
@@ -237,6 +240,7 @@ internal sealed class RecordApplier
             if (!TryApplyRecord(open, record, run, i, last, wal, refused, ticks))
                 return Ahead(open, refused, ticks);
         }
+        Weigh(open);
         if (run.Last && !open.Complete && run.FirstRecord + (ulong)run.Records.Count == open.Applied)
         {
             if (!open.ClosedByFrame)
@@ -377,8 +381,26 @@ internal sealed class RecordApplier
             Drop(oldest);
     }
 
+    // The bound on the number of decoders says nothing of their size, which the sender has in its hand.
+    private void Weigh(OpenSegment open)
+    {
+        string agent = open.Key.Agent;
+        long bytes = open.Decoder?.MemoryBytes ?? 0;
+        long sum = _decoderBytes.GetValueOrDefault(agent) + bytes - open.DecoderBytes;
+        open.DecoderBytes = bytes;
+        _decoderBytes[agent] = sum;
+        while (_decoderBytes.GetValueOrDefault(agent) > _options.MaxDecoderBytesPerAgent
+            && _open.Values.Where(o => o.Decoder is not null && o != open && o.Key.Agent == agent).MinBy(o => o.LastUse) is { } oldest)
+        {
+            Drop(oldest);
+        }
+    }
+
     private void Drop(OpenSegment open)
     {
+        if (open.DecoderBytes > 0 && (_decoderBytes[open.Key.Agent] -= open.DecoderBytes) == 0)
+            _decoderBytes.Remove(open.Key.Agent);
+        open.DecoderBytes = 0;
         if (open.Decoder is not null)
             _decoders--;
         open.Decoder = null;
@@ -422,6 +444,9 @@ internal sealed class OpenSegment(SegmentKey key)
 
     /// <summary>Stands behind the records that it has seen; null when it was given up or lost.</summary>
     public SegmentDecoder? Decoder { get; set; }
+
+    /// <summary>What the decoder counts among its agent's.</summary>
+    public long DecoderBytes { get; set; }
 
     /// <summary>Records 0 .. Applied-1 are applied.</summary>
     public ulong Applied { get; set; }

@@ -240,6 +240,28 @@ public sealed class IngestSessionTests : IDisposable
     }
 
     [Fact]
+    public void Ticks_of_a_clock_that_was_ahead_do_not_spoil_the_coverage_afterwards()
+    {
+        IngestSession session = Greeted();
+        long ahead = _time.NowMs + 86_400_000;
+        Tell([.. Enumerable.Range(0, 400).Select(i => new AppliedTick("shop", 1000, ahead + (i * 1000L), 3))]);
+        for (int i = 0; i < 400; i++)
+        {
+            _time.Advance(TimeSpan.FromSeconds(1));
+            Tell([new AppliedTick("shop", 1000, _time.NowMs, 3)]);
+        }
+        AgentState agent = Assert.Single(_fleet.Agents());
+        Assert.Equal(_time.NowMs, agent.NewestMs);
+        Assert.Equal(1, agent.Coverage);
+
+        void Tell(AppliedTick[] ticks)
+        {
+            Send(session, Batch(4, 0, "a"));
+            session.Applied(_effects.Apply!, new RunResult(RunOutcome.Applied, new SegmentProgress(Key(4), 1, false, true), [], ticks), _effects);
+        }
+    }
+
+    [Fact]
     public void A_watermark_waits_for_the_runs_before_it()
     {
         IngestSession session = Greeted();

@@ -67,6 +67,46 @@ public sealed class StoreEngineTests : IDisposable
         Assert.Equal(151, CountAll(store));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Many_late_samples_of_one_series_in_any_order_are_kept_once_and_in_time(bool descending)
+    {
+        const int count = 300_000;
+        using StoreEngine store = Open();
+        long newest = _time.NowMs;
+        Append(store, "m", newest, -1);
+        int[] order = [.. Enumerable.Range(1, count)];
+        if (!descending)
+            new Random(5).Shuffle(order);
+        var batch = new SampleBatch();
+        foreach (int i in order)
+            batch.Samples.Add(new SeriesSample(Labels.Of("__name__", "m"), newest - (i * 10L), i));
+        // Again, and once with a value that wins and once with one that loses.
+        foreach (int i in order.Take(1000))
+            batch.Samples.Add(new SeriesSample(Labels.Of("__name__", "m"), newest - (i * 10L), i % 2 == 0 ? i : i + 1));
+        long begin = TimeProvider.System.GetTimestamp();
+        AppendResult result = store.AppendBatch(batch);
+        Assert.Equal((count, order.Take(1000).Count(i => i % 2 == 0)), (result[AppendOutcome.Stored], result[AppendOutcome.Duplicate]));
+        Check();
+        Cut(store);
+        Check();
+        // With a shift of the whole run for each sample this took over a minute.
+        Assert.True(TimeProvider.System.GetElapsedTime(begin) < TimeSpan.FromSeconds(30));
+
+        void Check()
+        {
+            SampleBuffer read = Read(store, "m");
+            Assert.Equal(count + 1, read.Count);
+            var raised = order.Take(1000).Where(i => i % 2 == 1).ToHashSet();
+            for (int k = 0; k < count; k++)
+            {
+                int i = count - k;
+                Assert.Equal((newest - (i * 10L), raised.Contains(i) ? i + 1 : i), (read.Times[k], read.Values[k]));
+            }
+        }
+    }
+
     [Fact]
     public void A_clock_that_went_ahead_and_back_does_not_stop_cuts_and_loses_nothing()
     {

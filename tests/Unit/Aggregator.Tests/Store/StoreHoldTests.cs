@@ -189,6 +189,33 @@ public sealed class StoreHoldTests : IDisposable
     }
 
     [Fact]
+    public void Decoders_of_one_agent_take_a_bounded_part_of_the_memory_and_cost_another_one_nothing()
+    {
+        using StoreEngine store = StoreEngine.Open(_options with { MaxDecoderBytesPerAgent = 10_000 }, _disk, _time, new Random(1), _meter, NullLogger.Instance);
+        var other = new Agent("other");
+        other.Collect(_time.NowMs, 2);
+        store.ApplyRun(other.Run(0) with { Records = [.. other.Run(0).Records.Take(1)] });
+        for (uint i = 1; i <= 100; i++)
+        {
+            var agent = new Agent("a", i);
+            agent.Collect(_time.NowMs + i, 1);
+            Assert.Equal(RunOutcome.Applied, store.ApplyRun(agent.Run(0)).Outcome);
+        }
+        store.Commit();
+        int resumable = Enumerable.Range(1, 100).Count(i => store.HeldOf(new SegmentKey("a", 1, (uint)i, (uint)i)).Resumable);
+        Assert.InRange(resumable, 2, 30);
+        Assert.True(store.HeldOf(new SegmentKey("a", 1, 100, 100)).Resumable);
+        Assert.Equal(RunOutcome.Applied, store.ApplyRun(other.Run(1)).Outcome);
+        // What was given up is sent again from its start, and nothing is doubled.
+        var first = new Agent("a", 1);
+        first.Collect(_time.NowMs + 1, 2);
+        Assert.Equal(RunOutcome.NeedsStart, store.ApplyRun(first.Run(1)).Outcome);
+        Assert.Single(store.ApplyRun(first.Run(0)).Ticks);
+        store.Commit();
+        Assert.Equal(103 * Series, Count(store));
+    }
+
+    [Fact]
     public void A_new_segment_with_the_number_of_an_old_one_is_never_taken_for_it()
     {
         // An agent that was put back to an older state gives numbers again.
