@@ -50,10 +50,13 @@ public sealed class ConfigReading
     }
 
     /// <summary>Notes an error at a node.</summary>
-    public void Error(ConfigNode? at, string path, string message)
+    public void Error(ConfigNode? at, string path, string message) => Error(new ConfigError(File, at?.Line ?? 0, at?.Column ?? 0, path, message));
+
+    /// <summary>Notes an error.</summary>
+    public void Error(ConfigError error)
     {
         if (_errors.Count < MaxErrors)
-            _errors.Add(new ConfigError(File, at?.Line ?? 0, at?.Column ?? 0, path, message));
+            _errors.Add(error);
     }
 
     /// <summary>The result: the configuration unless something was wrong.</summary>

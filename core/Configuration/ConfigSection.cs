@@ -304,15 +304,22 @@ public sealed class ConfigSection
     /// <summary>Notes every key that nobody asked for, with the word that was probably meant.</summary>
     public void Close(params ReadOnlySpan<string> besides)
     {
-        if (Node is null)
-            return;
-        foreach ((ConfigNode key, _) in Node.Entries)
+        foreach (ConfigError unknown in Unknown(besides))
+            Reading.Error(unknown);
+    }
+
+    /// <summary>Every key that nobody asked for, with the word that was probably meant, for formats where such keys refuse nothing.</summary>
+    public IReadOnlyList<ConfigError> Unknown(params ReadOnlySpan<string> besides)
+    {
+        var unknown = new List<ConfigError>();
+        foreach ((ConfigNode key, _) in Node?.Entries ?? [])
         {
             if (_known.Contains(key.Text) || besides.Contains(key.Text))
                 continue;
             string? near = NearestWord.Find(key.Text, _known);
-            Reading.Error(key, PathOf(key.Text), near is null ? $"unknown key '{key.Text}'; known are: {string.Join(", ", _known.Order(StringComparer.Ordinal))}" : $"unknown key '{key.Text}'; did you mean '{near}'?");
+            unknown.Add(new ConfigError(Reading.File, key.Line, key.Column, PathOf(key.Text), near is null ? $"unknown key '{key.Text}'; known are: {string.Join(", ", _known.Order(StringComparer.Ordinal))}" : $"unknown key '{key.Text}'; did you mean '{near}'?"));
         }
+        return unknown;
     }
 
     private ConfigNode? Scalar(string key)

@@ -78,7 +78,7 @@ public static class RuleFiles
         var warnings = new List<string>();
         var groups = new List<RuleGroupDefinition>();
         bool plainSeen = false;
-        foreach (string document in Documents(text))
+        foreach (string document in YamlDocuments.Split(text))
         {
             if (plainSeen)
             {
@@ -209,33 +209,6 @@ public static class RuleFiles
                 templates[name.Text] = AlertTemplate.Plain(value.Text);
         }
         return templates;
-    }
-
-    /// <summary>The YAML documents of a text; each keeps its line numbers by empty lines in front.</summary>
-    private static IEnumerable<string> Documents(string text)
-    {
-        var document = new StringBuilder();
-        bool content = false;
-        int line = 0;
-        foreach (string each in text.Split('\n'))
-        {
-            if (each.StartsWith("---", StringComparison.Ordinal) && (each.Length == 3 || char.IsWhiteSpace(each[3])))
-            {
-                if (content)
-                    yield return document.ToString();
-                document.Clear().Append('\n', line);
-                content = false;
-                document.Append("---").Append(each.AsSpan(3)).Append('\n');
-            }
-            else
-            {
-                content |= each.AsSpan().Trim().Length > 0 && each.TrimStart()[0] != '#';
-                document.Append(each).Append('\n');
-            }
-            line++;
-        }
-        if (content)
-            yield return document.ToString();
     }
 }
 
