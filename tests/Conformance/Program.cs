@@ -4,6 +4,7 @@ using Bellwether.Conformance.Configuration;
 using Bellwether.Conformance.Relabel;
 using Bellwether.Conformance.Rules;
 using Bellwether.Conformance.Serve;
+using Bellwether.Conformance.Slo;
 
 // Every topic that can be run, one line each.
 ITopic[] topics =
@@ -22,6 +23,9 @@ ITopic[] topics =
     new RuleCorporaTopic(),
     new HttpApiTopic(),
     new RemoteWriteTopic(),
+    new SlothTopic(),
+    new OpenSloTopic(),
+    new PyrraTopic(),
 ];
 
 var folder = new Argument<DirectoryInfo>("DIR") { Description = "A folder laid out as the conformance data: one folder per topic." };

@@ -10,7 +10,7 @@ namespace Bellwether.Evaluate.Slo;
 public sealed record BurnWindow(double BudgetPercent, TimeSpan Short, TimeSpan Long)
 {
     /// <summary>How many times faster than "just used up at the period's end" the budget burns: share × period ÷ long window.</summary>
-    public double Factor(TimeSpan period) => BudgetPercent / 100 * (period / Long);
+    public double Factor(TimeSpan period) => BudgetPercent / 100 * period.TotalHours / Long.TotalHours;
 }
 
 /// <summary>

@@ -152,7 +152,9 @@ public sealed record SloAlertPolicy
 /// <param name="Indicator">Its indicator.</param>
 /// <param name="ObjectivePercent">Its own target.</param>
 /// <param name="Weight">Its weight; more than 0.</param>
-public sealed record SloMember(string Name, SloIndicator Indicator, decimal ObjectivePercent, double Weight);
+/// <param name="SliceTarget">The ratio from which on a slice of it is good.</param>
+/// <param name="SliceOperator">How the slice's ratio is compared.</param>
+public sealed record SloMember(string Name, SloIndicator Indicator, decimal ObjectivePercent, double Weight, double SliceTarget = 1, string SliceOperator = ">=");
 
 /// <summary>One service level objective, read and checked. Immutable.</summary>
 public sealed record SloDefinition

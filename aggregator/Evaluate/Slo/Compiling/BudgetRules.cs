@@ -1,0 +1,62 @@
+using System.Globalization;
+
+namespace Bellwether.Evaluate.Slo.Compiling;
+
+/// <summary>The rules about the error budget.</summary>
+internal static class BudgetRules
+{
+    public const string CurrentBurn = "slo:current_burn_rate:ratio", PeriodBurn = "slo:period_burn_rate:ratio", Remaining = "slo:period_error_budget_remaining:ratio";
+
+    public static void AddTo(SloFrame frame, List<SloRule> rules)
+    {
+        SloDefinition slo = frame.Slo;
+        string budget = SloFrame.Number(frame.Budget);
+        rules.Add(Fact(frame, "slo:objective:ratio", $"vector({SloFrame.Number(slo.ObjectivePercent / 100)})"));
+        rules.Add(Fact(frame, "slo:error_budget:ratio", $"vector({budget})"));
+        AddPeriodFacts(frame, rules);
+        rules.Add(Fact(frame, CurrentBurn, Burn(frame, frame.Windows.Count > 0 ? BurnWindows.Text(frame.Windows[0]) : frame.PeriodName)));
+        rules.Add(Fact(frame, PeriodBurn, Burn(frame, frame.PeriodName)));
+        if (slo.Method != BudgetingMethod.Occurrences && frame.Periods.Count > 0)
+        {
+            foreach (CalendarPeriod period in frame.Periods)
+                rules.Add(RemainingSlices(frame, period));
+        }
+        else
+        {
+            rules.Add(Fact(frame, Remaining, $"1 - {frame.Series(PeriodBurn)}"));
+        }
+    }
+
+    /// <summary>Facts that a composite has, too.</summary>
+    public static void AddPeriodFacts(SloFrame frame, List<SloRule> rules)
+    {
+        SloDefinition slo = frame.Slo;
+        rules.Add(Fact(frame, "slo:time_period:days", $"vector({SloFrame.Number(frame.Window.Length.TotalDays)})"));
+        IReadOnlyDictionary<string, string> about = new Dictionary<string, string>
+        {
+            ["slo_objective"] = slo.ObjectivePercent > 0 ? slo.ObjectivePercent.ToString(CultureInfo.InvariantCulture) : "",
+            ["slo_method"] = slo.Method.ToString(),
+            ["slo_window"] = frame.PeriodName,
+        };
+        rules.Add(new SloRule("slo_info", "vector(1)") { Labels = SloLabels.Merge(frame.Labels(), about) });
+    }
+
+    /// <summary>How many times faster than allowed the budget burns.</summary>
+    public static string Burn(SloFrame frame, string window)
+    {
+        string error = $"sum without (slo_window) ({frame.Series("slo:sli_error:ratio" + window)})";
+        // An objective of 100 % has no budget: nothing bad burns nothing, anything bad burns without bound.
+        return frame.Budget == 0 ? $"({error} > 0) / 0 or {error}" : $"{error} / {SloFrame.Number(frame.Budget)}";
+    }
+
+    /// <summary>A calendar period has a fixed number of slices, so its budget is known from its first day on and never grows back.</summary>
+    private static SloRule RemainingSlices(SloFrame frame, CalendarPeriod period)
+    {
+        decimal slices = (period.EndMs - period.StartMs) / (decimal)frame.Slo.Slice.TotalMilliseconds;
+        string own = $"{{slo_id=\"{frame.Slo.Id}\", slo_period=\"{period.Name}\"}}", name = frame.PeriodName;
+        string bad = $"sum without (slo_window) (slo:sli_total:count{name}{own} - slo:sli_good:count{name}{own})";
+        return new SloRule(Remaining, $"1 - {bad} / ({SloFrame.Number(slices)} * {SloFrame.Number(frame.Budget)})") { Labels = frame.Labels("", period.Name) };
+    }
+
+    private static SloRule Fact(SloFrame frame, string name, string expression) => new(name, expression) { Labels = frame.Labels() };
+}
