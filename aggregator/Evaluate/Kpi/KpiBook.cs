@@ -1,4 +1,5 @@
 using Bellwether.Core.Platform;
+using Bellwether.Evaluate.Kpi.Sla;
 using Bellwether.Evaluate.Rules;
 using Microsoft.Extensions.Logging;
 
@@ -14,6 +15,7 @@ public sealed partial class KpiBook : IDisposable
     private readonly Dictionary<string, List<KpiVersion>> _versions = new(StringComparer.Ordinal);
     private readonly List<KpiVersion> _unwritten = [];
     private IReadOnlyList<KpiDefinition> _kpis = [];
+    private SlaSet _slas = new();
 
     /// <summary>Opens the record of versions. Throws <see cref="IOException"/> when the folder cannot be had.</summary>
     public KpiBook(IDisk disk, string folder, TimeSpan defaultInterval, TimeProvider time, Random random, ILogger log)
@@ -29,6 +31,9 @@ public sealed partial class KpiBook : IDisposable
 
     /// <summary>The KPIs, by name.</summary>
     public IReadOnlyList<KpiDefinition> Kpis => Volatile.Read(ref _kpis);
+
+    /// <summary>The service levels that count now.</summary>
+    public SlaSet Slas => Volatile.Read(ref _slas);
 
     /// <summary>Takes what the files say now. What makes other numbers than before is a new version.</summary>
     /// <param name="set">The files' content.</param>
@@ -48,6 +53,7 @@ public sealed partial class KpiBook : IDisposable
                 _unwritten.Clear();
             else if (_unwritten.Count > 0)
                 LogNotWritten(_unwritten.Count);
+            Volatile.Write(ref _slas, set.Slas);
             Volatile.Write(ref _kpis, [.. set.Kpis.OrderBy(k => k.Name, StringComparer.Ordinal)]);
         }
     }

@@ -164,6 +164,9 @@ public sealed record KpiDefinition
     /// <summary>Most series of one of its rules.</summary>
     public int SeriesMax { get; init; } = KpiLimits.SeriesMax;
 
+    /// <summary>Whether it is promised to customers, so that it stands in the SLA status.</summary>
+    public bool IsSla { get; init; }
+
     /// <summary>The file that it stands in.</summary>
     public required string File { get; init; }
 

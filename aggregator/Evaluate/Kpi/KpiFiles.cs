@@ -1,6 +1,5 @@
 using Bellwether.Core.Configuration;
-using Bellwether.Core.Model;
-using Bellwether.Evaluate.PromQl.Syntax;
+using Bellwether.Evaluate.Kpi.Sla;
 using Bellwether.Evaluate.Rules;
 
 namespace Bellwether.Evaluate.Kpi;
@@ -13,6 +12,9 @@ public sealed record KpiSet
 
     /// <summary>The rules, one group per KPI or per family of KPIs that read each other.</summary>
     public IReadOnlyList<RuleGroupDefinition> Groups { get; init; } = [];
+
+    /// <summary>Service levels.</summary>
+    public SlaSet Slas { get; init; } = new();
 
     /// <summary>Remarks that refuse nothing.</summary>
     public IReadOnlyList<string> Warnings { get; init; } = [];
@@ -58,18 +60,21 @@ public static class KpiFiles
     private static ConfigResult<KpiSet> Parse(IReadOnlyList<(string File, string Text)> texts, List<ConfigError> errors)
     {
         var drafts = new List<KpiDraft>();
+        var slas = new SlaReading();
         foreach ((string file, string text) in texts)
         {
             ConfigSection root = new ConfigReading(file, null, errors).Root(text);
             TimeSpan? interval = root.Has("interval") ? root.Duration("interval", TimeSpan.Zero, TimeSpan.FromSeconds(1)) : null;
             foreach (ConfigSection section in root.Sections("kpis"))
                 drafts.Add(KpiReading.Read(section, file, interval));
+            slas.Read(root);
             root.Close();
         }
+        SlaSet levels = slas.Finish();
         IReadOnlyList<RuleGroupDefinition> groups = errors.Count == 0 ? new KpiLinker(drafts).Link() : [];
         return errors.Count > 0
             ? new ConfigResult<KpiSet>([.. errors.OrderBy(e => e.File, StringComparer.Ordinal).ThenBy(e => e.Line).ThenBy(e => e.Column)])
-            : new ConfigResult<KpiSet>(new KpiSet { Kpis = [.. drafts.Select(d => d.Definition)], Groups = groups });
+            : new ConfigResult<KpiSet>(new KpiSet { Kpis = [.. drafts.Select(d => d.Definition)], Groups = [.. groups, .. SlaCompiler.Groups(levels, texts.Count == 0 ? "" : texts[0].File)], Slas = levels });
     }
 }
 

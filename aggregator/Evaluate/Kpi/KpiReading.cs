@@ -38,6 +38,7 @@ internal static class KpiReading
                 BreakDowns = ReadBreakDowns(section),
                 Interval = section.Has("interval") ? section.Duration("interval", TimeSpan.Zero, TimeSpan.FromSeconds(1)) : fileInterval,
                 SeriesMax = section.Count("series_max", KpiLimits.SeriesMax, 1),
+                IsSla = section.Flag("sla", false),
                 File = file,
                 Line = section.Node?.Line ?? 0,
                 Column = section.Node?.Column ?? 0,

@@ -60,6 +60,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     private readonly RuleEngine _rules;
     private readonly KpiBook _kpis;
     private readonly KpiEndpoints _kpiEndpoints;
+    private readonly SlaEndpoints _slaEndpoints;
     private readonly QueryApi _api;
     private readonly RemoteWriteReceiver _receiver;
     private readonly HealthService _health = new();
@@ -123,7 +124,9 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
             Retention = PrometheusDuration.Format(config.Retention.Raw),
         };
         _kpis = new KpiBook(disk, Path.Combine(config.DataDir, "kpis"), config.Global.EvaluationInterval, time, ProcessRandom.Create(), loggers.CreateLogger<KpiBook>());
-        _kpiEndpoints = new KpiEndpoints(new KpiSources(_kpis, engine, _reader, new FleetCoverage(_completeness.Book, _store.Engine, time)), time);
+        var kpiSources = new KpiSources(_kpis, engine, _reader, new FleetCoverage(_completeness.Book, _store.Engine, time));
+        _kpiEndpoints = new KpiEndpoints(kpiSources, time);
+        _slaEndpoints = new SlaEndpoints(kpiSources, time);
         _api = new QueryApi(SourcesOf(engine), apiOptions, time, _meter, loggers.CreateLogger<QueryApi>());
         _configState = new ConfigState(true, NowMs);
         _meter.CreateObservableGauge(MetricNames.AggregatorReloadSuccessful, () => ConfigNow().Ok ? 1 : 0, description: "1 when the last reading of the configuration succeeded.");
@@ -353,6 +356,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         app.MapFleet(new FleetView(_fleet, () => Volatile.Read(ref _config).Agents));
         app.MapCompleteness(new CompletenessJson(_completeness.Book, _store.Engine, _store.StoreId), _time);
         _kpiEndpoints.Map(app);
+        _slaEndpoints.Map(app);
         app.MapConsole();
         return app;
     }
