@@ -85,8 +85,6 @@ internal abstract class PostgresPart(string name)
 internal sealed class PostgresRowsPart : PostgresPart
 {
     private const int LabelCharsMax = 1_024;
-    private const char Separator = '\u0001';
-
     private readonly Func<PostgresServerFacts, string?> _sql;
     private readonly PostgresQueryLabel[] _labels;
     private readonly PostgresQueryMetric[] _metrics;
@@ -97,7 +95,9 @@ internal sealed class PostgresRowsPart : PostgresPart
     private readonly Dictionary<string, int[]> _rows = [];
     private readonly Dictionary<string, int[]>.AlternateLookup<ReadOnlySpan<char>> _rowsBySpan;
     private readonly string[] _labelTexts;
+    private readonly int[] _newSlots;
     private char[] _key = new char[256];
+    private int _keyLength;
 
     /// <summary>A built-in query.</summary>
     public PostgresRowsPart(SeriesTable series, string name, Func<PostgresServerFacts, string?> sql, PostgresQueryLabel[] labels, PostgresQueryMetric[] metrics) : base(name)
@@ -110,6 +110,7 @@ internal sealed class PostgresRowsPart : PostgresPart
         _labelColumns = new int[labels.Length];
         _metricColumns = new int[metrics.Length];
         _labelTexts = new string[labels.Length];
+        _newSlots = new int[metrics.Length];
         _rowsBySpan = _rows.GetAlternateLookup<ReadOnlySpan<char>>();
     }
 
@@ -123,6 +124,9 @@ internal sealed class PostgresRowsPart : PostgresPart
 
     /// <inheritdoc/>
     public override bool AsText { get; }
+
+    /// <summary>Rows whose series are known.</summary>
+    internal int RowsRemembered => _rows.Count;
 
     /// <inheritdoc/>
     public override string? SqlFor(PostgresServerFacts facts) => _sql(facts);
@@ -153,7 +157,11 @@ internal sealed class PostgresRowsPart : PostgresPart
     /// <inheritdoc/>
     public override void Row(DbDataReader reader)
     {
-        int[] slots = SlotsOf(reader);
+        int[]? known = KnownSlots(reader);
+        int[] slots = known ?? _newSlots;
+        if (known is null)
+            Array.Clear(_newSlots);
+        bool isAdded = false;
         for (int i = 0; i < _metrics.Length; i++)
         {
             int column = _metricColumns[i];
@@ -166,9 +174,15 @@ internal sealed class PostgresRowsPart : PostgresPart
                 continue;
             ref int slot = ref slots[i];
             if (slot == 0)
+            {
                 slot = AddSeries(i) + 1;
+                isAdded |= slot > 0;
+            }
             Keep(slot - 1, PostgresText.Scaled(value, _metrics[i].Scale));
         }
+        // A row without a series (all values null, or the table full) is not worth its memory: labels may be other ones at each tick.
+        if (known is null && isAdded)
+            _rows[new string(_key, 0, _keyLength)] = [.. _newSlots];
     }
 
     private int AddSeries(int metric)
@@ -182,8 +196,8 @@ internal sealed class PostgresRowsPart : PostgresPart
         return _families[metric].Add(labels);
     }
 
-    /// <summary>The slots of a row by its labels, stored plus one; 0: no such series yet.</summary>
-    private int[] SlotsOf(DbDataReader reader)
+    /// <summary>The slots of a row by its labels, stored plus one (0: no such series yet); null: the row is new. Each text stands behind its length, so that no two rows have one key.</summary>
+    private int[]? KnownSlots(DbDataReader reader)
     {
         int length = 0;
         for (int i = 0; i < _labelColumns.Length; i++)
@@ -194,17 +208,12 @@ internal sealed class PostgresRowsPart : PostgresPart
             _labelTexts[i] = text;
             if (_key.Length < length + text.Length + 1)
                 Array.Resize(ref _key, Math.Max(_key.Length * 2, length + text.Length + 1));
+            _key[length++] = (char)text.Length;
             text.CopyTo(_key.AsSpan(length));
             length += text.Length;
-            _key[length++] = Separator;
         }
-        ReadOnlySpan<char> key = _key.AsSpan(0, length);
-        if (!_rowsBySpan.TryGetValue(key, out int[]? slots))
-        {
-            slots = new int[_metrics.Length];
-            _rows[key.ToString()] = slots;
-        }
-        return slots;
+        _keyLength = length;
+        return _rowsBySpan.TryGetValue(_key.AsSpan(0, length), out int[]? slots) ? slots : null;
     }
 
     private static int Find(DbDataReader reader, string column)
