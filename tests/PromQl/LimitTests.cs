@@ -1,6 +1,7 @@
 using System.Globalization;
 using Bellwether.Core.Model;
 using Bellwether.Evaluate.PromQl;
+using Bellwether.Evaluate.PromQl.Syntax;
 using Bellwether.Kit;
 using Bellwether.Kit.PromQl;
 
@@ -53,6 +54,47 @@ public sealed class LimitTests
         QueryResult result = engine.Instant(new Watched(_series, during.Cancel), query, 60_000, during.Token);
         Assert.Equal(QueryErrorKind.Canceled, result.Error?.Kind);
         Assert.Empty(result.Series);
+    }
+
+    [Theory]
+    [InlineData("1", "+")]
+    [InlineData("a", "+")]
+    [InlineData("a", " or ")]
+    [InlineData("a", ">")]
+    public void A_chain_of_thousands_of_operators_is_an_outcome_and_never_the_end_of_the_program(string operand, string op)
+    {
+        string query = string.Join(op, Enumerable.Repeat(operand, 16_000 / (operand.Length + op.Length)));
+        QueryResult? result = null;
+        var small = new Thread(() => result = new PromQlEngine(new EngineOptions(), new VirtualTime()).Instant(new SeriesInMemory(), query, 0), 1536 * 1024);
+        small.Start();
+        small.Join();
+        Assert.Equal(QueryErrorKind.BadData, result!.Error!.Kind);
+        Assert.Contains("limit of 1000 binary operators", result.Error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void As_many_operators_as_may_be_are_evaluated_and_written()
+    {
+        string query = string.Join(" + ", Enumerable.Repeat("1", 1001));
+        QueryResult? result = null;
+        string written = "";
+        var small = new Thread(() =>
+        {
+            result = new PromQlEngine(new EngineOptions(), _time).Instant(_series, query, 0);
+            written = PromQlParser.Parse(query, ParserOptions.Default).Expr!.ToString();
+        }, 1536 * 1024);
+        small.Start();
+        small.Join();
+        Assert.Equal(1001, result!.Scalar.Value);
+        Assert.Equal(query, written);
+    }
+
+    [Fact]
+    public void A_range_over_all_of_time_is_refused()
+    {
+        QueryResult result = new PromQlEngine(new EngineOptions(), new VirtualTime()).Range(new SeriesInMemory(), "1", long.MinValue, long.MaxValue, 1);
+        Assert.Equal(QueryErrorKind.BadData, result.Error!.Kind);
+        Assert.Equal(QueryErrorKind.BadData, new PromQlEngine(new EngineOptions(), new VirtualTime()).Range(new SeriesInMemory(), "1", -9_000_000_000_000_000_000, 9_000_000_000_000_000_000, 1000).Error!.Kind);
     }
 
     [Fact]

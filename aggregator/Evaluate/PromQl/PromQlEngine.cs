@@ -37,8 +37,9 @@ public sealed class PromQlEngine
             return Failed(new QueryError(QueryErrorKind.BadData, "zero or negative query resolution step widths are not accepted. Try a positive integer"));
         if (endMs < startMs)
             return Failed(new QueryError(QueryErrorKind.BadData, "end timestamp must not be before start time"));
-        long steps = (endMs - startMs) / stepMs + 1;
-        if (steps > MaxSteps)
+        // As unsigned: the distance of any two times fits.
+        ulong steps = ((ulong)(endMs - startMs) / (ulong)stepMs) + 1;
+        if (steps is 0 or > MaxSteps)
             return Failed(new QueryError(QueryErrorKind.BadData, "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"));
         return Run(reader, query, new Grid(startMs, stepMs, (int)steps), true, cancellation);
     }

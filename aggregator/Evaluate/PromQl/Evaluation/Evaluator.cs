@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Bellwether.Core.Model;
 using Bellwether.Evaluate.PromQl.Syntax;
 
@@ -60,6 +61,9 @@ internal sealed partial class Evaluator
     {
         if (Stopped(expr))
             return null;
+        // The parser bounds the tree's height; what is left of the stack depends on the caller.
+        if (!RuntimeHelpers.TryEnsureSufficientExecutionStack())
+            return Fail<EvalValue>("expression is nested too deep to be evaluated", expr.Span);
         if (expr is ParenExpr paren)
             return Eval(paren.Inner, grid);
         long held = _samples;

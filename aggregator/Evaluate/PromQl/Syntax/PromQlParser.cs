@@ -16,6 +16,9 @@ public sealed record ParserOptions
 
     /// <summary>Deepest nesting. Default 64.</summary>
     public int MaxDepth { get; init; } = 64;
+
+    /// <summary>Most binary operators. A chain of them is a tree as deep as it is long, and what walks trees does so on a thread's stack. Default 1,000.</summary>
+    public int MaxOperators { get; init; } = 1000;
 }
 
 /// <summary>What is wrong with a text, and where.</summary>
@@ -51,6 +54,7 @@ public sealed partial class PromQlParser
     private ParseError? _error;
     private Token _token;
     private int _lastEnd;
+    private int _operators;
     private int _depth;
     private bool _colonInWords = true;
     private bool _emptySelectorAllowed;
@@ -115,6 +119,8 @@ public sealed partial class PromQlParser
     private Expr? BinaryTail(Expr left, string op, int precedence)
     {
         Token opToken = _token;
+        if (++_operators > _options.MaxOperators)
+            return Fail<Expr>($"expression has more than the limit of {_options.MaxOperators} binary operators", opToken.Span);
         Advance();
         if (op is "</" or ">/" && !_options.Experimental)
             return Fail<Expr>($"operator \"{op}\" is experimental and must be switched on", opToken.Span);

@@ -127,16 +127,18 @@ internal static class GoFormat
 
     private static string Integer(Spec spec, long value)
     {
+        // Of the smallest number, too, whose magnitude a long does not hold.
+        ulong magnitude = value < 0 ? unchecked(0UL - (ulong)value) : (ulong)value;
         string digits = spec.Verb switch
         {
-            'b' => Convert.ToString(Math.Abs(value), 2),
-            'o' => Convert.ToString(Math.Abs(value), 8),
-            'x' => (spec.Sharp ? "0x" : "") + Math.Abs(value).ToString("x", CultureInfo.InvariantCulture),
-            'X' => (spec.Sharp ? "0X" : "") + Math.Abs(value).ToString("X", CultureInfo.InvariantCulture),
+            'b' => Convert.ToString(unchecked((long)magnitude), 2),
+            'o' => Convert.ToString(unchecked((long)magnitude), 8),
+            'x' => (spec.Sharp ? "0x" : "") + magnitude.ToString("x", CultureInfo.InvariantCulture),
+            'X' => (spec.Sharp ? "0X" : "") + magnitude.ToString("X", CultureInfo.InvariantCulture),
             'c' => Rune.IsValid((int)value) ? new Rune((int)value).ToString() : "\uFFFD",
             'q' => $"'{(Rune.IsValid((int)value) ? new Rune((int)value).ToString() : "\uFFFD")}'",
             'U' => $"U+{value:X4}",
-            _ => Math.Abs((decimal)value).ToString(CultureInfo.InvariantCulture),
+            _ => magnitude.ToString(CultureInfo.InvariantCulture),
         };
         if (spec.Verb is 'c' or 'q' or 'U')
             return digits;

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 
 namespace Bellwether.Evaluate.Rules.Templates;
@@ -29,18 +30,26 @@ internal sealed class TemplateEvaluator(Dictionary<string, List<Node>> defined, 
 
     private Flow Walk(List<Node> nodes, object? dot)
     {
+        // 100 calls of templates with 60 levels each are more than a thread's stack holds, and an overflow would end the program.
+        if (!RuntimeHelpers.TryEnsureSufficientExecutionStack())
+            throw new TemplateException("templates call each other too deep");
         int scope = _variables.Count;
         Flow flow = Flow.On;
         foreach (Node node in nodes)
         {
-            if (++_steps > StepsMax)
-                throw new TemplateException($"more than {StepsMax} steps");
+            Count();
             flow = One(node, dot);
             if (flow != Flow.On)
                 break;
         }
         _variables.RemoveRange(scope, _variables.Count - scope);
         return flow;
+    }
+
+    private void Count()
+    {
+        if (++_steps > StepsMax)
+            throw new TemplateException($"more than {StepsMax} steps");
     }
 
     private Flow One(Node node, object? dot)
@@ -95,6 +104,7 @@ internal sealed class TemplateEvaluator(Dictionary<string, List<Node>> defined, 
         foreach ((object? key, object? value) in items)
         {
             any = true;
+            Count();
             int inner = _variables.Count;
             SetRangeVariables(range.Pipeline, key, value);
             flow = Walk(range.Body, value);

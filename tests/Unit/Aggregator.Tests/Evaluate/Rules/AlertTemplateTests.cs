@@ -18,6 +18,7 @@ public sealed class AlertTemplateTests
     [InlineData("{{ $a := 1 }}{{ if true }}{{ $a = 2 }}{{ end }}{{ $a }}", "2")]
     [InlineData("a {{/* not seen */ -}} b", "a b")]
     [InlineData("{{ printf \"%5.1f|%-4s|%+d|%q|%x|%t|%%\" 2.25 \"ab\" 3 \"q\" 255 true }}", "  2.2|ab  |+3|\"q\"|ff|true|%")]
+    [InlineData("{{ printf \"%x %d %o\" 0x8000000000000000 0x8000000000000000 -8 }}", "-8000000000000000 -9223372036854775808 -10")]
     [InlineData("{{ printf \"%d\" \"text\" }}", "%!d(string=text)")]
     [InlineData("{{ printf \"%s %s\" \"one\" }}", "one %!s(MISSING)")]
     [InlineData("{{ $value | humanize }} {{ $value | humanize1024 }} {{ humanizeDuration 93784 }}", "7.5 7.5 1d 2h 3m 4s")]
@@ -31,6 +32,17 @@ public sealed class AlertTemplateTests
     [InlineData("{{ (query \"orders\" | first).Value }}", "1.5")]
     [InlineData("{{ 1000000.0 }} {{ 0.00001 }} {{ 1e100 }} {{ -0.5 }}", "1e+06 1e-05 1e+100 -0.5")]
     public void Templates_expand(string template, string expected) => Assert.Equal(expected, Expand(template, out _));
+
+    [Fact]
+    public void Templates_that_call_each_other_deeply_do_not_end_the_program()
+    {
+        string opens = string.Concat(Enumerable.Repeat("{{ with 1 }}", 60)), closes = string.Concat(Enumerable.Repeat("{{ end }}", 60));
+        string text = "";
+        var small = new Thread(() => text = Expand($"{{{{ define \"t\" }}}}{opens}{{{{ template \"t\" }}}}{closes}{{{{ end }}}}{{{{ template \"t\" }}}}", out _), 256 * 1024);
+        small.Start();
+        small.Join();
+        Assert.Contains("too deep", text, StringComparison.Ordinal);
+    }
 
     [Theory]
     [InlineData("{{ end }}")]
@@ -58,6 +70,7 @@ public sealed class AlertTemplateTests
     [InlineData("{{ match \"(\" \"x\" }}")]
     [InlineData("{{ query \"wrong(\" }}")]
     [InlineData("{{ define \"t\" }}{{ template \"t\" }}{{ end }}{{ template \"t\" }}")]
+    [InlineData("{{ range $i := 100000 }}{{ range 100000 }}{{ end }}{{ end }}")]
     [InlineData("{{ range 100000 }}{{ range 100000 }}x{{ end }}{{ end }}")]
     public void What_goes_wrong_while_expanding_stands_in_the_text(string template)
     {
