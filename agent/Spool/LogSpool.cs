@@ -19,6 +19,11 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
     /// <summary>So many records that a usual segment has; more make the list grow.</summary>
     private const int FactsCapacity = 1024;
 
+    /// <summary>Dropped segments that are remembered because they may have arrived: more than the window of a session holds.</summary>
+    private const int DroppedSegmentsMax = 32;
+
+    private const int DroppedRecordsMax = 16_384;
+
     /// <summary>Room for the two frames before a segment's records, beside the ledger.</summary>
     private const int FramesBytes = 96;
 
@@ -179,7 +184,7 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
             for (int i = 0; i < held.Length; i++)
             {
                 SpoolLedger.Account account = _ledger[i];
-                into.Add(new SourceLedger(account.Name, account.Spooled + account.Early, account.Spooled, held[i], [.. account.Dropped]));
+                into.Add(new SourceLedger(account.Name, account.Spooled + account.Early, account.Spooled, held[i], [.. account.Lost]));
             }
         }
     }
@@ -261,7 +266,7 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
     internal bool Has(SegmentRef segment)
     {
         lock (_gate)
-            return Find(segment) is not null;
+            return Find(segment) is not null || _state.Dropped.Exists(d => d.Id == segment);
     }
 
     /// <inheritdoc/>
@@ -333,6 +338,23 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
     }
 
     /// <inheritdoc/>
+    public void ListDropped(List<SegmentRef> into)
+    {
+        into.Clear();
+        AddDropped(into);
+    }
+
+    /// <summary>Adds the segments behind what is in the list.</summary>
+    internal void AddDropped(List<SegmentRef> into)
+    {
+        lock (_gate)
+        {
+            foreach (DroppedSegment dropped in _state.Dropped)
+                into.Add(dropped.Id);
+        }
+    }
+
+    /// <inheritdoc/>
     public bool TryRead(SegmentRef segment, ulong firstRecord, int maxBytes, List<ReadOnlyMemory<byte>> into)
     {
         lock (_gate)
@@ -346,6 +368,7 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
                     CutDamaged(found, next);
                 found.ReadErrors = 0;
                 found.UnreadableSinceMs = null;
+                found.MayBeSent = true;
             }
             catch (IOException error)
             {
@@ -367,7 +390,10 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
         {
             SpoolSegment? found = Find(segment);
             if (found is null)
+            {
+                NoteArrived(segment, records, complete);
                 return;
+            }
             ulong before = found.Acknowledged;
             TakeAcknowledged(found, Math.Min(records, found.Records));
             Volatile.Write(ref _acknowledgedRecords, _acknowledgedRecords + (long)(found.Acknowledged - before));
@@ -466,6 +492,7 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
         Previous = new PreviousEnd(kept is not null && state.NextNumber > 1, state.StoppedMs > 0, state.StoppedMs > 0 ? state.StoppedMs : Math.Max(0, newestMs));
         state.StoppedMs = 0;
         RecoverLedger(replay, state, recreated);
+        state.TakeDropped(_ledger);
         foreach (SpoolSegment segment in _segments)
         {
             if (state.Acknowledged.TryGetValue(segment.Id, out (ulong Records, bool Complete) held))
@@ -644,11 +671,44 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
         SpoolSegment? oldest = _segments.Find(s => s.Closed && s.Waiting == 0 && s.Locked is null);
         if (oldest is null)
             return false;
+        Remember(oldest, reason);
         CountRest(oldest, reason);
         Remove(oldest);
         SaveState();
         FreeFiles();
         return true;
+    }
+
+    /// <summary>What may have been sent may have arrived: the aggregator is asked for it at the next hello.</summary>
+    private void Remember(SpoolSegment segment, string reason)
+    {
+        if (!segment.MayBeSent || segment.OpenRecords == 0)
+            return;
+        List<RecordFact> facts = segment.Facts ?? ReadFacts(segment, segment.Records);
+        if ((ulong)facts.Count <= segment.Acknowledged)
+            return;
+        _state.Dropped.Add(new DroppedSegment(segment.Id, reason, segment.Acknowledged, facts[(int)segment.Acknowledged..]));
+        while (_state.Dropped.Count > DroppedSegmentsMax || (_state.Dropped.Count > 1 && _state.Dropped.Sum(d => d.Rest.Count) > DroppedRecordsMax))
+            _state.Dropped.RemoveAt(0);
+    }
+
+    /// <summary>The aggregator has records of a segment that was dropped: they were not lost.</summary>
+    private void NoteArrived(SegmentRef id, ulong records, bool complete)
+    {
+        if (_state.Dropped.Find(d => d.Id == id) is not { } dropped)
+            return;
+        ulong arrived = complete ? (ulong)dropped.Rest.Count : Math.Min((ulong)dropped.Rest.Count, records > dropped.Acknowledged ? records - dropped.Acknowledged : 0);
+        foreach (RecordFact fact in dropped.Rest.Take((int)arrived))
+        {
+            Dictionary<string, long> counts = _ledger[fact.Account].Arrived;
+            counts[dropped.Reason] = counts.GetValueOrDefault(dropped.Reason) + fact.Samples;
+        }
+        dropped.Rest.RemoveRange(0, (int)arrived);
+        dropped.Acknowledged += arrived;
+        if (dropped.Rest.Count == 0)
+            _state.Dropped.Remove(dropped);
+        if (arrived > 0)
+            SaveState();
     }
 
     /// <summary>Counts what of a segment was not acknowledged as dropped.</summary>

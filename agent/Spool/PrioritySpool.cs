@@ -147,6 +147,14 @@ internal sealed class PrioritySpool : ISpool, ISpoolLedger
     }
 
     /// <inheritdoc/>
+    public void ListDropped(List<SegmentRef> into)
+    {
+        into.Clear();
+        foreach (LogSpool each in _open)
+            each.AddDropped(into);
+    }
+
+    /// <inheritdoc/>
     public bool TryRead(SegmentRef segment, ulong firstRecord, int maxBytes, List<ReadOnlyMemory<byte>> into) => OwnerOf(segment)?.TryRead(segment, firstRecord, maxBytes, into) ?? false;
 
     /// <inheritdoc/>

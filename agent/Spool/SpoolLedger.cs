@@ -32,6 +32,13 @@ internal sealed class SpoolLedger(int sourcesMax)
         public long Early { get; set; }
 
         public Dictionary<string, DropCount> Dropped { get; } = new(StringComparer.Ordinal);
+
+        /// <summary>Of what was dropped, by reason: samples that had been sent before, and turned out to have arrived.</summary>
+        public Dictionary<string, long> Arrived { get; } = new(StringComparer.Ordinal);
+
+        /// <summary>What was dropped and has not arrived.</summary>
+        public IEnumerable<KeyValuePair<string, DropCount>> Lost =>
+            Dropped.Select(d => KeyValuePair.Create(d.Key, d.Value with { Samples = d.Value.Samples - Arrived.GetValueOrDefault(d.Key) })).Where(d => d.Value.Samples > 0);
     }
 
     public IReadOnlyList<Account> Accounts => _accounts;
@@ -110,6 +117,8 @@ internal sealed class SpoolLedger(int sourcesMax)
             json.WriteNumber("samples", drop.Samples);
             json.WriteNumber("from", drop.FromMs);
             json.WriteNumber("to", drop.ToMs);
+            if (account.Arrived.TryGetValue(reason, out long arrived))
+                json.WriteNumber("arrived", arrived);
             json.WriteEndObject();
         }
         json.WriteEndArray();
@@ -122,6 +131,8 @@ internal sealed class SpoolLedger(int sourcesMax)
             string reason = each.GetProperty("reason").GetString()!;
             var there = new DropCount(each.GetProperty("samples").GetInt64(), each.GetProperty("from").GetInt64(), each.GetProperty("to").GetInt64());
             account.Dropped[reason] = DropCount.Later(account.Dropped.GetValueOrDefault(reason), there);
+            if (each.TryGetProperty("arrived", out JsonElement arrived))
+                account.Arrived[reason] = Math.Max(account.Arrived.GetValueOrDefault(reason), arrived.GetInt64());
         }
     }
 }

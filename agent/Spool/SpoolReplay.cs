@@ -80,7 +80,7 @@ internal sealed class SpoolReplay(SpoolLedger ledger, SpoolState? kept, SpoolKey
         _current?.Cipher?.Rest();
         string? locked = null;
         SegmentCipher? cipher = payload.Length == SpoolFrames.BeginBytes ? null : SpoolKeys.Open(keys, payload, id, out locked);
-        _current = new SpoolSegment(id, firstSequence, createdMs) { Closed = true, Cipher = cipher, Locked = cipher is null && payload.Length > SpoolFrames.BeginBytes ? locked : null };
+        _current = new SpoolSegment(id, firstSequence, createdMs) { Closed = true, MayBeSent = true, Cipher = cipher, Locked = cipher is null && payload.Length > SpoolFrames.BeginBytes ? locked : null };
         // The share that is acknowledged is taken out once all is there.
         if (kept is not null && kept.Acknowledged.ContainsKey(id))
             _current.Facts = [];

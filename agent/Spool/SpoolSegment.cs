@@ -46,6 +46,9 @@ internal sealed class SpoolSegment(SegmentRef id, ulong firstSequence, long crea
     /// <summary>Each record's source and samples, from record 0 on; null where it is read from the log again when it is needed.</summary>
     public List<RecordFact>? Facts { get; set; }
 
+    /// <summary>Its records were read, by this process or, for all that is known, by one before: they may have been sent.</summary>
+    public bool MayBeSent { get; set; }
+
     /// <summary>Reads in a row that the disk refused.</summary>
     public int ReadErrors { get; set; }
 
@@ -98,6 +101,23 @@ internal sealed class SpoolSegment(SegmentRef id, ulong firstSequence, long crea
         else
             Sources[fact.Account] = span with { Samples = span.Samples - fact.Samples, FromMs = Math.Max(span.FromMs, Math.Min(span.ToMs, fact.TimestampMs + 1)) };
     }
+}
+
+/// <summary>
+/// A segment that was dropped although records of it may have been sent: when the aggregator says that it has them, they were not lost. Not thread-safe: the spool's lock covers it.
+/// </summary>
+internal sealed class DroppedSegment(SegmentRef id, string reason, ulong acknowledged, List<RecordFact> rest)
+{
+    public SegmentRef Id { get; } = id;
+
+    /// <summary>Why it was dropped.</summary>
+    public string Reason { get; } = reason;
+
+    /// <summary>Records that the aggregator is known to have.</summary>
+    public ulong Acknowledged { get; set; } = acknowledged;
+
+    /// <summary>The records from <see cref="Acknowledged"/> on.</summary>
+    public List<RecordFact> Rest { get; } = rest;
 }
 
 /// <summary>One record's source (its account), samples and time (Unix ms).</summary>

@@ -21,8 +21,50 @@ internal sealed class SpoolState
     /// <summary>Damage that is counted already, by the sequence that names its place.</summary>
     public HashSet<ulong> DamageCounted { get; } = [];
 
+    /// <summary>Segments that were dropped and may have arrived, oldest first; their facts name sources by <see cref="SpoolLedger"/>.</summary>
+    public List<DroppedSegment> Dropped { get; } = [];
+
     /// <summary>When the run that wrote this stopped on purpose, Unix ms; 0: it has not.</summary>
     public long StoppedMs { get; set; }
+
+    /// <summary>Reads <see cref="Dropped"/> once the ledger knows its sources.</summary>
+    public void TakeDropped(SpoolLedger ledger)
+    {
+        if (Ledger is not { } root || !root.TryGetProperty("gone", out JsonElement gone))
+            return;
+        foreach (JsonElement each in gone.EnumerateArray())
+        {
+            var id = new SegmentRef(each.GetProperty("epoch").GetUInt64(), each.GetProperty("number").GetUInt64(), each.GetProperty("nonce").GetUInt32());
+            List<RecordFact> rest = [.. each.GetProperty("records").EnumerateArray().Select(r => new RecordFact(ledger.IndexOf(r[0].GetString()!), r[1].GetInt64(), r[2].GetInt64()))];
+            Dropped.Add(new DroppedSegment(id, each.GetProperty("reason").GetString()!, each.GetProperty("acknowledged").GetUInt64(), rest));
+        }
+    }
+
+    private void WriteDropped(Utf8JsonWriter json, SpoolLedger ledger)
+    {
+        json.WriteStartArray("gone");
+        foreach (DroppedSegment segment in Dropped)
+        {
+            json.WriteStartObject();
+            json.WriteNumber("epoch", segment.Id.Epoch);
+            json.WriteNumber("number", segment.Id.Number);
+            json.WriteNumber("nonce", segment.Id.Nonce);
+            json.WriteString("reason", segment.Reason);
+            json.WriteNumber("acknowledged", segment.Acknowledged);
+            json.WriteStartArray("records");
+            foreach (RecordFact record in segment.Rest)
+            {
+                json.WriteStartArray();
+                json.WriteStringValue(ledger[record.Account].Name);
+                json.WriteNumberValue(record.Samples);
+                json.WriteNumberValue(record.TimestampMs);
+                json.WriteEndArray();
+            }
+            json.WriteEndArray();
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
 
     /// <summary>The ledger as it was written; null when this was made new.</summary>
     public JsonElement? Ledger { get; private set; }
@@ -104,6 +146,7 @@ internal sealed class SpoolState
             }
             json.WriteEndArray();
             ledger.Write(json, waiting);
+            WriteDropped(json, ledger);
             json.WriteEndObject();
         }
         AtomicFile.Write(disk, path, output.WrittenSpan);

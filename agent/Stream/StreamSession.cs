@@ -95,6 +95,7 @@ internal sealed class StreamSession
     private readonly Dictionary<SegmentRef, Sending> _sending = [];
     private readonly HashSet<SegmentRef> _resent = [];
     private readonly List<SpooledSegment> _segments = [];
+    private readonly List<SegmentRef> _dropped = [];
     private readonly List<ReadOnlyMemory<byte>> _payloads = [];
     private ulong _liveFrom = ulong.MaxValue;
     private bool _greeted;
@@ -198,6 +199,8 @@ internal sealed class StreamSession
         _spool.ListSegments(_segments);
         foreach (SpooledSegment segment in _segments)
             hello.OpenSegments.Add(Wire(segment.Id));
+        _spool.ListDropped(_dropped);
+        hello.DroppedSegments.AddRange(_dropped.Select(Wire));
         effects.Send = new AgentMessage { Hello = hello };
     }
 
@@ -263,6 +266,11 @@ internal sealed class StreamSession
         if (held.Segment is null)
             return;
         SegmentRef id = Ref(held.Segment);
+        if (_dropped.Contains(id))
+        {
+            _spool.Acknowledge(id, held.Records, held.Complete);
+            return;
+        }
         Sending sending = Of(id);
         // On resuming, what is held already is not sent again unless the aggregator asks for it (Resend).
         if (sending.UnderWay.Count == 0 && sending.Next < held.Records && !_resent.Contains(id))

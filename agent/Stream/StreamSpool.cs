@@ -33,6 +33,9 @@ internal interface IStreamSpool
     /// <summary>Replaces the list's content by the segments that are not wholly acknowledged, oldest first; the last one may be open.</summary>
     void ListSegments(List<SpooledSegment> into);
 
+    /// <summary>Replaces the list's content by segments that were dropped, but may have been sent before: acknowledging one takes back that its samples were lost.</summary>
+    void ListDropped(List<SegmentRef> into);
+
     /// <summary>
     /// Appends records of a segment from an index on to the list: at least one if there is one, then as long as they stay within the bytes. Returns false when the
     /// segment is gone (dropped by a bound, quarantined); true with nothing appended when it cannot be read just now. The payloads may be kept.

@@ -17,7 +17,7 @@ internal static class HelloRules
             return name;
         if (hello.Capabilities.Count > 0 && !hello.Capabilities.Contains(Format))
             return new GrpcStatus(GrpcStatusCode.FailedPrecondition, $"the agent speaks [{Cut(string.Join(", ", hello.Capabilities))}], this aggregator reads {Format}: update the older of the two");
-        if (hello.OpenSegments.Count > options.MaxAnnouncedSegments)
+        if (hello.OpenSegments.Count + hello.DroppedSegments.Count > options.MaxAnnouncedSegments)
             return new GrpcStatus(GrpcStatusCode.ResourceExhausted, $"{hello.OpenSegments.Count} announced segments are above the limit of {options.MaxAnnouncedSegments} (IngestOptions.MaxAnnouncedSegments)");
         if (hello.Version.Length > options.MaxTextLength || hello.ProcessId.Length > options.MaxTextLength)
             return new GrpcStatus(GrpcStatusCode.InvalidArgument, $"version and process_id are at most {options.MaxTextLength} characters long");

@@ -215,6 +215,8 @@ internal sealed class IngestSession
             if (!held.Complete && held.Records > 0 && !held.Resumable)
                 effects.Send.Add(Resend(held.Segment));
         }
+        foreach (SegmentId segment in hello.DroppedSegments)
+            answer.Held.Add(Wire(_store.HeldOf(Key(segment))));
     }
 
     private GrpcStatus? EpochRefusal(Hello hello) =>

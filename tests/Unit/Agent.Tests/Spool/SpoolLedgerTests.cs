@@ -78,6 +78,69 @@ public sealed class SpoolLedgerTests : IDisposable
         spool.Dispose();
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void What_was_dropped_after_it_was_sent_and_arrived_was_not_lost(bool restart)
+    {
+        var options = new SpoolOptions { BytesMax = 48 << 10, SegmentBytes = 4 << 10 };
+        LogSpool spool = Open(options);
+        for (int i = 0; i < 5; i++)
+            Append(spool, "s");
+        spool.StartSegment();
+        spool.Sync();
+        SpooledSegment first = List(spool)[0];
+        Assert.True(spool.TryRead(first.Id, 0, 1 << 20, []));
+        long samples = Ledger(spool).Buffered.Samples;
+        while (List(spool)[0].Id == first.Id)
+        {
+            Append(spool, "s");
+            spool.Sync();
+        }
+        Assert.Equal(samples, Ledger(spool).Dropped.Sum(d => d.Value.Samples));
+        if (restart)
+        {
+            _disk.Crash(onlyProcess: true);
+            spool = Open(options);
+        }
+        var dropped = new List<SegmentRef>();
+        spool.ListDropped(dropped);
+        Assert.Contains(first.Id, dropped);
+        // The aggregator has two of its records; told again it changes nothing.
+        spool.Acknowledge(first.Id, 2, complete: false);
+        spool.Acknowledge(first.Id, 2, complete: false);
+        Assert.Equal(samples / 5 * 3, Ledger(spool).Dropped.Sum(d => d.Value.Samples));
+        spool.Acknowledge(first.Id, 5, complete: true);
+        Assert.Empty(Ledger(spool).Dropped);
+        // The counter, which must not fall, still says what was dropped.
+        Assert.Equal(samples, spool.Statistics.Dropped.Sum(d => d.Samples));
+        spool.ListDropped(dropped);
+        Assert.DoesNotContain(first.Id, dropped);
+        spool.Dispose();
+    }
+
+    [Fact]
+    public void A_segment_that_was_never_read_is_not_asked_for_when_it_is_dropped()
+    {
+        var options = new SpoolOptions { BytesMax = 48 << 10, SegmentBytes = 4 << 10 };
+        using LogSpool spool = Open(options);
+        while (spool.Statistics.Dropped.Count == 0)
+        {
+            Append(spool, "s");
+            spool.Sync();
+        }
+        var dropped = new List<SegmentRef>();
+        spool.ListDropped(dropped);
+        Assert.Empty(dropped);
+    }
+
+    private static SourceLedger Ledger(LogSpool spool)
+    {
+        var all = new List<SourceLedger>();
+        spool.ListLedger(all);
+        return Assert.Single(all);
+    }
+
     [Fact]
     public void A_planned_stop_leaves_its_marker_and_a_kill_does_not()
     {

@@ -61,6 +61,8 @@ internal sealed class ListSpool : IStreamSpool
         }
     }
 
+    public void ListDropped(List<SegmentRef> into) => into.Clear();
+
     public bool TryRead(SegmentRef segment, ulong firstRecord, int maxBytes, List<ReadOnlyMemory<byte>> into)
     {
         lock (_gate)

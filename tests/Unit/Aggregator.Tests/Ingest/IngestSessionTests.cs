@@ -23,6 +23,19 @@ public sealed class IngestSessionTests : IDisposable
     public void Dispose() => _meter.Dispose();
 
     [Fact]
+    public void Of_segments_that_the_agent_has_dropped_it_is_told_what_is_held()
+    {
+        _store.Held[Key(1)] = new SegmentProgress(Key(1), 5, Complete: false, Resumable: false);
+        AgentMessage hello = Hello("agent-1", 3);
+        hello.Hello.DroppedSegments.Add(hello.Hello.OpenSegments[0].Clone());
+        hello.Hello.DroppedSegments[0].Number = 1;
+        Send(Session(), hello);
+        // Nothing of it is asked for again: the agent does not have it.
+        HelloAnswer answer = Assert.Single(_effects.Send).Hello;
+        Assert.Equal([(3UL, 0UL), (1UL, 5UL)], answer.Held.Select(h => (h.Segment.Number, h.Records)));
+    }
+
+    [Fact]
     public void A_hello_is_answered_with_what_is_held_and_what_to_keep_to()
     {
         _store.Held[Key(1)] = new SegmentProgress(Key(1), 5, Complete: false, Resumable: true);
