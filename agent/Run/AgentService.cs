@@ -16,10 +16,6 @@ namespace Bellwether.Agent.Run;
 internal sealed partial class AgentService : BackgroundService
 {
     private static readonly TimeSpan s_lookInterval = TimeSpan.FromSeconds(1);
-
-    /// <summary>When what only the start needed is given back, and again, for what came later (a reload, an outage).</summary>
-    private static readonly TimeSpan s_firstRelease = TimeSpan.FromSeconds(20);
-    private static readonly TimeSpan s_nextReleases = TimeSpan.FromMinutes(10);
     private readonly string _file;
     private readonly AgentConfig _first;
     private readonly TimeProvider _time;
@@ -80,8 +76,7 @@ internal sealed partial class AgentService : BackgroundService
         long seen = -1;
         long movedAt = _time.GetTimestamp();
         long fedAt = 0;
-        long releasedAt = movedAt;
-        TimeSpan release = s_firstRelease;
+        var memory = new SmallMemory(_time);
         try
         {
             while (true)
@@ -99,11 +94,7 @@ internal sealed partial class AgentService : BackgroundService
                     _lifetime.StopApplication();
                     return;
                 }
-                if (_time.GetElapsedTime(releasedAt) > release)
-                {
-                    StartPages.Release();
-                    (releasedAt, release) = (_time.GetTimestamp(), s_nextReleases);
-                }
+                memory.Step();
                 TimeSpan still = _time.GetElapsedTime(movedAt);
                 if (stallLimit > TimeSpan.Zero && still > stallLimit)
                 {

@@ -16,6 +16,7 @@ internal sealed class StreamPump
     private readonly StreamEffects _effects = new();
     private Task<AggregatorMessage?> _reading;
     private Task<bool>? _growing;
+    private TaskCompletionSource? _woken;
     private bool _stopTold;
 
     /// <summary>Makes a pump for one call.</summary>
@@ -52,7 +53,13 @@ internal sealed class StreamPump
         bool greeted = false;
         // A peer that stands but takes nothing must not hold the agent's end up.
         using var patience = new CancellationTokenSource(Timeout.InfiniteTimeSpan, _time);
-        using CancellationTokenRegistration told = stopping.UnsafeRegister(_ => patience.CancelAfter(_options.DrainTimeout + s_leaveTime), null);
+        using CancellationTokenRegistration told = stopping.UnsafeRegister(_ =>
+        {
+            patience.CancelAfter(_options.DrainTimeout + s_leaveTime);
+            Wake();
+        }, null);
+        using CancellationTokenRegistration left = Leaving.UnsafeRegister(_ => Wake(), null);
+        using ITimer alarm = _time.CreateTimer(_ => Wake(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         // By the time that passes: a clock that is set back must not make it wait for years for an answer.
         long begunAt = _time.GetTimestamp();
         StreamEvent? happened = new StreamEvent(StreamEventKind.Opened);
@@ -77,7 +84,7 @@ internal sealed class StreamPump
                 return $"no answer to the hello in {_options.HelloTimeout.TotalSeconds:0.###} s";
             if (Leaving.IsCancellationRequested)
                 return await LeaveAsync("a preferred address is there again");
-            happened = await NextAsync(sent && greeted, greeted ? _effects.WakeAtMs : NowMs + (long)patienceLeft.TotalMilliseconds + 1, stopping);
+            happened = await NextAsync(alarm, sent && greeted, greeted ? _effects.WakeAtMs : NowMs + (long)patienceLeft.TotalMilliseconds + 1, stopping);
         }
         return _call.Status?.ToString() ?? "the call ended";
     }
@@ -92,10 +99,10 @@ internal sealed class StreamPump
     }
 
     /// <summary>The next event; null: the call has ended. What has come goes before what could be sent: acknowledgements open the window.</summary>
-    private async Task<StreamEvent?> NextAsync(bool sendMore, long wakeAtMs, CancellationToken stopping)
+    private async Task<StreamEvent?> NextAsync(ITimer alarm, bool sendMore, long wakeAtMs, CancellationToken stopping)
     {
         if (!sendMore && !_reading.IsCompleted && (_stopTold || !stopping.IsCancellationRequested))
-            await WaitAsync(wakeAtMs, _stopTold ? CancellationToken.None : stopping);
+            await WaitAsync(alarm, wakeAtMs, _stopTold ? CancellationToken.None : stopping);
         if (Leaving.IsCancellationRequested)
             return new StreamEvent(StreamEventKind.Writable);
         if (_reading.IsCompleted)
@@ -114,20 +121,23 @@ internal sealed class StreamPump
         return new StreamEvent(StreamEventKind.Writable);
     }
 
-    /// <summary>Waits for a message, a grown spool, a time, or the wish to stop.</summary>
-    private async Task WaitAsync(long wakeAtMs, CancellationToken stopping)
+    /// <summary>Waits for a message, a grown spool, a time, or the wish to stop. Nothing is made and cancelled for it: each timer and each cancellation wakes threads, and this is all that a quiet agent does.</summary>
+    private async Task WaitAsync(ITimer alarm, long wakeAtMs, CancellationToken stopping)
     {
         if (_grown.TryRead(out _))
             return;
-        using var over = CancellationTokenSource.CreateLinkedTokenSource(stopping, Leaving);
-        TimeSpan wait = TimeSpan.FromMilliseconds(Math.Clamp(wakeAtMs - NowMs, 1, 60_000));
-        Task time = Task.Delay(wait, _time, over.Token);
-        // One wait of the channel serves until it is answered: to cancel it each time cost an exception each time.
+        var woken = new TaskCompletionSource();
+        Volatile.Write(ref _woken, woken);
+        if (stopping.IsCancellationRequested || Leaving.IsCancellationRequested)
+            return;
+        alarm.Change(TimeSpan.FromMilliseconds(Math.Clamp(wakeAtMs - NowMs, 1, 60_000)), Timeout.InfiniteTimeSpan);
+        // One wait of the channel serves until it is answered.
         _growing = _growing is { IsCompleted: false } still ? still : _grown.WaitToReadAsync(CancellationToken.None).AsTask();
-        await Task.WhenAny(_reading, time, _growing);
-        await over.CancelAsync();
+        await Task.WhenAny(_reading, woken.Task, _growing);
         _grown.TryRead(out _);
     }
+
+    private void Wake() => Volatile.Read(ref _woken)?.TrySetResult();
 
     /// <summary>After the goodbye: half-closes and gives the aggregator a moment to end the call in order.</summary>
     private async Task<string> LeaveAsync(string reason)
