@@ -22,7 +22,7 @@ public sealed class ScrapeHttp : IDisposable
     private const int RedirectsMax = 10;
 
     private static readonly HttpRequestOptionsKey<bool> TlsByHand = new("bellwether.tls");
-    private static readonly ProductInfoHeaderValue UserAgent = new("Bellwether", typeof(ScrapeHttp).Assembly.GetName().Version?.ToString(3) ?? "0");
+    private static readonly string UserAgent = "Bellwether/" + (typeof(ScrapeHttp).Assembly.GetName().Version?.ToString(3) ?? "0");
 
     private readonly ScrapeConfig _job;
     private readonly HttpMessageInvoker _client;
@@ -127,9 +127,10 @@ public sealed class ScrapeHttp : IDisposable
             request.VersionPolicy = HttpVersionPolicy.RequestVersionOrLower;
         }
         request.Headers.TryAddWithoutValidation("Accept", _accept);
-        request.Headers.AcceptEncoding.Add(new StringWithQualityHeaderValue(_job.EnableCompression ? "gzip" : "identity"));
-        request.Headers.UserAgent.Add(new ProductInfoHeaderValue(UserAgent.Product!));
-        request.Headers.Add(_timeHeader, timeout.TotalSeconds.ToString(CultureInfo.InvariantCulture));
+        // As text, unchecked: these are our own words.
+        request.Headers.TryAddWithoutValidation("Accept-Encoding", _job.EnableCompression ? "gzip" : "identity");
+        request.Headers.TryAddWithoutValidation("User-Agent", UserAgent);
+        request.Headers.TryAddWithoutValidation(_timeHeader, timeout.TotalSeconds.ToString(CultureInfo.InvariantCulture));
         if (!ownOrigin)
             return request;
         foreach (HttpHeaderConfig header in _job.HttpClient.HttpHeaders)
