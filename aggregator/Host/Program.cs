@@ -111,7 +111,7 @@ internal static class Program
         IReadOnlyList<RuleGroupDefinition> groups = definitions.Groups;
         foreach (string warning in definitions.Warnings)
             Console.Error.WriteLine($"warning: {warning}");
-        Console.WriteLine($"{file}: good. {Counted(config.Agents.Count, "agent")}, {Counted(groups.Count, "rule group")} with {Counted(groups.Sum(g => g.Rules.Count), "rule")}, {Counted(definitions.Kpis.Kpis.Count, "KPI")}, {Counted(config.RemoteWrite.Count, "upstream")}.");
+        Console.WriteLine($"{file}: good. {Counted(config.Agents.Count, "agent")}, {Counted(groups.Count, "rule group")} with {Counted(groups.Sum(g => g.Rules.Count), "rule")}, {Counted(definitions.Kpis.Kpis.Count, "KPI")}, {Counted(definitions.Slos.Compiled.Count, "SLO")}, {Counted(config.RemoteWrite.Count, "upstream")}.");
         return 0;
     }
 
@@ -129,7 +129,7 @@ internal static class Program
 
     private static (AggregatorConfig? Config, Definitions? Definitions) Load(string file, bool checkFiles)
     {
-        (AggregatorConfig? config, Definitions? definitions, IReadOnlyList<ConfigError> errors) = AggregatorServer.ReadAll(file, checkFiles);
+        (AggregatorConfig? config, Definitions? definitions, IReadOnlyList<ConfigError> errors) = AggregatorServer.ReadAll(file, checkFiles, TimeProvider.System);
         foreach (ConfigError error in errors)
             Console.Error.WriteLine(error);
         return (config, definitions);

@@ -17,7 +17,7 @@ public sealed class ArrowTests
         ["aggregator/Evaluate/Kpi/Kpi.csproj"] = ["core/Core.csproj", "aggregator/Evaluate/PromQl/PromQl.csproj", "aggregator/Evaluate/Rules/Rules.csproj"],
         ["aggregator/Evaluate/Slo/Slo.csproj"] = ["core/Core.csproj", "aggregator/Evaluate/PromQl/PromQl.csproj", "aggregator/Evaluate/Rules/Rules.csproj"],
         ["aggregator/Ingest/Ingest.csproj"] = ["core/Core.csproj", "core/Grpc/Server/GrpcServer.csproj", "proto/Proto.csproj", "aggregator/Store/Store.csproj"],
-        ["aggregator/Serve/Serve.csproj"] = ["core/Core.csproj", "proto/Proto.csproj", "aggregator/Store/Store.csproj", "aggregator/Evaluate/PromQl/PromQl.csproj", "aggregator/Evaluate/Rules/Rules.csproj", "aggregator/Evaluate/Kpi/Kpi.csproj"],
+        ["aggregator/Serve/Serve.csproj"] = ["core/Core.csproj", "proto/Proto.csproj", "aggregator/Store/Store.csproj", "aggregator/Evaluate/PromQl/PromQl.csproj", "aggregator/Evaluate/Rules/Rules.csproj", "aggregator/Evaluate/Kpi/Kpi.csproj", "aggregator/Evaluate/Slo/Slo.csproj"],
     };
 
     [Fact]

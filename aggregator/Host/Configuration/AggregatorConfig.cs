@@ -37,6 +37,10 @@ public sealed record AggregatorConfig
     [Reload("KPI files (docs/kpis.md); '*' may stand in the last part of a path.")]
     public ValueList<string> KpiFiles { get; init; } = [];
 
+    /// <summary>Globs of SLO files.</summary>
+    [Reload("SLO files: OpenSLO, Sloth, Pyrra or the short form (docs/slo.md); '*' may stand in the last part of a path.")]
+    public ValueList<string> SloFiles { get; init; } = [];
+
     /// <summary>Prometheus' <c>global</c>: evaluation_interval and external_labels count here.</summary>
     [Restart("Prometheus' section global: evaluation_interval and external_labels count here.")]
     public GlobalConfig Global { get; init; } = new();

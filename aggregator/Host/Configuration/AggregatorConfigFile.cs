@@ -33,6 +33,7 @@ public static class AggregatorConfigFile
             Fleet = ReadFleet(root.Section("fleet")),
             RuleFiles = PrometheusConfigFile.ReadGlobs(root, "rule_files"),
             KpiFiles = PrometheusConfigFile.ReadGlobs(root, "kpi_files"),
+            SloFiles = PrometheusConfigFile.ReadGlobs(root, "slo_files"),
             Global = global,
             Bundle = ReadBundle(root.Section("bundle")),
             Evaluation = ReadEvaluation(root.Section("evaluation")),

@@ -17,6 +17,8 @@ using Bellwether.Evaluate.Kpi;
 using Bellwether.Evaluate.PromQl;
 using Bellwether.Evaluate.Rules;
 using Bellwether.Evaluate.Rules.Healing;
+using Bellwether.Evaluate.Slo;
+using Bellwether.Evaluate.Slo.Reading;
 using Bellwether.Ingest;
 using Bellwether.Ingest.Bundles;
 using Bellwether.Ingest.Completeness;
@@ -43,6 +45,7 @@ namespace Bellwether.Aggregator.Run;
 /// </summary>
 internal sealed partial class AggregatorServer : IAsyncDisposable
 {
+    private static readonly TimeSpan s_periodsLook = TimeSpan.FromHours(1);
     private static readonly TimeSpan s_doorsClose = TimeSpan.FromSeconds(5);
     private readonly string _file;
     private readonly TimeProvider _time;
@@ -61,6 +64,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     private readonly KpiBook _kpis;
     private readonly KpiEndpoints _kpiEndpoints;
     private readonly SlaEndpoints _slaEndpoints;
+    private readonly SloEndpoints _sloEndpoints;
     private readonly QueryApi _api;
     private readonly RemoteWriteReceiver _receiver;
     private readonly HealthService _health = new();
@@ -72,6 +76,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     private readonly Lock _reloadGate = new();
     private readonly AggregatorConfig _first;
     private AggregatorConfig _config;
+    private Definitions? _definitions;
     private Task[] _running = [];
     private ConfigState _configState;
     private AggregatorService? _service;
@@ -127,6 +132,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         var kpiSources = new KpiSources(_kpis, engine, _reader, new FleetCoverage(_completeness.Book, _store.Engine, time));
         _kpiEndpoints = new KpiEndpoints(kpiSources, time);
         _slaEndpoints = new SlaEndpoints(kpiSources, time);
+        _sloEndpoints = new SloEndpoints(new SloSources(() => Volatile.Read(ref _definitions)?.Slos ?? SloRuleSet.Empty, () => _rules.Status, engine, _reader), time);
         _api = new QueryApi(SourcesOf(engine), apiOptions, time, _meter, loggers.CreateLogger<QueryApi>());
         _configState = new ConfigState(true, NowMs);
         _meter.CreateObservableGauge(MetricNames.AggregatorReloadSuccessful, () => ConfigNow().Ok ? 1 : 0, description: "1 when the last reading of the configuration succeeded.");
@@ -159,14 +165,40 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         foreach (string warning in definitions.Warnings)
             RuleWarning(_log, warning);
         ApplyRules(definitions.Groups);
+        Volatile.Write(ref _definitions, definitions);
         _kpis.Apply(definitions.Kpis, NextStepMs);
-        _running = [_rules.RunAsync(_stop.Token), _completeness.RunAsync(_stop.Token), _inbox.RunAsync(_stop.Token), _healer.RunAsync(_stop.Token), .. _forwarder is null ? (Task[])[] : [_forwarder.RunAsync(_stop.Token)]];
+        _running = [_rules.RunAsync(_stop.Token), TurnPeriodsAsync(_stop.Token), _completeness.RunAsync(_stop.Token), _inbox.RunAsync(_stop.Token), _healer.RunAsync(_stop.Token), .. _forwarder is null ? (Task[])[] : [_forwarder.RunAsync(_stop.Token)]];
         await _grpc.StartAsync(cancellation);
         await _http.StartAsync(cancellation);
         _health.Set("", true);
         _health.Set("bellwether.v1.Aggregator", true);
         Volatile.Write(ref _ready, true);
         Started(_log, VersionText, _store.StoreId, Addresses);
+    }
+
+    /// <summary>Gives calendar objectives the rules of the next periods: the one that comes has its rules already, so an hour is soon enough.</summary>
+    private async Task TurnPeriodsAsync(CancellationToken stopping)
+    {
+        while (!stopping.IsCancellationRequested)
+        {
+            try
+            {
+                await Task.Delay(s_periodsLook, _time, stopping);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+            lock (_reloadGate)
+            {
+                if (_definitions is not { } now || now.Slos.PeriodEndMs >= NowMs)
+                    continue;
+                Definitions next = now with { Slos = now.Slos.At(NowMs) };
+                ApplyRules(next.Groups);
+                Volatile.Write(ref _definitions, next);
+                PeriodsTurned(_log, next.Slos.Groups.Count);
+            }
+        }
     }
 
     /// <summary>Reads the configuration and the rules again; what is wrong is told and changes nothing.</summary>
@@ -192,7 +224,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
 
     private IReadOnlyList<string> ReloadLocked()
     {
-        (AggregatorConfig? config, Definitions? definitions, IReadOnlyList<ConfigError> errors) = ReadAll(_file, checkFiles: false);
+        (AggregatorConfig? config, Definitions? definitions, IReadOnlyList<ConfigError> errors) = ReadAll(_file, checkFiles: false, _time);
         if (config is null || definitions is null)
         {
             foreach (ConfigError error in errors)
@@ -209,13 +241,14 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
             return [e.Message];
         }
         _service?.EndRevoked();
-        if (config != _first with { Agents = config.Agents, Fleet = _first.Fleet with { Expected = config.Fleet.Expected, Retired = config.Fleet.Retired }, RuleFiles = config.RuleFiles, KpiFiles = config.KpiFiles, Bundle = _first.Bundle with { KeyFile = config.Bundle.KeyFile }, Shown = config.Shown, Log = config.Log })
+        if (config != _first with { Agents = config.Agents, Fleet = _first.Fleet with { Expected = config.Fleet.Expected, Retired = config.Fleet.Retired }, RuleFiles = config.RuleFiles, KpiFiles = config.KpiFiles, SloFiles = config.SloFiles, Bundle = _first.Bundle with { KeyFile = config.Bundle.KeyFile }, Shown = config.Shown, Log = config.Log })
             NeedsRestart(_log);
         _loggers.Minimum = LevelOf(config.Log.Level);
         foreach (string warning in definitions.Warnings)
             RuleWarning(_log, warning);
         long nowMs = NowMs;
         ApplyRules(definitions.Groups);
+        Volatile.Write(ref _definitions, definitions);
         _kpis.Apply(definitions.Kpis, group => FloorMs(nowMs, group));
         _completeness.Book.Configure(NowMs, config.Fleet.Expected, config.Fleet.Retired);
         _config = config;
@@ -224,7 +257,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     }
 
     /// <summary>Reads a configuration with the rules that it names; all errors in one run.</summary>
-    public static (AggregatorConfig? Config, Definitions? Definitions, IReadOnlyList<ConfigError> Errors) ReadAll(string file, bool checkFiles)
+    public static (AggregatorConfig? Config, Definitions? Definitions, IReadOnlyList<ConfigError> Errors) ReadAll(string file, bool checkFiles, TimeProvider time)
     {
         ConfigResult<AggregatorConfig> read = AggregatorConfigFile.Load(file, checkFiles);
         if (!read.IsOk)
@@ -232,7 +265,11 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         string folder = Path.GetDirectoryName(Path.GetFullPath(file))!;
         ConfigResult<RuleSet> rules = RuleFiles.Load(read.Value.RuleFiles, folder, new RuleFileOptions());
         ConfigResult<KpiSet> kpis = KpiFiles.Load(read.Value.KpiFiles, folder);
-        return rules.IsOk && kpis.IsOk ? (read.Value, new Definitions(rules.Value, kpis.Value), []) : (null, null, [.. rules.Errors, .. kpis.Errors]);
+        ConfigResult<SloSet> slos = SloFiles.Load(read.Value.SloFiles, folder);
+        ConfigResult<SloRuleSet> sloRules = slos.IsOk ? SloRuleSet.Make(slos.Value, time.GetUtcNow().ToUnixTimeMilliseconds()) : new ConfigResult<SloRuleSet>(slos.Errors);
+        return rules.IsOk && kpis.IsOk && sloRules.IsOk
+            ? (read.Value, new Definitions(rules.Value, kpis.Value, sloRules.Value), [])
+            : (null, null, [.. rules.Errors, .. kpis.Errors, .. sloRules.Errors]);
     }
 
     /// <summary>The step that a changed group makes first after a reload.</summary>
@@ -357,6 +394,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         app.MapCompleteness(new CompletenessJson(_completeness.Book, _store.Engine, _store.StoreId), _time);
         _kpiEndpoints.Map(app);
         _slaEndpoints.Map(app);
+        _sloEndpoints.Map(app);
         app.MapConsole();
         return app;
     }
@@ -503,6 +541,9 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
 
     [LoggerMessage(5008, LogLevel.Error, "BUG: taking the new configuration failed, the one in force stays")]
     private static partial void ReloadFailed(ILogger log, Exception failure);
+
+    [LoggerMessage(5014, LogLevel.Information, "calendar objectives have the rules of the next periods; {Groups} groups")]
+    private static partial void PeriodsTurned(ILogger log, int groups);
 
     [LoggerMessage(5006, LogLevel.Warning, "the new configuration changes more than agents, rule_files and log: the rest takes effect at the next start")]
     private static partial void NeedsRestart(ILogger log);

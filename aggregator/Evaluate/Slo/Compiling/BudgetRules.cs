@@ -3,11 +3,18 @@ using System.Globalization;
 namespace Bellwether.Evaluate.Slo.Compiling;
 
 /// <summary>The rules about the error budget.</summary>
-internal static class BudgetRules
+public static class BudgetRules
 {
-    public const string CurrentBurn = "slo:current_burn_rate:ratio", PeriodBurn = "slo:period_burn_rate:ratio", Remaining = "slo:period_error_budget_remaining:ratio";
+    /// <summary>How many times faster than allowed the budget burns in the shortest window.</summary>
+    public const string CurrentBurn = "slo:current_burn_rate:ratio";
 
-    public static void AddTo(SloFrame frame, List<SloRule> rules)
+    /// <summary>The same over the period.</summary>
+    public const string PeriodBurn = "slo:period_burn_rate:ratio";
+
+    /// <summary>The share of the period's budget that is left; below 0: overspent.</summary>
+    public const string Remaining = "slo:period_error_budget_remaining:ratio";
+
+    internal static void AddTo(SloFrame frame, List<SloRule> rules)
     {
         SloDefinition slo = frame.Slo;
         string budget = SloFrame.Number(frame.Budget);
@@ -28,7 +35,7 @@ internal static class BudgetRules
     }
 
     /// <summary>Facts that a composite has, too.</summary>
-    public static void AddPeriodFacts(SloFrame frame, List<SloRule> rules)
+    internal static void AddPeriodFacts(SloFrame frame, List<SloRule> rules)
     {
         SloDefinition slo = frame.Slo;
         rules.Add(Fact(frame, "slo:time_period:days", $"vector({SloFrame.Number(frame.Window.Length.TotalDays)})"));
@@ -42,7 +49,7 @@ internal static class BudgetRules
     }
 
     /// <summary>How many times faster than allowed the budget burns.</summary>
-    public static string Burn(SloFrame frame, string window)
+    internal static string Burn(SloFrame frame, string window)
     {
         string error = $"sum without (slo_window) ({frame.Series("slo:sli_error:ratio" + window)})";
         // An objective of 100 % has no budget: nothing bad burns nothing, anything bad burns without bound.

@@ -1,0 +1,194 @@
+using System.Text.Json;
+using Bellwether.Core.Configuration;
+using Bellwether.Core.Model;
+using Bellwether.Evaluate.PromQl;
+using Bellwether.Evaluate.Rules;
+using Bellwether.Evaluate.Slo;
+using Bellwether.Evaluate.Slo.Compiling;
+using Bellwether.Serve.QueryApi;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+
+namespace Bellwether.Serve.Rest;
+
+/// <summary>What the SLO endpoints stand on.</summary>
+/// <param name="Slos">The objectives that are in force.</param>
+/// <param name="Rules">The rule groups as they stand.</param>
+/// <param name="Engine">Evaluates.</param>
+/// <param name="Reader">The data.</param>
+public sealed record SloSources(Func<SloRuleSet> Slos, Func<IReadOnlyList<RuleGroupStatus>> Rules, PromQlEngine Engine, ISeriesReader Reader);
+
+/// <summary><c>GET /api/v1/slos</c> and <c>/api/v1/slos/{id}</c> (docs/slo.md). Thread-safe.</summary>
+public sealed class SloEndpoints
+{
+    /// <summary>Objectives of one answer unless <c>limit</c> says otherwise.</summary>
+    public const int DefaultLimit = 100;
+
+    /// <summary>Objectives of one answer at most.</summary>
+    public const int MaxLimit = 1_000;
+
+    private const int PointsWanted = 240;
+    private readonly SloSources _sources;
+    private readonly TimeProvider _time;
+
+    /// <summary>Endpoints over what the host hands over.</summary>
+    public SloEndpoints(SloSources sources, TimeProvider time)
+    {
+        _sources = sources;
+        _time = time;
+    }
+
+    /// <summary>Maps the endpoints.</summary>
+    public void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapMethods("/api/v1/slos", ["GET", "HEAD"], (HttpContext c) => List(c).SendAsync(c));
+        routes.MapMethods("/api/v1/slos/{id}", ["GET", "HEAD"], (HttpContext c) => One(c).SendAsync(c));
+    }
+
+    private RestAnswer List(HttpContext context)
+    {
+        var parameters = new ApiParameters(context.Request.Query, null);
+        if (!parameters.TryLimit("limit", out int limit) || limit > MaxLimit || parameters.One("limit") == "0")
+            return RestAnswer.BadParameter("limit", $"must be a whole number from 1 to {MaxLimit}");
+        limit = limit == 0 ? DefaultLimit : limit;
+        if (!TryTime(parameters, "time", NowMs, out long at))
+            return RestAnswer.BadParameter("time", "must be RFC 3339 or Unix seconds");
+        string service = parameters.One("service"), state = parameters.One("state"), after = parameters.One("after");
+        if (state.Length > 0 && !SloReadout.States.Contains(state))
+            return RestAnswer.BadParameter("state", $"'{state}' is no state; there are: {string.Join(", ", SloReadout.States)}");
+        var shown = new List<SloReadout>();
+        foreach (CompiledSlo slo in _sources.Slos().Compiled.OrderBy(s => s.Slo.Id, StringComparer.Ordinal))
+        {
+            if ((service.Length > 0 && slo.Slo.Service != service) || string.CompareOrdinal(slo.Slo.Id, after) <= 0)
+                continue;
+            SloReadout now = Read(slo, at, context.RequestAborted);
+            if (state.Length == 0 || now.State == state)
+                shown.Add(now);
+            if (shown.Count > limit)
+                break;
+        }
+        return RestAnswer.Ok(json =>
+        {
+            json.WriteStartObject();
+            RestJson.Time(json, "time", at);
+            json.WriteStartArray("slos");
+            foreach (SloReadout slo in shown.Take(limit))
+            {
+                json.WriteStartObject();
+                slo.Write(json);
+                json.WriteEndObject();
+            }
+            json.WriteEndArray();
+            json.WriteString("next", shown.Count > limit ? shown[limit - 1].Slo.Id : null);
+            json.WriteEndObject();
+        });
+    }
+
+    private RestAnswer One(HttpContext context)
+    {
+        string id = (string)context.Request.RouteValues["id"]!;
+        SloRuleSet all = _sources.Slos();
+        if (all.Compiled.FirstOrDefault(s => s.Slo.Id == id) is not { } slo)
+        {
+            string? near = NearestWord.Find(id, all.Compiled.Select(s => s.Slo.Id));
+            return RestAnswer.Problem(StatusCodes.Status404NotFound, "no such objective", $"there is no objective '{id}'{(near is null ? "; GET /api/v1/slos lists them" : $"; did you mean '{near}'?")}");
+        }
+        var parameters = new ApiParameters(context.Request.Query, null);
+        if (!TryTime(parameters, "end", NowMs, out long end))
+            return RestAnswer.BadParameter("end", "must be RFC 3339 or Unix seconds");
+        if (!TryTime(parameters, "start", StartOf(slo.Slo, end), out long start))
+            return RestAnswer.BadParameter("start", "must be RFC 3339 or Unix seconds");
+        if (end < start)
+            return RestAnswer.BadParameter("end", "is before start");
+        long step = Math.Max(60_000, (end - start) / PointsWanted / 60_000 * 60_000);
+        if (parameters.One("step") is { Length: > 0 } text && (!ApiParameters.TryDuration(text, out step) || step <= 0))
+            return RestAnswer.BadParameter("step", "must be a duration such as 5m or 1h");
+        if ((end - start) / step >= PromQlEngine.MaxSteps)
+            return RestAnswer.BadParameter("step", $"gives more than {PromQlEngine.MaxSteps} points; take a longer step or a shorter range");
+        start -= start % step;
+        var histories = new List<(string Name, IReadOnlyList<ResultSeries> Series)>();
+        foreach ((string name, string metric) in new[] { ("budgetRemaining", BudgetRules.Remaining), ("periodBurnRate", BudgetRules.PeriodBurn), ("currentBurnRate", BudgetRules.CurrentBurn) })
+        {
+            QueryResult history = _sources.Engine.Range(_sources.Reader, $"{metric}{{slo_id=\"{Quoted(id)}\"}}", start, end, step, context.RequestAborted);
+            if (history.Error is { } error)
+                return RestAnswer.Problem(error.Kind == QueryErrorKind.Timeout ? StatusCodes.Status503ServiceUnavailable : StatusCodes.Status422UnprocessableEntity, "the history cannot be read", error.Message);
+            histories.Add((name, history.Series));
+        }
+        SloReadout now = Read(slo, end, context.RequestAborted);
+        return RestAnswer.Ok(json =>
+        {
+            json.WriteStartObject();
+            now.Write(json);
+            RestJson.Time(json, "start", start);
+            RestJson.Time(json, "end", end);
+            json.WriteNumber("stepSeconds", step / 1000.0);
+            json.WriteStartObject("history");
+            foreach ((string name, IReadOnlyList<ResultSeries> series) in histories)
+                WriteHistory(json, name, series);
+            json.WriteEndObject();
+            WriteRules(json, slo);
+            json.WriteEndObject();
+        });
+    }
+
+    private static void WriteHistory(Utf8JsonWriter json, string name, IReadOnlyList<ResultSeries> all)
+    {
+        json.WriteStartArray(name);
+        foreach (ResultSeries series in all.Take(MaxLimit))
+        {
+            json.WriteStartObject();
+            RestJson.Labels(json, "labels", series.Labels);
+            json.WriteStartArray("points");
+            foreach (Point point in series.Points)
+            {
+                json.WriteStartArray();
+                json.WriteStringValue(RestJson.TimeText(point.TimestampMs));
+                RestJson.Value(json, point.Value);
+                json.WriteEndArray();
+            }
+            json.WriteEndArray();
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
+    private static void WriteRules(Utf8JsonWriter json, CompiledSlo slo)
+    {
+        json.WriteStartArray("rules");
+        foreach (SloRule rule in slo.Groups.SelectMany(g => g.Rules))
+        {
+            json.WriteStartObject();
+            json.WriteString(rule.IsAlert ? "alert" : "record", rule.Name);
+            json.WriteString("expr", rule.Expression);
+            json.WriteStartObject("labels");
+            foreach ((string label, string value) in rule.Labels)
+                json.WriteString(label, value);
+            json.WriteEndObject();
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
+    /// <summary>The burn-down begins with the period.</summary>
+    private static long StartOf(SloDefinition slo, long end) =>
+        slo.Window?.Calendar is { } calendar ? calendar.At(end).StartMs : end - (long)(slo.Window?.Length ?? TimeSpan.FromDays(30)).TotalMilliseconds;
+
+    private SloReadout Read(CompiledSlo slo, long at, CancellationToken cancellation)
+    {
+        QueryResult result = _sources.Engine.Instant(_sources.Reader, $"{{__name__=~\"slo:.+\", slo_id=\"{Quoted(slo.Slo.Id)}\"}}", at, cancellation);
+        HashSet<string> groups = [.. slo.Groups.Select(g => g.Name)];
+        List<RuleStatus> alerts = [.. _sources.Rules().Where(g => g.Definition.File == slo.Slo.Place.File && groups.Contains(g.Definition.Name)).SelectMany(g => g.Rules).Where(r => r.Definition.IsAlert)];
+        return new SloReadout(slo, at, result.Series, alerts, result.Error?.Message ?? "");
+    }
+
+    private static string Quoted(string text) => text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal);
+
+    private static bool TryTime(ApiParameters parameters, string name, long otherwise, out long ms)
+    {
+        ms = otherwise;
+        return parameters.One(name).Length == 0 || (ApiParameters.TryTime(parameters.One(name), out ms) && Math.Abs(ms) < 8_000_000_000_000_000);
+    }
+
+    private long NowMs => _time.GetUtcNow().ToUnixTimeMilliseconds();
+}
