@@ -395,6 +395,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         _kpiEndpoints.Map(app);
         _slaEndpoints.Map(app);
         _sloEndpoints.Map(app);
+        app.MapOpenApi();
         app.MapConsole();
         return app;
     }

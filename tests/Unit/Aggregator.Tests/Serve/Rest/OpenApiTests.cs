@@ -1,0 +1,168 @@
+using System.Globalization;
+using System.Text.Json;
+using Bellwether.Aggregator.Tests.Evaluate.Kpi;
+using Bellwether.Aggregator.Tests.Evaluate.Kpi.Sla;
+using Bellwether.Core.Model;
+using Bellwether.Evaluate.Kpi;
+using Bellwether.Serve.Rest;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.AspNetCore.TestHost;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Bellwether.Aggregator.Tests.Serve.Rest;
+
+/// <summary>The served OpenAPI document and what is really answered.</summary>
+public sealed class OpenApiTests : IAsyncLifetime, IDisposable
+{
+    private readonly KpiSite _site = SlaTests.Month();
+    private WebApplication? _app;
+    private HttpClient _client = new();
+    private JsonElement _document;
+
+    public async Task InitializeAsync()
+    {
+        // The rules make their first steps five days on: the steps between are not made up.
+        _site.Time.Advance(TimeSpan.FromDays(5));
+        _site.Change(SlaTests.Availability + """
+            service_tiers:
+              gold: {availability_target: 99.95}
+            sla_contracts:
+              - {name: acme, sla: availability, time_zone: Europe/Zagreb, credits: [{below: 99.9, credit: 10}]}
+            maintenance:
+              - {name: weekly, reason: updates, approved_by: ops, days: [sunday], at: "02:30", duration: 1h}
+            kpis:
+              - {name: up, unit: percent, audience: [all], sla: true, target: 99, thresholds: {warning: 98}, ratio: {bad: 'sum(increase(http_requests_total{code="500"}[1h]))', total: 'sum(increase(http_requests_total[1h]))'}, by: [code]}
+              - {name: worth, index: {inputs: [{kpi: up}, {name: other, expr: sum(no_such), normalise: {target: 1}}], missing: skip}}
+              - {name: nan, expr: sum(http_requests_total) * 0 / 0}
+            """);
+        await _site.Rules.StepAsync(default);
+        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new());
+        builder.WebHost.UseTestServer();
+        builder.Services.AddRoutingCore();
+        _app = builder.Build();
+        _app.UseRouting();
+        var sources = new KpiSources(_site.Book, _site.Engine, _site.Store, new Unknown());
+        new KpiEndpoints(sources, _site.Time).Map(_app);
+        new SlaEndpoints(sources, _site.Time).Map(_app);
+        _app.MapOpenApi();
+        await _app.StartAsync();
+        _client = _app.GetTestClient();
+        _document = JsonDocument.Parse(await _client.GetStringAsync("/api/v1/openapi.json")).RootElement;
+    }
+
+    public async Task DisposeAsync() => await _app!.DisposeAsync();
+
+    public void Dispose()
+    {
+        _client.Dispose();
+        _site.Dispose();
+    }
+
+    [Theory]
+    [InlineData("/api/v1/kpis", "/api/v1/kpis")]
+    [InlineData("/api/v1/kpis", "/api/v1/kpis?limit=1")]
+    [InlineData("/api/v1/kpis", "/api/v1/kpis?state=NONE")]
+    [InlineData("/api/v1/kpis/{name}", "/api/v1/kpis/up?start=1799996400&step=1m")]
+    [InlineData("/api/v1/kpis/{name}", "/api/v1/kpis/nan")]
+    [InlineData("/api/v1/kpis/{name}", "/api/v1/kpis/nope")]
+    [InlineData("/api/v1/kpis/{name}", "/api/v1/kpis/up?by=no")]
+    [InlineData("/api/v1/kpis/{name}/explain", "/api/v1/kpis/worth/explain")]
+    [InlineData("/api/v1/kpis/{name}/explain", "/api/v1/kpis/up/explain?time=1800300000")]
+    [InlineData("/api/v1/kpis/{name}/explain", "/api/v1/kpis/up/explain?time=x")]
+    [InlineData("/api/v1/sla/status", "/api/v1/sla/status")]
+    [InlineData("/api/v1/sla/status", "/api/v1/sla/status?tier=x")]
+    [InlineData("/api/v1/sla/report", "/api/v1/sla/report?month=2027-01")]
+    [InlineData("/api/v1/sla/report", "/api/v1/sla/report?month=2027-01&contract=x")]
+    public async Task Each_answer_has_the_shape_that_the_document_promises(string path, string request)
+    {
+        using HttpResponseMessage response = await _client.GetAsync(request);
+        JsonElement operation = _document.GetProperty("paths").GetProperty(path).GetProperty("get");
+        string status = ((int)response.StatusCode).ToString(CultureInfo.InvariantCulture);
+        Assert.True(operation.GetProperty("responses").TryGetProperty(status, out JsonElement promised), $"{status} is not in the document");
+        JsonElement schema = promised.GetProperty("content").GetProperty(response.Content.Headers.ContentType!.MediaType!).GetProperty("schema");
+        var wrong = new List<string>();
+        Check(JsonDocument.Parse(await response.Content.ReadAsStringAsync()).RootElement, schema, "$", wrong);
+        Assert.Empty(wrong);
+    }
+
+    [Fact]
+    public void Every_endpoint_is_in_the_document_and_the_other_way_round()
+    {
+        IEnumerable<string?> served = ((IEndpointRouteBuilder)_app!).DataSources.SelectMany(d => d.Endpoints).OfType<RouteEndpoint>().Select(e => e.RoutePattern.RawText).Where(p => p != "/api/v1/openapi.json").Order(StringComparer.Ordinal);
+        Assert.Equal(served, _document.GetProperty("paths").EnumerateObject().Select(p => p.Name).Order(StringComparer.Ordinal));
+        Assert.Equal("3.1.0", _document.GetProperty("openapi").GetString());
+    }
+
+    [Fact]
+    public void The_check_finds_what_is_wrong()
+    {
+        JsonElement schema = JsonDocument.Parse("""{"type":"object","properties":{"a":{"type":["number","null"]},"b":{"type":"array","items":{"type":"string"}}},"required":["a"],"additionalProperties":false}""").RootElement;
+        foreach (string bad in new[] { """{}""", """{"a":"x"}""", """{"a":1,"b":[1]}""", """{"a":1,"c":2}""" })
+        {
+            var wrong = new List<string>();
+            Check(JsonDocument.Parse(bad).RootElement, schema, "$", wrong);
+            Assert.Single(wrong);
+        }
+    }
+
+    private void Check(JsonElement value, JsonElement schema, string at, List<string> wrong)
+    {
+        if (schema.TryGetProperty("$ref", out JsonElement reference))
+            schema = reference.GetString()!.Split('/').Skip(1).Aggregate(_document, (e, part) => e.GetProperty(part));
+        if (schema.TryGetProperty("type", out JsonElement type) && !Types(type).Contains(TypeOf(value)) && !(TypeOf(value) == "integer" && Types(type).Contains("number")))
+        {
+            wrong.Add($"{at} is {TypeOf(value)}, not {type}");
+            return;
+        }
+        if (schema.TryGetProperty("enum", out JsonElement words) && !words.EnumerateArray().Any(w => w.GetString() == value.GetString()))
+            wrong.Add($"{at} is {value}, none of {words}");
+        if (schema.TryGetProperty("format", out JsonElement format) && format.GetString() == "date-time" && value.ValueKind == JsonValueKind.String && !DateTimeOffset.TryParse(value.GetString(), CultureInfo.InvariantCulture, out _))
+            wrong.Add($"{at} is no time: {value}");
+        if (value.ValueKind == JsonValueKind.Object)
+            CheckObject(value, schema, at, wrong);
+        if (value.ValueKind == JsonValueKind.Array)
+        {
+            JsonElement[] items = [.. value.EnumerateArray()];
+            for (int i = 0; i < items.Length; i++)
+            {
+                if (schema.TryGetProperty("prefixItems", out JsonElement each) ? i < each.GetArrayLength() : schema.TryGetProperty("items", out _))
+                    Check(items[i], schema.TryGetProperty("prefixItems", out JsonElement prefix) ? prefix[i] : schema.GetProperty("items"), $"{at}[{i}]", wrong);
+            }
+        }
+    }
+
+    private void CheckObject(JsonElement value, JsonElement schema, string at, List<string> wrong)
+    {
+        JsonElement.ObjectEnumerator required = schema.TryGetProperty("properties", out JsonElement properties) ? properties.EnumerateObject() : default;
+        if (schema.TryGetProperty("required", out JsonElement names))
+            wrong.AddRange(names.EnumerateArray().Where(n => !value.TryGetProperty(n.GetString()!, out _)).Select(n => $"{at}.{n} is missing"));
+        foreach (JsonProperty property in value.EnumerateObject())
+        {
+            JsonProperty known = required.FirstOrDefault(p => p.NameEquals(property.Name));
+            if (known.Value.ValueKind != JsonValueKind.Undefined)
+                Check(property.Value, known.Value, $"{at}.{property.Name}", wrong);
+            else if (schema.TryGetProperty("additionalProperties", out JsonElement more) && more.ValueKind == JsonValueKind.Object)
+                Check(property.Value, more, $"{at}.{property.Name}", wrong);
+            else
+                wrong.Add($"{at}.{property.Name} is not in the document");
+        }
+    }
+
+    private static string[] Types(JsonElement type) => type.ValueKind == JsonValueKind.Array ? [.. type.EnumerateArray().Select(t => t.GetString()!)] : [type.GetString()!];
+
+    private static string TypeOf(JsonElement value) => value.ValueKind switch
+    {
+        JsonValueKind.String => "string",
+        JsonValueKind.True or JsonValueKind.False => "boolean",
+        JsonValueKind.Null => "null",
+        JsonValueKind.Object => "object",
+        JsonValueKind.Array => "array",
+        _ => value.TryGetInt64(out _) ? "integer" : "number",
+    };
+
+    private sealed class Unknown : ICoverageSource
+    {
+        public Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs) => default;
+    }
+}
