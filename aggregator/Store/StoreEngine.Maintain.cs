@@ -203,6 +203,7 @@ public sealed partial class StoreEngine
         try
         {
             int gone = _blocks.DropBeforeLocked(oldest);
+            _head.Changes.Note(long.MinValue);
             LogDropped(_log, gone, oldest);
         }
         finally

@@ -6,7 +6,7 @@ using Bellwether.Store.Reading;
 namespace Bellwether.Store;
 
 /// <summary>Selections over the head and the chunk files. Thread-safe.</summary>
-internal sealed class StoreReader : ISeriesReader
+internal sealed class StoreReader : ISeriesReader, IChangeLog
 {
     private readonly HeadIndex _index;
     private readonly BlockSet _blocks;
@@ -23,6 +23,34 @@ internal sealed class StoreReader : ISeriesReader
 
     public ISeriesSet Select(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) =>
         StoreSeriesSet.Select(_index, _blocks, _selections, fromMs, toMs, matchers, cancellation);
+
+    public long Mark()
+    {
+        _index.Gate.EnterReadLock();
+        try
+        {
+            return _head.Changes.Mark();
+        }
+        finally
+        {
+            _index.Gate.ExitReadLock();
+        }
+    }
+
+    public long OldestChangeSince(long mark)
+    {
+        _index.Gate.EnterReadLock();
+        try
+        {
+            return _head.Changes.OldestSince(mark);
+        }
+        finally
+        {
+            _index.Gate.ExitReadLock();
+        }
+    }
+
+    public bool Covers(IReadOnlyList<LabelMatcher> matchers) => true;
 
     public IReadOnlyList<string> LabelNames(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation)
     {

@@ -9,7 +9,7 @@ namespace Bellwether.Ingest.Completeness;
 /// it is read, where ticks are missing, marked by the label <see cref="Mark"/>; when the real ticks come after all it is not there any more (DESIGN idea 5). So it is a matter of processing
 /// time: what a rule computed of it before stays. Thread-safe.
 /// </summary>
-public sealed class SynthesisedReader : ISeriesReader
+public sealed class SynthesisedReader : ISeriesReader, IChangeLog
 {
     /// <summary>The label on all that is synthesised: <c>silent</c> or <c>planned_stop</c>.</summary>
     public const string Mark = "bellwether_synthesised";
@@ -51,6 +51,15 @@ public sealed class SynthesisedReader : ISeriesReader
     }
 
     /// <inheritdoc/>
+    public long Mark() => (_inner as IChangeLog)?.Mark() ?? 0;
+
+    /// <inheritdoc/>
+    public long OldestChangeSince(long mark) => (_inner as IChangeLog)?.OldestChangeSince(mark) ?? long.MinValue;
+
+    /// <inheritdoc/>
+    public bool Covers(IReadOnlyList<LabelMatcher> matchers) => !MayMatch(matchers) && (_inner as IChangeLog)?.Covers(matchers) == true;
+
+    /// <inheritdoc/>
     public IReadOnlyList<string> LabelNames(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) =>
         Union(_inner.LabelNames(fromMs, toMs, matchers, cancellation), Make(fromMs, toMs, matchers, cancellation).SelectMany(s => s.Labels.AsSpan().ToArray().Select(l => l.Name)));
 
@@ -77,11 +86,20 @@ public sealed class SynthesisedReader : ISeriesReader
         return all.Count == count ? stored : [.. all];
     }
 
+    private static bool MayMatch(IReadOnlyList<LabelMatcher> matchers)
+    {
+        foreach (LabelMatcher m in matchers)
+        {
+            if (m.Name == Names.MetricName && !m.Matches(Up) && !m.Matches(Age) && !m.Matches(Coverage))
+                return false;
+        }
+        return true;
+    }
+
     private List<Synthesised> Make(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation)
     {
         var made = new List<Synthesised>();
-        bool isNamed = matchers.All(m => m.Name != Names.MetricName || m.Matches(Up) || m.Matches(Age) || m.Matches(Coverage));
-        if (!isNamed)
+        if (!MayMatch(matchers))
             return made;
         long now = _time.GetUtcNow().ToUnixTimeMilliseconds();
         foreach (AgentFacts agent in _book.Agents())

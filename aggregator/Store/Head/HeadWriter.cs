@@ -75,6 +75,9 @@ internal sealed class HeadWriter
     /// <summary>During replay: what is ahead of the clock may stand among the held samples of the checkpoint.</summary>
     public bool MayBeHeld { get; set; }
 
+    /// <summary>How far back changes reach; whoever removes samples notes it, too.</summary>
+    public ChangeLog Changes { get; } = new();
+
     /// <summary>Newest sample ever appended, Unix ms.</summary>
     public long NewestMs { get; private set; } = long.MinValue;
 
@@ -227,6 +230,8 @@ internal sealed class HeadWriter
     private AppendOutcome Count(long timeMs, AppendOutcome outcome)
     {
         Outcomes[(int)outcome]++;
+        if (outcome is AppendOutcome.Stored or AppendOutcome.Conflict)
+            Changes.Note(timeMs);
         NewestMs = Math.Max(NewestMs, timeMs);
         _newestOfFrame = Math.Max(_newestOfFrame, timeMs);
         return outcome;
