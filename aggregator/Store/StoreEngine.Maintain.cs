@@ -11,6 +11,10 @@ namespace Bellwether.Store;
 public sealed partial class StoreEngine
 {
     private readonly SampleGather _cutGather = new();
+    /// <summary>Fewer samples of cut partitions wait in the head for the next cut.</summary>
+    private const long HistoryAtRest = 10_000;
+
+    private long _behindBefore;
     private static readonly TimeSpan s_lateCutInterval = TimeSpan.FromMinutes(1);
     private const long ClockAheadMs = 24L * 3600 * 1000;
     private long? _lastLateCut;
@@ -89,7 +93,8 @@ public sealed partial class StoreEngine
         // A clock that was ahead and went back takes the boundary with it: nothing would be cut until the old time comes again, and the head would grow without bound.
         if (boundary < _checkpoint.BoundaryMs && _checkpoint.BoundaryMs - boundary <= slot)
             boundary = _checkpoint.BoundaryMs;
-        bool isLate = _head.Pools.LateSamples > _options.MaxLateSamples && (_lastLateCut is not { } last || _time.GetElapsedTime(last) >= s_lateCutInterval);
+        _head.BoundaryMs = boundary;
+        bool isLate = IsHistoryLoaded() || (_head.Pools.LateSamples > _options.MaxLateSamples && (_lastLateCut is not { } last || _time.GetElapsedTime(last) >= s_lateCutInterval));
         if (boundary == _checkpoint.BoundaryMs && !isLate)
             return;
         if (isLate)
@@ -97,9 +102,21 @@ public sealed partial class StoreEngine
         Cut(boundary, slot);
     }
 
+    /// <summary>
+    /// History that is loaded in order is not late for its series, but it belongs into files all the same: at once when there is much of it, and the rest when no more comes.
+    /// </summary>
+    private bool IsHistoryLoaded()
+    {
+        long behind = _head.BehindBoundary;
+        bool isAtRest = behind == _behindBefore && behind > HistoryAtRest;
+        _behindBefore = behind;
+        return isAtRest || behind > _options.MaxLateSamples;
+    }
+
     private void Cut(long boundaryMs, long slotMs)
     {
         Commit();
+        _head.BehindBoundary = 0;
         List<HeadSeries> due = [.. _index.All.Where(s => s.OldestMs < boundaryMs)];
         var written = new List<BlockFile>();
         long samples = 0;

@@ -39,7 +39,7 @@ public sealed record StoreOptions
     /// <summary>Metric families with metadata. Default 100,000.</summary>
     public int MaxMetadataFamilies { get; init; } = 100_000;
 
-    /// <summary>Late samples in memory; above it they are written to chunk files at once. Default 2,000,000 (32 MB).</summary>
+    /// <summary>Late samples in memory, and samples of partitions that are cut already; above it they are written to chunk files at once. Default 2,000,000 (32 MB).</summary>
     public int MaxLateSamples { get; init; } = 2_000_000;
 
     /// <summary>Samples from agents beyond the future bound that are held back until their time comes. Above it the agents keep them. Default 1,000,000.</summary>

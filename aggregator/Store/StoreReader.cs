@@ -24,7 +24,7 @@ internal sealed class StoreReader : ISeriesReader, IChangeLog
     public ISeriesSet Select(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) =>
         StoreSeriesSet.Select(_index, _blocks, _selections, fromMs, toMs, matchers, cancellation);
 
-    public long Mark()
+    public long TakeMark()
     {
         _index.Gate.EnterReadLock();
         try

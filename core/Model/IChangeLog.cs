@@ -4,7 +4,7 @@ namespace Bellwether.Core.Model;
 public interface IChangeLog
 {
     /// <summary>A mark: what a later read sees and a read before it did not see is a change since the mark.</summary>
-    long Mark();
+    long TakeMark();
 
     /// <summary>Unix ms of the oldest sample that was added, replaced or removed since a mark; <see cref="long.MaxValue"/>: none; <see cref="long.MinValue"/>: anything may have changed.</summary>
     long OldestChangeSince(long mark);

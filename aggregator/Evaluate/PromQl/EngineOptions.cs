@@ -26,6 +26,9 @@ public sealed record EngineOptions
     /// <summary>Delayed removal of the metric name (promql-delayed-name-removal). Default off, as Prometheus 3.</summary>
     public bool DelayedNameRemoval { get; init; }
 
+    /// <summary>Points of range results that are kept for queries that ask on, where the reader tells of late data; 0: none. Default 2 million (some 64 MB).</summary>
+    public long MaxCachedPoints { get; init; } = 2_000_000;
+
     /// <summary>Longest query text, in characters. Default 16 Ki.</summary>
     public int MaxQueryLength { get; init; } = 16 * 1024;
 

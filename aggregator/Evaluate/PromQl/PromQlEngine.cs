@@ -14,13 +14,20 @@ public sealed class PromQlEngine
 
     private readonly EngineOptions _options;
     private readonly TimeProvider _time;
+    private readonly ParsedQueries _parsed;
+    private readonly RangeCache? _ranges;
 
     /// <summary>An engine with its limits; time-outs are measured on <paramref name="time"/>.</summary>
     public PromQlEngine(EngineOptions options, TimeProvider time)
     {
         _options = options;
         _time = time;
+        _parsed = new ParsedQueries(ParserOptions);
+        _ranges = options.Plain || options.MaxCachedPoints <= 0 ? null : new RangeCache(options.MaxCachedPoints);
     }
+
+    /// <summary>Prepares queries that will be asked together, to evaluate what they have in common once.</summary>
+    public SharedEvaluation Share(IEnumerable<string> queries) => new(queries, _parsed.Parse);
 
     /// <summary>Evaluates at one time.</summary>
     /// <param name="reader">The data.</param>
@@ -29,6 +36,10 @@ public sealed class PromQlEngine
     /// <param name="cancellation">Ends it early with <see cref="QueryErrorKind.Canceled"/>.</param>
     public QueryResult Instant(ISeriesReader reader, string query, long timeMs, CancellationToken cancellation = default) =>
         Run(reader, query, new Grid(timeMs, 0, 1), false, cancellation);
+
+    /// <summary>Evaluates at one time a query that was prepared together with others; values that they have in common are taken from what was evaluated since the last reset.</summary>
+    public QueryResult Instant(ISeriesReader reader, string query, long timeMs, SharedEvaluation shared, CancellationToken cancellation = default) =>
+        Run(reader, query, new Grid(timeMs, 0, 1), false, cancellation, _options.Plain || _options.DelayedNameRemoval ? null : shared);
 
     /// <summary>Evaluates at start, start + step, ... up to end (inclusive). The result is a matrix (scalars become one series without labels).</summary>
     public QueryResult Range(ISeriesReader reader, string query, long startMs, long endMs, long stepMs, CancellationToken cancellation = default)
@@ -41,7 +52,10 @@ public sealed class PromQlEngine
         ulong steps = ((ulong)(endMs - startMs) / (ulong)stepMs) + 1;
         if (steps is 0 or > MaxSteps)
             return Failed(new QueryError(QueryErrorKind.BadData, "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"));
-        return Run(reader, query, new Grid(startMs, stepMs, (int)steps), true, cancellation);
+        var grid = new Grid(startMs, stepMs, (int)steps);
+        return _ranges is not null && reader is IChangeLog changes && steps > 1 && IsCacheable(query, changes)
+            ? RangeFromCache(reader, changes, query, grid, cancellation)
+            : Run(reader, query, grid, true, cancellation);
     }
 
     /// <summary>How far back an instant selector looks.</summary>
@@ -50,15 +64,56 @@ public sealed class PromQlEngine
     /// <summary>The parser options that the engine's options mean.</summary>
     public ParserOptions ParserOptions => new() { Experimental = _options.Experimental, MaxLength = _options.MaxQueryLength, MaxDepth = _options.MaxDepth };
 
-    private QueryResult Run(ISeriesReader reader, string query, Grid grid, bool isRange, CancellationToken cancellation)
+    private bool IsCacheable(string query, IChangeLog changes) =>
+        !_options.DelayedNameRemoval && _parsed.Parse(query).Expr is { Type: ValueType.Vector } expr && ExprWalk.IsLocal(expr)
+        && ExprWalk.All(expr).OfType<VectorSelector>().All(v => changes.Covers(v.Matchers));
+
+    /// <summary>Evaluates the steps that are not known, before and after those that are. What gives warnings is not kept: they belong to steps.</summary>
+    private QueryResult RangeFromCache(ISeriesReader reader, IChangeLog changes, string query, Grid grid, CancellationToken cancellation)
     {
-        ParseResult parsed = PromQlParser.Parse(query, ParserOptions);
+        string key = RangeCache.KeyOf(query, grid.StartMs, grid.StepMs);
+        RangeCache.Extent? known = _ranges!.Get(key, grid.StepMs, changes);
+        if (known is not null && (known.FromMs > grid.EndMs || known.ToMs < grid.StartMs))
+            known = null;
+        var pieces = new List<RangeCache.Extent>(3);
+        long knownFrom = known is null ? long.MaxValue : Math.Max(known.FromMs, grid.StartMs), knownTo = known is null ? 0 : Math.Min(known.ToMs, grid.EndMs);
+        long headEnd = known is null ? grid.EndMs : knownFrom - grid.StepMs;
+        if (headEnd >= grid.StartMs && !AddPiece(grid.StartMs, headEnd, out QueryResult? other))
+            return other!;
+        if (known is not null)
+            pieces.Add(RangeCache.Cut(known, knownFrom, knownTo));
+        if (known is not null && knownTo < grid.EndMs && !AddPiece(knownTo + grid.StepMs, grid.EndMs, out other))
+            return other!;
+        RangeCache.Extent whole = RangeCache.Join(pieces);
+        if (pieces.Count > 1 || known is null)
+            _ranges.Keep(key, whole);
+        return new QueryResult { Type = ValueType.Matrix, Series = whole.Series };
+
+        bool AddPiece(long fromMs, long toMs, out QueryResult? failed)
+        {
+            long mark = changes.TakeMark();
+            QueryResult result = Run(reader, query, new Grid(fromMs, grid.StepMs, (int)((toMs - fromMs) / grid.StepMs) + 1), true, cancellation);
+            failed = null;
+            if (result.Error is not null || result.Warnings.Count + result.Infos.Count > 0)
+            {
+                // The whole at once, so that all its warnings are there.
+                failed = result.Error is not null || pieces.Count == 0 && toMs == grid.EndMs ? result : Run(reader, query, grid, true, cancellation);
+                return false;
+            }
+            pieces.Add(new RangeCache.Extent(fromMs, toMs, mark, result.Series));
+            return true;
+        }
+    }
+
+    private QueryResult Run(ISeriesReader reader, string query, Grid grid, bool isRange, CancellationToken cancellation, SharedEvaluation? shared = null)
+    {
+        ParseResult parsed = shared?.Parsed(query) ?? _parsed.Parse(query);
         if (parsed.Expr is not { } expr)
             return Failed(new QueryError(QueryErrorKind.BadData, parsed.Errors[0].ToString(), parsed.Errors[0].Span.Start));
         if (isRange && expr.Type is ValueType.Matrix or ValueType.String)
             return Failed(new QueryError(QueryErrorKind.BadData, $"invalid expression type \"{PromQlParser.TypeName(expr.Type)}\" for range query, must be Scalar or instant Vector"));
         var notes = new Annotations(query);
-        var evaluator = new Evaluator(reader, _options, notes, grid, isRange, new QueryDeadline(_time, _options.Timeout, cancellation));
+        var evaluator = new Evaluator(reader, _options, notes, grid, isRange, new QueryDeadline(_time, _options.Timeout, cancellation), shared);
         try
         {
             return Evaluate(evaluator, expr, grid, isRange, notes);

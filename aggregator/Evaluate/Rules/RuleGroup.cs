@@ -21,6 +21,7 @@ internal sealed class RuleGroup
     private readonly RuleMetrics _metrics;
     private readonly RuleState[] _rules;
     private readonly bool[] _readsPending;
+    private readonly SharedEvaluation _shared;
     private long _lastEvaluationMs;
     private TimeSpan _evaluationTime;
     private List<Labels> _gone = [];
@@ -36,6 +37,7 @@ internal sealed class RuleGroup
         OffsetMs = (long)(definition.QueryOffset ?? options.DefaultQueryOffset).TotalMilliseconds;
         _rules = [.. definition.Rules.Select(Make)];
         _readsPending = RuleOrder.ReadsEarlier(definition.Rules);
+        _shared = around.Engine.Share(definition.Rules.Select(r => r.Expression));
     }
 
     public RuleGroupDefinition Definition { get; }
@@ -70,6 +72,7 @@ internal sealed class RuleGroup
         long wallMs = _time.GetUtcNow().ToUnixTimeMilliseconds();
         var batch = new SampleBatch();
         var pending = new List<RuleState>();
+        _shared.Reset();
         for (int i = 0; i < _rules.Length; i++)
         {
             if (_readsPending[i])
@@ -90,7 +93,7 @@ internal sealed class RuleGroup
         long started = _time.GetTimestamp();
         long wallMs = _time.GetUtcNow().ToUnixTimeMilliseconds();
         long sampleMs = stepMs - OffsetMs;
-        QueryResult result = _around.Engine.Instant(_around.Reader, rule.Definition.Expression, sampleMs);
+        QueryResult result = _around.Engine.Instant(_around.Reader, rule.Definition.Expression, sampleMs, _shared);
         RuleOutcome outcome = result.Error is { } failed ? new RuleOutcome([], failed.Message) : rule.Evaluate(result, stepMs, sampleMs, Context(sampleMs));
         if (outcome.Error is null)
         {
@@ -117,6 +120,7 @@ internal sealed class RuleGroup
             AppendResult stored = await _around.Appender.AppendAsync(batch, cancellation);
             _metrics.Appended(stored);
             batch.Samples.Clear();
+            _shared.Reset();
         }
         foreach (RuleState rule in pending)
             rule.Committed();

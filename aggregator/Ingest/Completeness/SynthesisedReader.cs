@@ -51,7 +51,7 @@ public sealed class SynthesisedReader : ISeriesReader, IChangeLog
     }
 
     /// <inheritdoc/>
-    public long Mark() => (_inner as IChangeLog)?.Mark() ?? 0;
+    public long TakeMark() => (_inner as IChangeLog)?.TakeMark() ?? 0;
 
     /// <inheritdoc/>
     public long OldestChangeSince(long mark) => (_inner as IChangeLog)?.OldestChangeSince(mark) ?? long.MinValue;

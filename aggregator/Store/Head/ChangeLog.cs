@@ -20,7 +20,7 @@ internal sealed class ChangeLog
             _oldestMs = timeMs;
     }
 
-    /// <summary>See <see cref="Core.Model.IChangeLog.Mark"/>.</summary>
+    /// <summary>See <see cref="Core.Model.IChangeLog.TakeMark"/>.</summary>
     public long Mark()
     {
         lock (_gate)

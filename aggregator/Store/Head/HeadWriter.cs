@@ -75,6 +75,12 @@ internal sealed class HeadWriter
     /// <summary>During replay: what is ahead of the clock may stand among the held samples of the checkpoint.</summary>
     public bool MayBeHeld { get; set; }
 
+    /// <summary>Partitions before it have been cut into chunk files.</summary>
+    public long BoundaryMs { get; set; } = long.MinValue;
+
+    /// <summary>Samples since the last cut that belong into partitions before <see cref="BoundaryMs"/>: late ones, and history that is loaded in order.</summary>
+    public long BehindBoundary { get; set; }
+
     /// <summary>How far back changes reach; whoever removes samples notes it, too.</summary>
     public ChangeLog Changes { get; } = new();
 
@@ -231,7 +237,11 @@ internal sealed class HeadWriter
     {
         Outcomes[(int)outcome]++;
         if (outcome is AppendOutcome.Stored or AppendOutcome.Conflict)
+        {
             Changes.Note(timeMs);
+            if (timeMs < BoundaryMs)
+                BehindBoundary++;
+        }
         NewestMs = Math.Max(NewestMs, timeMs);
         _newestOfFrame = Math.Max(_newestOfFrame, timeMs);
         return outcome;

@@ -16,6 +16,9 @@ internal sealed class Annotations
 
     public List<string> Infos { get; } = [];
 
+    /// <summary>How many there are; the same text at the same place counts once.</summary>
+    public int Count => Warnings.Count + Infos.Count;
+
     public void Warn(string text, TextSpan span) => Add(Warnings, "PromQL warning: " + text, span);
 
     public void Info(string text, TextSpan span) => Add(Infos, "PromQL info: " + text, span);

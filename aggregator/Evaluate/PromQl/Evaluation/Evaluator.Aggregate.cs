@@ -205,7 +205,7 @@ internal sealed partial class Evaluator
 
     private EvalValue? CountValues(AggregateExpr a, List<AggregateGroup> groups, string label, Grid grid)
     {
-        if (label.Length == 0 || label.Contains('\uFFFD', StringComparison.Ordinal))
+        if (!IsLabelName(label))
             return Fail<EvalValue>($"invalid label name {GoText.Quote(label)}", a.Span);
         var byKey = new Dictionary<Labels, EvalSeries>();
         var order = new List<EvalSeries>();

@@ -290,7 +290,7 @@ internal sealed partial class Evaluator
         return Relabel(c, grid, target, labels => string.Join(separator, sources.Select(labels.Get)));
     }
 
-    private static bool IsLabelName(string name) => name.Length > 0 && !name.Contains('\uFFFD', StringComparison.Ordinal);
+    private static bool IsLabelName(string name) => name.Length > 0 && GoText.IsUtf8(name);
 
     private EvalValue? Relabel(CallExpr c, Grid grid, string target, Func<Labels, string?> value)
     {

@@ -20,9 +20,11 @@ internal sealed partial class Evaluator
     private readonly SampleBuffer _buffer = new();
     private long _samples;
     private bool _detectsResets;
+    private readonly SharedEvaluation? _shared;
 
-    public Evaluator(ISeriesReader reader, EngineOptions options, Annotations notes, Grid query, bool isRange, QueryDeadline deadline)
+    public Evaluator(ISeriesReader reader, EngineOptions options, Annotations notes, Grid query, bool isRange, QueryDeadline deadline, SharedEvaluation? shared = null)
     {
+        _shared = shared;
         _reader = reader;
         _options = options;
         _notes = notes;
@@ -66,6 +68,19 @@ internal sealed partial class Evaluator
             return Fail<EvalValue>("expression is nested too deep to be evaluated", expr.Span);
         if (expr is ParenExpr paren)
             return Eval(paren.Inner, grid);
+        // Warnings name their place in one query: what gives any is not shared.
+        string? key = _detectsResets ? null : _shared?.KeyOf(expr);
+        if (key is not null && _shared!.Known(key, grid) is { } known)
+            return known;
+        int notes = _notes.Count;
+        EvalValue? value = EvalCounted(expr, grid);
+        if (key is not null && value is not null && notes == _notes.Count)
+            _shared!.Keep(key, grid, value);
+        return value;
+    }
+
+    private EvalValue? EvalCounted(Expr expr, Grid grid)
+    {
         long held = _samples;
         EvalValue? value = EvalOnce(expr, grid);
         // What the operands held goes with them; a selector has counted its own series as it read them.

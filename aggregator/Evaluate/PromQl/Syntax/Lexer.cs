@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Text;
 
 namespace Bellwether.Evaluate.PromQl.Syntax;
@@ -271,8 +272,37 @@ internal static class GoText
                 return false;
             }
         }
-        value = Encoding.UTF8.GetString(bytes.ToArray());
+        value = Decode(CollectionsMarshal.AsSpan(bytes));
         return true;
+    }
+
+    /// <summary>Whether a text is whole UTF-8: none of its bytes had to be kept as half a surrogate pair.</summary>
+    public static bool IsUtf8(string text)
+    {
+        for (int i = 0; i < text.Length; i++)
+        {
+            if (char.IsSurrogatePair(text, i))
+                i++;
+            else if (char.IsSurrogate(text[i]))
+                return false;
+        }
+        return true;
+    }
+
+    // A byte that is no UTF-8 becomes half a surrogate pair, U+DC00 and its value: so that it can be found, and shown.
+    private static string Decode(ReadOnlySpan<byte> bytes)
+    {
+        var text = new StringBuilder(bytes.Length);
+        while (!bytes.IsEmpty)
+        {
+            bool isWhole = Rune.DecodeFromUtf8(bytes, out Rune rune, out int used) == System.Buffers.OperationStatus.Done;
+            if (isWhole)
+                text.Append(rune.ToString());
+            else
+                text.Append((char)(0xDC00 + bytes[0]));
+            bytes = bytes[(isWhole ? used : 1)..];
+        }
+        return text.ToString();
     }
 
     private static bool TryEscape(ReadOnlySpan<char> body, ref int i, char quote, List<byte> bytes, out string error)
@@ -334,8 +364,9 @@ internal static class GoText
     public static string Quote(string value)
     {
         var text = new StringBuilder("\"");
-        foreach (char c in value)
+        for (int i = 0; i < value.Length; i++)
         {
+            char c = value[i];
             switch (c)
             {
                 case '"': text.Append("\\\""); break;
@@ -348,7 +379,9 @@ internal static class GoText
                 case '\f': text.Append("\\f"); break;
                 case '\v': text.Append("\\v"); break;
                 default:
-                    if (c < 0x20 || c == 0x7f)
+                    if (char.IsLowSurrogate(c) && c <= 0xDCFF && (i == 0 || !char.IsHighSurrogate(value[i - 1])))
+                        text.Append(CultureInfo.InvariantCulture, $"\\x{c - 0xDC00:x2}");
+                    else if (c < 0x20 || c == 0x7f)
                         text.Append(CultureInfo.InvariantCulture, $"\\x{(int)c:x2}");
                     else
                         text.Append(c);
