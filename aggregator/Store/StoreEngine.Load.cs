@@ -23,6 +23,7 @@ public sealed partial class StoreEngine
         _age = new AgeClock(_time, NewestInFilesMs());
         TakeTime();
         _head.IsReplaying = true;
+        _head.BoundaryMs = _checkpoint.BoundaryMs;
         WriteAheadLog wal;
         _index.Gate.EnterWriteLock();
         try

@@ -53,7 +53,10 @@ internal sealed class StoreSeriesSet : ISummarySeriesSet
             {
                 index.Gate.ExitReadLock();
             }
-            return new StoreSeriesSet(index, blocks, files, series, fromMs, toMs);
+            var set = new StoreSeriesSet(index, blocks, files, series, fromMs, toMs);
+            // Series follow each other in the files as in the selection.
+            set._scratch.ReadsAhead = series.Count >= ChunkScratch.SeriesToReadAhead;
+            return set;
         }
         catch
         {
@@ -89,19 +92,12 @@ internal sealed class StoreSeriesSet : ISummarySeriesSet
         SelectedSeries series = _series[index];
         long headOldestMs = OldestInHead(series);
         _gather.Begin();
-        for (int i = series.FirstAfter(_fromMs); i < series.Chunks.Length && series.Chunks[i].MinMs <= _toMs; i++)
+        for (int i = series.FirstAfter(_fromMs); i < series.Chunks.Length; i++)
         {
-            ref readonly ChunkPlace chunk = ref series.Chunks[i];
-            if (chunk.IsAlone && chunk.MaxMs < headOldestMs)
-            {
-                long slot = TimeSlot.StartOf(chunk.MinMs);
-                if (slot + TimeSlot.LengthMs <= headOldestMs && !cuts.Cut(slot) && series.TrySummary(i, _blocks, _scratch, out SlotSummary summary))
-                {
-                    summaries.Add(summary);
-                    continue;
-                }
-            }
-            ReadChunk(chunk.File, chunk.Series);
+            i = series.AddSummaries(i, _toMs, headOldestMs, cuts, _blocks, _scratch, summaries);
+            if (i == series.Chunks.Length || series.Chunks[i].MinMs > _toMs)
+                break;
+            ReadChunk(series.Chunks[i].File, series.Chunks[i].Series);
         }
         if (!TryReadHead(series, summaries))
         {
@@ -118,6 +114,7 @@ internal sealed class StoreSeriesSet : ISummarySeriesSet
         if (_isDisposed)
             return;
         _isDisposed = true;
+        _scratch.Dispose();
         _files.Drop();
     }
 
@@ -128,7 +125,7 @@ internal sealed class StoreSeriesSet : ISummarySeriesSet
         _index.Gate.EnterReadLock();
         try
         {
-            return series.Head.IsRemoved ? long.MinValue : series.Head.OldestMs;
+            return series.Head.IsRemoved ? long.MinValue / 2 : series.Head.OldestMs;
         }
         finally
         {

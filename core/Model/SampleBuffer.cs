@@ -75,6 +75,18 @@ public sealed class SampleBuffer
         Count += count;
     }
 
+    /// <summary>
+    /// Takes over columns of float samples in place of its content, and gives its own columns for them: so that what was put in order elsewhere is not copied. The columns are of one
+    /// length; the first <paramref name="count"/> entries count.
+    /// </summary>
+    public void Exchange(ref long[] times, ref double[] values, int count)
+    {
+        Clear();
+        (_times, times) = (times, _times);
+        (_values, values) = (values, _values);
+        Count = count;
+    }
+
     /// <summary>Drops all samples from an index on.</summary>
     public void Truncate(int count) => Count = Math.Min(Count, count);
 

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using Bellwether.Core.Durable;
 using Bellwether.Core.Model;
@@ -88,7 +89,7 @@ internal sealed class BlockFile
         summary = default;
         try
         {
-            var reader = new ByteReader(scratch.Read(_file, entry.Offset, entry.Length));
+            var reader = new ByteReader(scratch.Read(this, _file, entry.Offset, entry.Length));
             byte flags = reader.Byte();
             if ((flags & (BlockFormat.HasHistograms | BlockFormat.HasStarts)) != 0)
                 return false;
@@ -172,7 +173,7 @@ internal sealed class BlockFile
     private void Read(in BlockEntry entry, long fromMs, long toMs, ChunkScratch scratch, SampleGather into)
     {
         ReadOnlySpan<long> times = Times(entry, scratch);
-        var reader = new ByteReader(scratch.Read(_file, entry.Offset, entry.Length));
+        var reader = new ByteReader(scratch.Read(this, _file, entry.Offset, entry.Length));
         byte flags = reader.Byte();
         if ((flags & BlockFormat.HasSummary) != 0)
             ChunkSummary.Read(ref reader);
@@ -208,11 +209,11 @@ internal sealed class BlockFile
 
     private ReadOnlySpan<long> Times(in BlockEntry entry, ChunkScratch scratch)
     {
-        if (scratch.Holds(this, entry.TimesOffset, entry.Count))
-            return scratch.HeldTimes(entry.Count);
-        var reader = new ByteReader(scratch.Read(_file, entry.TimesOffset, entry.TimesLength));
-        IntegerBlock.Decode(ref reader, scratch.BeginTimes(entry.Count));
-        ReadOnlySpan<long> times = scratch.HeldTimes(entry.Count);
+        if (scratch.TryTimes(this, entry.TimesOffset, entry.Count, out ReadOnlySpan<long> held))
+            return held;
+        var reader = new ByteReader(scratch.Read(this, _file, entry.TimesOffset, entry.TimesLength));
+        long[] times = scratch.BeginTimes(entry.Count);
+        IntegerBlock.Decode(ref reader, times);
         for (int i = 1; i < times.Length; i++)
         {
             if (times[i] <= times[i - 1])
@@ -220,7 +221,7 @@ internal sealed class BlockFile
         }
         if (times[0] != entry.MinMs || times[^1] != entry.MaxMs)
             throw new InvalidDataException("the times of a chunk are not those of its index");
-        scratch.Keep(this, entry.TimesOffset, entry.Count);
+        scratch.Keep(this, entry.TimesOffset, times);
         return times;
     }
 
@@ -237,43 +238,103 @@ internal sealed class BlockFile
     }
 }
 
-/// <summary>What reading chunks reuses: bytes, columns, and the times read last, which the next series mostly shares. One thread at a time.</summary>
-internal sealed class ChunkScratch
+/// <summary>
+/// What reading chunks reuses: bytes, columns, columns of times, which series of a scrape share, and what was read ahead of each file. One thread at a time; when disposed it
+/// gives back what it read ahead.
+/// </summary>
+internal sealed class ChunkScratch : IDisposable
 {
+    /// <summary>So many series make reading ahead worth while.</summary>
+    public const int SeriesToReadAhead = 8;
+
+    private const int AheadBytes = 16 << 10;
+    private const int MaxAheadFiles = 1024;
+    private const int MaxHeldTimes = 1 << 19;
+    private readonly Dictionary<(BlockFile File, long Offset), long[]> _times = [];
+    private readonly Dictionary<BlockFile, Ahead> _ahead = [];
     private byte[] _bytes = new byte[4096];
-    private long[] _times = new long[256];
     private double[] _values = new double[256];
-    private (BlockFile? File, long Offset, int Count) _held;
+    private int _heldTimes;
+
+    /// <summary>Whether more than what is asked for is read at once.</summary>
+    public bool ReadsAhead { get; set; }
 
     /// <summary>The bytes at a place, checked against the CRC that follows them; valid until the next read.</summary>
-    public ReadOnlySpan<byte> Read(IDiskFile file, long offset, int length)
+    public ReadOnlySpan<byte> Read(BlockFile block, IDiskFile file, long offset, int length)
     {
-        if (_bytes.Length < length + 4)
-            _bytes = new byte[Math.Max(length + 4, _bytes.Length * 2)];
-        Span<byte> bytes = _bytes.AsSpan(0, length + 4);
-        if (file.Read(offset, bytes) < bytes.Length || Crc32C.Compute(bytes[..length]) != BinaryPrimitives.ReadUInt32LittleEndian(bytes[length..]))
+        ReadOnlySpan<byte> bytes = Fetch(block, file, offset, length + 4);
+        if (bytes.Length < length + 4 || Crc32C.Compute(bytes[..length]) != BinaryPrimitives.ReadUInt32LittleEndian(bytes[length..]))
             throw new InvalidDataException("the check of a chunk is wrong");
         return bytes[..length];
     }
 
-    public bool Holds(BlockFile file, long offset, int count) => _held == (file, offset, count);
-
-    public ReadOnlySpan<long> HeldTimes(int count) => _times.AsSpan(0, count);
-
-    public Span<long> BeginTimes(int count)
+    public bool TryTimes(BlockFile file, long offset, int count, out ReadOnlySpan<long> times)
     {
-        _held = default;
-        if (_times.Length < count)
-            _times = new long[Math.Max(count, _times.Length * 2)];
-        return _times.AsSpan(0, count);
+        bool isHeld = _times.TryGetValue((file, offset), out long[]? held) && held.Length == count;
+        times = isHeld ? held : default;
+        return isHeld;
     }
 
-    public void Keep(BlockFile file, long offset, int count) => _held = (file, offset, count);
+    public long[] BeginTimes(int count) => new long[count];
+
+    public void Keep(BlockFile file, long offset, long[] times)
+    {
+        if (_heldTimes + times.Length > MaxHeldTimes)
+        {
+            _times.Clear();
+            _heldTimes = 0;
+        }
+        _times[(file, offset)] = times;
+        _heldTimes += times.Length;
+    }
 
     public Span<double> Values(int count)
     {
         if (_values.Length < count)
             _values = new double[Math.Max(count, _values.Length * 2)];
         return _values.AsSpan(0, count);
+    }
+
+    public void Dispose()
+    {
+        foreach (Ahead ahead in _ahead.Values)
+            ArrayPool<byte>.Shared.Return(ahead.Bytes);
+        _ahead.Clear();
+    }
+
+    private ReadOnlySpan<byte> Fetch(BlockFile block, IDiskFile file, long offset, int length)
+    {
+        if (!ReadsAhead || length > AheadBytes)
+            return Direct(file, offset, length);
+        if (!_ahead.TryGetValue(block, out Ahead? ahead))
+        {
+            if (_ahead.Count == MaxAheadFiles)
+                return Direct(file, offset, length);
+            _ahead.Add(block, ahead = new Ahead(ArrayPool<byte>.Shared.Rent(AheadBytes)));
+        }
+        long at = offset - ahead.Offset;
+        if (at < 0 || at + length > ahead.Count)
+        {
+            ahead.Offset = offset;
+            ahead.Count = file.Read(offset, ahead.Bytes.AsSpan(0, (int)Math.Min(AheadBytes, block.Bytes - offset)));
+            at = 0;
+        }
+        return ahead.Bytes.AsSpan((int)at, Math.Min(length, ahead.Count - (int)at));
+    }
+
+    private Span<byte> Direct(IDiskFile file, long offset, int length)
+    {
+        if (_bytes.Length < length)
+            _bytes = new byte[Math.Max(length, _bytes.Length * 2)];
+        return _bytes.AsSpan(0, file.Read(offset, _bytes.AsSpan(0, length)));
+    }
+
+    private sealed class Ahead(byte[] bytes)
+    {
+        public byte[] Bytes { get; } = bytes;
+
+        public long Offset { get; set; }
+
+        public int Count { get; set; }
     }
 }

@@ -163,12 +163,19 @@ internal sealed class SampleGather
         return dropped;
     }
 
-    /// <summary>Fills a buffer with what was resolved.</summary>
+    /// <summary>Fills a buffer with what was resolved, and is empty after that.</summary>
     public void CopyTo(SampleBuffer buffer)
     {
         buffer.Clear();
         if (!HasHistograms && !HasStarts)
         {
+            // The columns that come back fit only without the rare ones beside them.
+            if (_histograms is null && _starts is null && _times.Length == _values.Length)
+            {
+                buffer.Exchange(ref _times, ref _values, _count);
+                _count = 0;
+                return;
+            }
             buffer.Extend(_count, out Span<long> times, out Span<double> values);
             _times.AsSpan(0, _count).CopyTo(times);
             _values.AsSpan(0, _count).CopyTo(values);

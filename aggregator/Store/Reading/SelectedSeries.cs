@@ -5,8 +5,13 @@ using Bellwether.Store.Head;
 namespace Bellwether.Store.Reading;
 
 /// <summary>One chunk of a series: its file, its number there, and its times.</summary>
-/// <param name="IsAlone">It lies within one slot, and no other chunk of the series does.</param>
-internal readonly record struct ChunkPlace(BlockFile File, int Series, long MinMs, long MaxMs, bool IsAlone);
+/// <param name="SlotMs">The slot that it has for itself alone; <see cref="None"/>: it reaches over one, or shares it.</param>
+internal readonly record struct ChunkPlace(BlockFile File, int Series, long MinMs, long MaxMs, long SlotMs)
+{
+    public const long None = long.MaxValue;
+
+    public bool IsAlone => SlotMs != None;
+}
 
 /// <summary>A series of a selection with its chunks by time. Immutable but for its summaries, which are read when they are asked for first; thread-safe.</summary>
 internal sealed class SelectedSeries
@@ -46,7 +51,7 @@ internal sealed class SelectedSeries
             ChunkPlace c = chunks[i];
             long slot = TimeSlot.StartOf(c.MinMs), slotEnd = slot + TimeSlot.LengthMs;
             bool isAlone = c.MaxMs < slotEnd && newest < slot && (i + 1 == places.Length || chunks[i + 1].MinMs >= slotEnd);
-            places[i] = c with { IsAlone = isAlone };
+            places[i] = c with { SlotMs = isAlone ? slot : ChunkPlace.None };
             newest = Math.Max(newest, c.MaxMs);
         }
         var series = new SelectedSeries(labels, head, places);
@@ -84,8 +89,26 @@ internal sealed class SelectedSeries
         return false;
     }
 
-    /// <summary>The summary of a chunk that <see cref="ChunkPlace.IsAlone"/>. False: it has none that is exact.</summary>
-    public bool TrySummary(int chunk, BlockSet blocks, ChunkScratch scratch, out SlotSummary summary)
+    /// <summary>
+    /// Adds the summaries of the chunks from one on, as many as follow each other in slots that end by a time and that no window cuts, and have an exact summary.
+    /// Returns the first chunk that has none of it.
+    /// </summary>
+    public int AddSummaries(int from, long toMs, long endMs, in WindowCuts cuts, BlockSet blocks, ChunkScratch scratch, List<SlotSummary> into)
+    {
+        ReadOnlySpan<ChunkPlace> chunks = Chunks;
+        int to = from;
+        for (; to < chunks.Length; to++)
+        {
+            ref readonly ChunkPlace chunk = ref chunks[to];
+            // None is beyond every end.
+            if (chunk.SlotMs >= endMs - TimeSlot.LengthMs + 1 || chunk.MinMs > toMs || cuts.Cut(chunk.SlotMs) || !HasSummary(to, blocks, scratch))
+                break;
+        }
+        into.AddRange(_summaries.AsSpan(from, to - from));
+        return to;
+    }
+
+    private bool HasSummary(int chunk, BlockSet blocks, ChunkScratch scratch)
     {
         byte state = Volatile.Read(ref _states[chunk]);
         if (state == Unknown)
@@ -96,7 +119,6 @@ internal sealed class SelectedSeries
             state = fits ? Known : Unfit;
             Volatile.Write(ref _states[chunk], state);
         }
-        summary = state == Known ? _summaries[chunk] : default;
         return state == Known;
     }
 

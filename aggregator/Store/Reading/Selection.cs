@@ -10,6 +10,7 @@ internal sealed class Selection
 {
     private readonly BlockFile[] _files;
     private readonly bool[] _isResolved;
+    private readonly bool _isWhole;
 
     private Selection(BlockFile[] files, bool[] isResolved, SelectedSeries[] series, int nextReference, long removals)
     {
@@ -22,6 +23,7 @@ internal sealed class Selection
         foreach (SelectedSeries s in series)
             bytes += 240 + ((long)s.Chunks.Length * SelectedSeries.BytesPerChunk);
         Bytes = bytes;
+        _isWhole = Array.TrueForAll(isResolved, r => r);
     }
 
     /// <summary>Sorted by labels.</summary>
@@ -43,7 +45,7 @@ internal sealed class Selection
     {
         if (!ReferenceEquals(files, _files) || NextReference != nextReference || Removals != removals)
             return false;
-        for (int f = 0; f < files.Length; f++)
+        for (int f = 0; !_isWhole && f < files.Length; f++)
         {
             if (!_isResolved[f] && Overlaps(files[f], fromMs, toMs))
                 return false;
@@ -101,7 +103,7 @@ internal sealed class Selection
                 ref readonly BlockEntry entry = ref index[series];
                 Draft draft = DraftOf(drafts, entry.Labels);
                 draft.IsChanged = true;
-                (draft.Added ??= []).Add(new ChunkPlace(file, series, entry.MinMs, entry.MaxMs, false));
+                (draft.Added ??= []).Add(new ChunkPlace(file, series, entry.MinMs, entry.MaxMs, ChunkPlace.None));
             }
             resolved[f] = true;
         }

@@ -10,7 +10,8 @@ internal static class ClassicBuckets
     public static bool Prepare(List<(double Upper, double Count)> buckets, out bool forced)
     {
         forced = false;
-        buckets.Sort((a, b) => a.Upper.CompareTo(b.Upper));
+        if (!IsSorted(buckets))
+            buckets.Sort(static (a, b) => a.Upper.CompareTo(b.Upper));
         if (buckets.Count == 0 || !double.IsPositiveInfinity(buckets[^1].Upper))
             return false;
         int last = 0;
@@ -36,6 +37,16 @@ internal static class ClassicBuckets
                 continue;
             }
             previous = current;
+        }
+        return true;
+    }
+
+    private static bool IsSorted(List<(double Upper, double Count)> buckets)
+    {
+        for (int i = 1; i < buckets.Count; i++)
+        {
+            if (!(buckets[i - 1].Upper <= buckets[i].Upper))
+                return false;
         }
         return true;
     }

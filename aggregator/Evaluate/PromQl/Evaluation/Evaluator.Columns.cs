@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Bellwether.Core.Model;
 using Bellwether.Evaluate.PromQl.Syntax;
 
@@ -138,16 +139,14 @@ internal sealed partial class Evaluator
     {
         ReadOnlySpan<long> times = _buffer.Times;
         ReadOnlySpan<double> values = _buffer.Values;
-        int stale = 0;
-        foreach (double v in values)
-            stale += SpecialValues.IsStale(v) ? 1 : 0;
+        int stale = MemoryMarshal.Cast<double, ulong>(values).Count(SpecialValues.StaleBits);
         if (stale > 0)
         {
             int count = DropStale(times, values, times.Length - stale);
             times = _times.AsSpan(0, count);
             values = _floats.AsSpan(0, count);
         }
-        return new FloatColumns { Times = times, Values = values, Summaries = System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_summaries) };
+        return new FloatColumns { Times = times, Values = values, Summaries = CollectionsMarshal.AsSpan(_summaries) };
     }
 
     private int DropStale(ReadOnlySpan<long> times, ReadOnlySpan<double> values, int count)

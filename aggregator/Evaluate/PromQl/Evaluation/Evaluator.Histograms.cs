@@ -82,6 +82,13 @@ internal sealed partial class Evaluator
             if (hasHistograms)
                 GroupOf(one, one.Labels).Native.Add(one);
         }
+        // Once, not at each step; equal bounds stay in the order of their series.
+        foreach (HistogramGroup group in groups)
+        {
+            List<(double Upper, EvalSeries Series)> sorted = [.. group.Buckets.OrderBy(b => b.Upper)];
+            group.Buckets.Clear();
+            group.Buckets.AddRange(sorted);
+        }
         return groups;
 
         HistogramGroup GroupOf(EvalSeries one, Labels key)

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Bellwether.Core.Model;
 
 namespace Bellwether.Evaluate.PromQl.Evaluation;
@@ -60,6 +61,7 @@ internal static class RateFunctions
     public readonly record struct Edges(long FirstMs, long LastMs, long Count);
 
     /// <summary>By how much an increase between samples is extrapolated to the window's edges.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static double Factor(long rangeStart, long rangeEnd, Edges samples, long firstTime, bool counter, double first, double increase)
     {
         double toStart = (firstTime - rangeStart) / 1000.0, toEnd = (rangeEnd - samples.LastMs) / 1000.0, sampled = (samples.LastMs - firstTime) / 1000.0;
