@@ -9,6 +9,9 @@ public sealed partial class ScrapeParser
 {
     private const int HelpCharsMax = 8192;
 
+    // How many samples are read between two looks at the cancellation; a power of two.
+    private const int CancellationStep = 4096;
+
     private readonly List<StartGroup> _groups = [];
     private readonly Dictionary<Labels, int> _groupOf = [];
     private bool _startsKnown = true;
@@ -54,6 +57,8 @@ public sealed partial class ScrapeParser
         int pos = at, i = next, k = _count, kept = _kept;
         while (i < predicted)
         {
+            if ((i & (CancellationStep - 1)) == 0)
+                _cancellation.ThrowIfCancellationRequested();
             ref Entry e = ref _predicted[i];
             int whole = e.PrefixLength + e.ValueLength + 1;
             ReadOnlySpan<byte> here = body[pos..];
@@ -154,6 +159,8 @@ public sealed partial class ScrapeParser
     /// <summary>Reads on to the next sample, with what stands before it; false at the end or on an error.</summary>
     private bool ReadUnpredicted(SourceTick tick, ref int at, ref int next)
     {
+        if (((_count + _overflow) & (CancellationStep - 1)) == 0)
+            _cancellation.ThrowIfCancellationRequested();
         _reader.Reset(_current, _length, _format, at);
         MetricType type = _count > 0 ? _entries[_count - 1].Type : MetricType.Unknown;
         _typeFamily = "";

@@ -78,6 +78,7 @@ public sealed partial class ScrapeParser
     private int _duplicates;
     private int _overflow;
     private string? _error;
+    private CancellationToken _cancellation;
 
     /// <summary>Makes a parser for one target.</summary>
     /// <param name="name">The source's name, for its table.</param>
@@ -123,8 +124,10 @@ public sealed partial class ScrapeParser
     }
 
     /// <summary>Parses the first <paramref name="length"/> bytes of <see cref="Buffer"/> into a begun tick. On an error the tick holds no sample and every series ends.</summary>
-    public ScrapeResult Parse(int length, ExpositionFormat format, SourceTick tick)
+    /// <remarks>What it throws (cancellation, out of memory) leaves the parser half-way: <see cref="Abandon"/> must follow.</remarks>
+    public ScrapeResult Parse(int length, ExpositionFormat format, SourceTick tick, CancellationToken cancellation = default)
     {
+        _cancellation = cancellation;
         if (length == _current.Length)
             Grow(length + 1);
         if (format == ExpositionFormat.PrometheusText && length > 0 && _current[length - 1] != '\n')
@@ -170,6 +173,15 @@ public sealed partial class ScrapeParser
         _current = [];
         if (Table.Count > (2 * _lastLive) + DeadSlotsSlack + _sampleLimit || Table.MetadataLog.Count > MetadataChangesMax)
             Renew(tick, carry: false);
+    }
+
+    /// <summary>As <see cref="Fail"/>, after an exception: whatever was half done is forgotten, and its memory let go.</summary>
+    public void Abandon(SourceTick tick)
+    {
+        _entries = [];
+        _reader.Reset([], 0, _format);
+        Fail(tick);
+        Renew(tick, carry: false);
     }
 
     /// <summary>Ends every series of the source, for a target that is gone.</summary>

@@ -93,12 +93,25 @@ public sealed class ScrapeCollector : ICollector
     {
         long started = _time.GetTimestamp();
         Begin(tick, timestampMs);
-        Fetched fetched = await FetchAsync(cancellation);
-        var result = new ScrapeResult(fetched.Error, 0, 0, 0, 0);
-        if (fetched.Error is null)
-            result = _parser.Parse(fetched.Length, fetched.Format, tick);
-        else
-            _parser.Fail(tick);
+        Fetched fetched = default;
+        ScrapeResult result;
+        try
+        {
+            fetched = await FetchAsync(cancellation);
+            result = new ScrapeResult(fetched.Error, 0, 0, 0, 0);
+            if (fetched.Error is null)
+                result = _parser.Parse(fetched.Length, fetched.Format, tick, cancellation);
+            else
+                _parser.Fail(tick);
+        }
+        catch (Exception e)
+        {
+            // Whatever it was (out of memory too), it is this scrape's: the tick still says that the target is down, and why.
+            _parser.Abandon(tick);
+            if (e is OperationCanceledException && cancellation.IsCancellationRequested)
+                throw;
+            result = new ScrapeResult(e is OutOfMemoryException ? "out of memory: the body is too large for this agent (body_size_limit, sample_limit)" : $"{e.GetType().Name}: {e.Message}", 0, 0, 0, 0);
+        }
         TimeSpan took = _time.GetElapsedTime(started);
         Report(tick, result, took, fetched);
         tick.Complete();

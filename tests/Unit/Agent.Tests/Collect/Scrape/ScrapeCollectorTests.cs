@@ -410,6 +410,81 @@ public class ScrapeCollectorTests
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => scrape);
     }
 
+    [Fact]
+    public void A_stop_is_heeded_while_a_body_is_parsed_and_the_next_scrape_is_whole()
+    {
+        using var stop = new CancellationTokenSource();
+        var parser = new ScrapeParser("s", 1000, new Throwing(stop.Cancel), new ScrapeParserOptions());
+        string body = string.Concat(Enumerable.Range(0, 10_000).Select(i => $"m{i} {i}\n"));
+        var tick = new SourceTick();
+        Assert.Throws<OperationCanceledException>(() => Parse(parser, body, tick, stop.Token));
+        parser.Abandon(tick);
+        tick.Complete();
+        Assert.Equal(0, tick.PresentCount);
+        Assert.True(parser.Table.Count < 10_000);
+        Assert.Equal(10_000, Parse(parser, body, tick, CancellationToken.None).Kept);
+    }
+
+    [Fact]
+    public void Running_out_of_memory_in_a_parse_leaves_a_parser_that_takes_the_next_body()
+    {
+        bool full = true;
+        var parser = new ScrapeParser("s", 1000, new Throwing(() => _ = full ? throw new OutOfMemoryException() : 0), new ScrapeParserOptions());
+        var tick = new SourceTick();
+        Assert.Throws<OutOfMemoryException>(() => Parse(parser, "a 1\nb 2\n", tick, CancellationToken.None));
+        parser.Abandon(tick);
+        tick.Complete();
+        Assert.Equal(0, tick.PresentCount);
+        full = false;
+        ScrapeResult again = Parse(parser, "a 1\nb 2\n", tick, CancellationToken.None);
+        Assert.Equal((null, 2, 2), (again.Error, again.Kept, again.SeriesAdded));
+    }
+
+    [Fact]
+    public async Task Whatever_is_thrown_in_a_scrape_costs_that_scrape_only_and_says_why()
+    {
+        await using TargetServer server = await TargetServer.StartAsync(TargetServer.Text(() => "a 1\n"));
+        var clock = new FailingClock();
+        using var run = new Run(server.Url, time: clock);
+        await run.ScrapeAsync();
+        clock.Fails = true;
+        await run.ScrapeAsync();
+        Assert.Equal(["a ended", "up 0"], run.Brief());
+        Assert.StartsWith("out of memory", run.Collector.Status.LastError, StringComparison.Ordinal);
+        Assert.Equal("down", run.Collector.Status.Health);
+        clock.Fails = false;
+        await run.ScrapeAsync();
+        Assert.Equal(["a 1", "up 1"], run.Brief());
+    }
+
+    private static ScrapeResult Parse(ScrapeParser parser, string body, SourceTick tick, CancellationToken cancellation)
+    {
+        tick.Begin(parser.Table, 1_700_000_000_000);
+        byte[] bytes = Encoding.UTF8.GetBytes(body);
+        parser.Grow(bytes.Length + 1);
+        bytes.CopyTo(parser.Buffer, 0);
+        return parser.Parse(bytes.Length, ExpositionFormat.PrometheusText, tick, cancellation);
+    }
+
+    /// <summary>A clock that can make no timer, as when memory is out.</summary>
+    private sealed class FailingClock : TimeProvider
+    {
+        public bool Fails { get; set; }
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
+            Fails ? throw new OutOfMemoryException() : base.CreateTimer(callback, state, dueTime, period);
+    }
+
+    private sealed class Throwing(Action before) : ISeriesMapper
+    {
+        public MapOutcome Map(Labels exposed, out Labels kept, out string? reason)
+        {
+            before();
+            (kept, reason) = (exposed, null);
+            return MapOutcome.Keep;
+        }
+    }
+
     private static async Task Gzip(HttpContext context, byte[] body)
     {
         context.Response.ContentType = "text/plain";
@@ -424,12 +499,12 @@ public class ScrapeCollectorTests
         private readonly ScrapeHttp _http;
         private long _now = 1_700_000_000_000;
 
-        public Run(Uri url, ScrapeConfig? job = null, TimeSpan? timeout = null)
+        public Run(Uri url, ScrapeConfig? job = null, TimeSpan? timeout = null, TimeProvider? time = null)
         {
             job = (job ?? new ScrapeConfig()) with { JobName = "shop" };
             _http = new ScrapeHttp(job);
             var target = new ScrapeTarget(Labels.Empty, TargetLabels, url.ToString(), TimeSpan.FromSeconds(15), timeout ?? TimeSpan.FromSeconds(5));
-            Collector = new ScrapeCollector(ScrapeCollector.SourceName(job, target), job, target, _http, TimeProvider.System, new ScrapeMetrics(_meter));
+            Collector = new ScrapeCollector(ScrapeCollector.SourceName(job, target), job, target, _http, time ?? TimeProvider.System, new ScrapeMetrics(_meter));
         }
 
         public ScrapeCollector Collector { get; }
