@@ -138,7 +138,8 @@ public sealed class BundleImport(IRecordStore store, LateRanges? late, TimeProvi
                 continue;
             if (result.Outcome != RunOutcome.Applied)
                 sum.Unfinished = result.Error ?? $"segment {key.Epoch}/{key.Number} comes by another way at the same time";
-            else
+            // Of a run that is too far ahead of our clock the beginning may have been applied.
+            if (result.Outcome is RunOutcome.Applied or RunOutcome.Ahead)
                 Count(agent, result, sum);
             return;
         }
