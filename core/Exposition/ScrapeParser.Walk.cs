@@ -295,6 +295,8 @@ public sealed partial class ScrapeParser
             // The scrape fails as a whole: what is still to come is only counted.
             _kept += outcome == MapOutcome.Keep ? 1 : 0;
             _overflow++;
+            if (_overflow >= CountedMax)
+                _error = $"sample limit exceeded: more than {_kept} samples after relabelling, limit {_sampleLimit}";
             return -1;
         }
         int slot = outcome == MapOutcome.Drop ? -1 : SlotFor(kept);

@@ -39,6 +39,9 @@ public sealed partial class ScrapeParser
     private const int MetadataChangesMax = 50_000;
     private const int EntriesMin = 64;
 
+    /// <summary>So many samples above the limit are counted, so that the reason tells by how much it is broken; what is still to come is not read.</summary>
+    private const int CountedMax = 100_000;
+
     /// <summary>A scratch array larger than this is not kept.</summary>
     private const int ScratchEntriesMax = 32 * 1024;
 
@@ -149,6 +152,9 @@ public sealed partial class ScrapeParser
             // What a refused body had is no longer new to the next one, as in Prometheus.
             MarkSeen(tick, also: true);
             Fail(tick);
+            // A body far above the limit must not keep the memory of all its series until the next one fails, too.
+            if (_overflow >= CountedMax)
+                Renew(tick, carry: false);
         }
         else
         {

@@ -52,6 +52,21 @@ public class ScrapeParserTests
     }
 
     [Fact]
+    public void A_body_far_above_the_limit_is_not_read_to_its_end_and_keeps_no_memory()
+    {
+        var b = new Bodies(new ScrapeParserOptions { SampleLimit = 10 });
+        b.Scrape("a 1\n");
+        byte[] body = Encoding.UTF8.GetBytes(string.Concat(Enumerable.Range(0, 300_000).Select(i => $"m{{i=\"{i}\"}} {i}\n")));
+        ScrapeResult r = b.Scrape(body);
+        Assert.Equal((100_010, 100_010), (r.Scraped, r.Kept));
+        Assert.Equal("sample limit exceeded: more than 100010 samples after relabelling, limit 10", r.Error);
+        Assert.Equal(["a ended"], b.Shown());
+        Assert.Equal(0, b.Parser.Table.Count);
+        b.Scrape("a 2\n");
+        Assert.Equal(["a 2"], b.Shown());
+    }
+
+    [Fact]
     public void Changed_values_allocate_nothing()
     {
         var b = new Bodies();
