@@ -4,38 +4,44 @@ namespace Bellwether.Agent.Run;
 
 /// <summary>
 /// Keeps the memory of a quiet process small, asked once a second. The collector waits for its budget (a good part of the processor's cache) to fill before it looks for garbage, which takes
-/// minutes here; so it is called when little garbage has come. Once the start is over, what only the start needed is given back. Measured in docs/performance.md. Not thread-safe.
+/// minutes here; so it is called when little garbage has come. Pages of the program that were not needed for a while are given back. Measured in docs/performance.md. Not thread-safe.
 /// </summary>
 internal sealed class SmallMemory(TimeProvider time)
 {
     /// <summary>So much may be allocated before garbage is collected.</summary>
     private const long GarbageBytesMax = 2 << 20;
 
-    /// <summary>When the start is over, and how often what came later (a reload, an outage) is given back again.</summary>
+    /// <summary>When the start is over.</summary>
     private static readonly TimeSpan s_start = TimeSpan.FromSeconds(20);
-    private static readonly TimeSpan s_interval = TimeSpan.FromMinutes(10);
 
-    private long _released = time.GetTimestamp();
-    private TimeSpan _wait = s_start;
+    /// <summary>How often the oldest garbage is looked for.</summary>
+    private static readonly TimeSpan s_wholeInterval = TimeSpan.FromMinutes(10);
+
+    /// <summary>How often the program's pages are given back: it takes some milliseconds, and those that are needed come again by themselves.</summary>
+    private static readonly TimeSpan s_pagesInterval = TimeSpan.FromMinutes(1);
+
+    private long _whole = time.GetTimestamp();
+    private long _pages = time.GetTimestamp();
+    private TimeSpan _wholeWait = s_start;
+    private TimeSpan _pagesWait = s_start;
     private long _allocated;
 
     /// <summary>Does what is due.</summary>
     public void Step()
     {
-        if (time.GetElapsedTime(_released) >= _wait)
+        if (time.GetElapsedTime(_whole) >= _wholeWait)
         {
-            (_released, _wait) = (time.GetTimestamp(), s_interval);
             GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
-            StartPages.Release();
+            (_whole, _wholeWait, _allocated) = (time.GetTimestamp(), s_wholeInterval, GC.GetTotalAllocatedBytes());
         }
-        else if (GC.GetTotalAllocatedBytes() - _allocated < GarbageBytesMax)
-        {
-            return;
-        }
-        else
+        else if (GC.GetTotalAllocatedBytes() - _allocated >= GarbageBytesMax)
         {
             GC.Collect(1, GCCollectionMode.Forced, blocking: true);
+            _allocated = GC.GetTotalAllocatedBytes();
         }
-        _allocated = GC.GetTotalAllocatedBytes();
+        if (time.GetElapsedTime(_pages) < _pagesWait)
+            return;
+        ProgramPages.Release();
+        (_pages, _pagesWait) = (time.GetTimestamp(), s_pagesInterval);
     }
 }

@@ -3,10 +3,10 @@ using System.Globalization;
 namespace Bellwether.Core.Platform;
 
 /// <summary>
-/// Gives back the pages of programs and libraries that were only needed to start: about a third of a small process' resident memory. They stay in the system's cache, and what is needed again
+/// Gives back the pages of programs and libraries: most were needed only to start, and they are half of a small process' resident memory. They stay in the system's cache, and what is needed again
 /// is mapped again without a read. Linux only; elsewhere nothing happens. Stateless, thread-safe.
 /// </summary>
-public static class StartPages
+public static class ProgramPages
 {
     private const string MapsFile = "/proc/self/smaps";
 

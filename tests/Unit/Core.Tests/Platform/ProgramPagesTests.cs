@@ -3,8 +3,8 @@ using Bellwether.Core.Platform;
 
 namespace Bellwether.Core.Tests.Platform;
 
-/// <summary>What only the start of a process needed goes back to the system, and the process goes on.</summary>
-public sealed class StartPagesTests
+/// <summary>Pages of code go back to the system, and the process goes on.</summary>
+public sealed class ProgramPagesTests
 {
     [Fact]
     public void Pages_of_code_are_given_back_and_come_again_when_they_are_needed()
@@ -12,11 +12,11 @@ public sealed class StartPagesTests
         if (!OperatingSystem.IsLinux())
             return;
         long before = FileBytes();
-        Assert.True(StartPages.Release() > 1 << 20);
+        Assert.True(ProgramPages.Release() > 1 << 20);
         Assert.InRange(FileBytes(), 1, before);
         // Code that was mapped a moment ago runs as before.
         Assert.Equal("4", (2 + 2).ToString(CultureInfo.InvariantCulture));
-        Assert.True(StartPages.Release() > 1 << 20);
+        Assert.True(ProgramPages.Release() > 1 << 20);
     }
 
     private static long FileBytes()
