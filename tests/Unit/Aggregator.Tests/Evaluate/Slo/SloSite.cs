@@ -53,7 +53,7 @@ internal sealed class SloSite : IDisposable
     /// <summary>Adds a counter with a sample per 15 s that grows in each minute by what <paramref name="perMinute"/> says of the minute (0 is the first). Negative: no samples there.</summary>
     public SloSite Counter(string name, string label, string value, int minutes, Func<int, double> perMinute)
     {
-        Labels labels = new LabelsBuilder().Set("__name__", name).Set(label, value).Build();
+        Labels labels = Parse(name, $"{label}={value}");
         double sum = 0;
         for (int minute = 0; minute < minutes; minute++)
         {
@@ -67,12 +67,22 @@ internal sealed class SloSite : IDisposable
         return this;
     }
 
-    /// <summary>Adds a gauge with a sample per minute.</summary>
+    /// <summary>Adds a gauge with a sample per minute; labels may stand in braces behind the name.</summary>
     public SloSite Gauge(string name, int minutes, Func<int, double> at)
     {
+        string[] parts = name.TrimEnd('}').Split('{');
+        Labels labels = Parse(parts[0], parts.Length > 1 ? parts[1] : "");
         for (int minute = 0; minute <= minutes; minute++)
-            Store.Add(new LabelsBuilder().Set("__name__", name).Build(), Start + (minute * 60_000L), at(minute));
+            Store.Add(labels, Start + (minute * 60_000L), at(minute));
         return this;
+    }
+
+    private static Labels Parse(string name, string labels)
+    {
+        LabelsBuilder builder = new LabelsBuilder().Set("__name__", name);
+        foreach (string label in labels.Split(',', StringSplitOptions.RemoveEmptyEntries))
+            builder.Set(label.Split('=')[0], label.Split('=')[1]);
+        return builder.Build();
     }
 
     /// <summary>Evaluates all rules up to a minute after the start.</summary>
