@@ -43,7 +43,7 @@ public sealed class SloEndpoints
     public void Map(IEndpointRouteBuilder routes)
     {
         routes.MapMethods("/api/v1/slos", ["GET", "HEAD"], (HttpContext c) => List(c).SendAsync(c));
-        routes.MapMethods("/api/v1/slos/{id}", ["GET", "HEAD"], (HttpContext c) => One(c).SendAsync(c));
+        routes.MapMethods("/api/v1/slos/{**id}", ["GET", "HEAD"], (HttpContext c) => One(c).SendAsync(c));
     }
 
     private RestAnswer List(HttpContext context)
@@ -87,7 +87,8 @@ public sealed class SloEndpoints
 
     private RestAnswer One(HttpContext context)
     {
-        string id = (string)context.Request.RouteValues["id"]!;
+        // OpenSLO allows '/' in names: as it is, or escaped.
+        string id = ((string?)context.Request.RouteValues["id"] ?? "").Replace("%2F", "/", StringComparison.OrdinalIgnoreCase);
         SloRuleSet all = _sources.Slos();
         if (all.Compiled.FirstOrDefault(s => s.Slo.Id == id) is not { } slo)
         {

@@ -39,7 +39,10 @@ internal sealed class SloFrame
     public string PeriodName => Window.Calendar?.Shorthand ?? BurnWindows.Text(Window.Length);
 
     /// <summary>The objective's own series of a metric.</summary>
-    public string Series(string metric) => $"{metric}{{slo_id=\"{Slo.Id}\"}}";
+    public string Series(string metric) => $"{metric}{{slo_id=\"{Quoted(Slo.Id)}\"}}";
+
+    /// <summary>A text between PromQL's quotes: names of OpenSLO may have backslashes.</summary>
+    public static string Quoted(string text) => text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal);
 
     /// <summary>The same with only the labels that the queries gave.</summary>
     public string Bare(string metric) => $"sum without ({string.Join(", ", OwnLabels.Concat(Slo.Labels.Keys).Concat(_extra.Keys).Distinct().Order(StringComparer.Ordinal))}) ({Series(metric)})";

@@ -58,7 +58,7 @@ public static class SlothStyle
     {
         // As Sloth counts: in doubles, so that the numbers are the same to the last digit.
         private readonly double _percent = (double)slo.ObjectivePercent;
-        private readonly string _filter = $"{{sloth_id=\"{slo.Id}\", sloth_service=\"{slo.Service}\", sloth_slo=\"{slo.Name}\"}}";
+        private readonly string _filter = $"{{sloth_id=\"{SloFrame.Quoted(slo.Id)}\", sloth_service=\"{SloFrame.Quoted(slo.Service)}\", sloth_slo=\"{SloFrame.Quoted(slo.Name)}\"}}";
 
         public BurnWindows Table => table;
 

@@ -66,6 +66,27 @@ export interface Completeness {
   next: string | null;
 }
 
+export interface SloHistory {
+  labels: Record<string, string>;
+  points: [string, number | string | null][];
+}
+
+export interface Slo {
+  id: string;
+  service: string;
+  name: string;
+  displayName: string;
+  description: string;
+  objective: number | null;
+  window: { name: string; rolling: boolean; period?: string };
+  sli: number | string | null;
+  budgetRemaining: number | string | null;
+  currentBurnRate: number | string | null;
+  state: string;
+  members: { id: string }[];
+  error: string;
+}
+
 export interface BuildInfo {
   version: string;
 }
@@ -77,6 +98,17 @@ async function get<T>(path: string, signal: AbortSignal): Promise<T> {
     throw new Error(`${path}: ${answer.status} ${isFailure(body) ? body.error : answer.statusText}`);
   }
   return body.data as T;
+}
+
+/** The REST endpoints answer without an envelope; what goes wrong is a problem with a detail. */
+async function rest<T>(path: string, signal: AbortSignal): Promise<T> {
+  const answer = await fetch(path, { signal, headers: { Accept: "application/json" } });
+  const body: unknown = await answer.json().catch(() => null);
+  if (!answer.ok || body === null) {
+    const detail = typeof body === "object" && body !== null ? (body as { detail?: unknown }).detail : undefined;
+    throw new Error(`${path}: ${answer.status} ${typeof detail === "string" ? detail : answer.statusText}`);
+  }
+  return body as T;
 }
 
 function isSuccess(body: unknown): body is { status: "success"; data: unknown } {
@@ -91,6 +123,8 @@ export const agents = (signal: AbortSignal) => get<{ agents: Agent[] }>("/api/v1
 export const completeness = (signal: AbortSignal) => get<Completeness>("/api/v1/completeness", signal);
 export const alerts = (signal: AbortSignal) => get<{ alerts: Alert[] }>("/api/v1/alerts", signal).then((d) => d.alerts);
 export const rules = (signal: AbortSignal) => get<{ groups: RuleGroup[] }>("/api/v1/rules", signal).then((d) => d.groups);
+export const slos = (signal: AbortSignal) => rest<{ slos: Slo[]; next: string | null }>("/api/v1/slos?limit=40", signal);
+export const slo = (id: string, signal: AbortSignal) => rest<Slo & { history: { budgetRemaining: SloHistory[] } }>(`/api/v1/slos/${encodeURIComponent(id)}`, signal);
 export const build = (signal: AbortSignal) => get<BuildInfo>("/api/v1/status/buildinfo", signal);
 
 export function range(query: string, startS: number, endS: number, stepS: number, signal: AbortSignal): Promise<Series[]> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bytes, duration, kpiName, value } from "./format";
+import { burnRate, bytes, duration, kpiName, share, value } from "./format";
 
 describe("kpiName", () => {
   it("takes title and unit from the record's name", () => {
@@ -27,5 +27,15 @@ describe("duration and bytes", () => {
     expect(duration(61_000)).toBe("1 min 1 s");
     expect(duration(90_000_000)).toBe("1 d 1 h");
     expect(bytes(1536)).toBe("1.5 KiB");
+  });
+});
+
+describe("error budgets", () => {
+  it("shows what is left, overspent budgets too, and how fast it burns", () => {
+    expect(share(0.4567)).toBe("45.7 %");
+    expect(share(-1.5)).toBe("-150 %");
+    expect(burnRate(14.4)).toBe("14 ×");
+    expect(burnRate(0.25)).toBe("0.25 ×");
+    expect(burnRate(null)).toBe("not");
   });
 });

@@ -30,6 +30,16 @@ export function value(n: number, unit: string): string {
   }
 }
 
+/** A share of a budget; below 0: overspent. */
+export function share(n: number): string {
+  return `${(n * 100).toLocaleString("en", { maximumFractionDigits: 1 })} %`;
+}
+
+/** A burn rate: how many times faster than allowed. */
+export function burnRate(n: number | null): string {
+  return n === null ? "not" : `${n.toLocaleString("en", { maximumFractionDigits: n < 10 ? 2 : 0 })} ×`;
+}
+
 export function duration(ms: number): string {
   const s = ms / 1000;
   if (Math.abs(s) < 1) return `${Math.round(ms)} ms`;

@@ -9,6 +9,7 @@ import * as api from "./api";
 import { Completeness } from "./Completeness";
 import { Kpis } from "./Kpis";
 import { usePoll } from "./poll";
+import { Slos } from "./Slos";
 
 // Mantine writes <style> elements; the aggregator puts the page's CSP nonce here.
 const nonce = document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')?.content;
@@ -32,6 +33,7 @@ function App() {
         <Container size="xl" px={0}>
           <Stack gap="xl">
             <Kpis />
+            <Slos />
             <Alerts />
             <Agents />
             <Completeness />
