@@ -181,6 +181,10 @@ public sealed record EvaluationSection
     /// <summary>The longest wait for sources.</summary>
     [Restart("How long a step of the rules waits for sources that are late.")]
     public TimeSpan DelayMax { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>Whether experimental PromQL is accepted.</summary>
+    [Restart("Accept Prometheus' experimental PromQL: functions, limitk, anchored and smoothed, fill, arithmetic of durations.")]
+    public bool Experimental { get; init; }
 }
 
 /// <summary>Section <c>limits</c>.</summary>
@@ -201,6 +205,10 @@ public sealed record LimitsSection
     /// <summary>The most samples that one query may load.</summary>
     [Restart("The most samples that one query may hold at a time.")]
     public int MaxSamplesPerQuery { get; init; } = 50_000_000;
+
+    /// <summary>The most queries at a time.</summary>
+    [Restart("The most queries of the API that run at a time; others wait.")]
+    public int MaxConcurrentQueries { get; init; } = 20;
 
     /// <summary>The longest a query may run.</summary>
     [Restart("The longest that a query may run.")]

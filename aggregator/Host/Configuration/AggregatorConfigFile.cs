@@ -210,7 +210,11 @@ public static class AggregatorConfigFile
 
     private static EvaluationSection ReadEvaluation(ConfigSection section)
     {
-        var evaluation = new EvaluationSection { DelayMax = section.Duration("delay_max", new EvaluationSection().DelayMax, TimeSpan.Zero, TimeSpan.FromHours(1)) };
+        var evaluation = new EvaluationSection
+        {
+            DelayMax = section.Duration("delay_max", new EvaluationSection().DelayMax, TimeSpan.Zero, TimeSpan.FromHours(1)),
+            Experimental = section.Flag("experimental", false),
+        };
         section.Close();
         return evaluation;
     }
@@ -224,6 +228,7 @@ public static class AggregatorConfigFile
             MaxSeries = section.Count("max_series", defaults.MaxSeries, 1),
             MaxAgents = section.Count("max_agents", defaults.MaxAgents, 1),
             MaxSamplesPerQuery = section.Count("max_samples_per_query", defaults.MaxSamplesPerQuery, 1),
+            MaxConcurrentQueries = section.Count("max_concurrent_queries", defaults.MaxConcurrentQueries, 1),
             QueryTimeout = section.Duration("query_timeout", defaults.QueryTimeout, TimeSpan.FromMilliseconds(1)),
             MinFreeDisk = section.Size("min_free_disk", defaults.MinFreeDisk),
         };

@@ -112,7 +112,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         _fleet = new AgentFleet(ingest, time, _meter) { Book = _completeness.Book, Late = late };
         _inbox = new BundleInbox(new BundleInboxOptions { Folder = InboxOf(config) }, () => Volatile.Read(ref _config), new BundleImport(_store, late, time, _completeness.Book), late, disk, time, _meter, loggers.CreateLogger<BundleInbox>());
         _authenticator = new TokenAuthenticator(AgentCredentials.Proofs(CredentialsOf(config)));
-        var engine = new PromQlEngine(new EngineOptions { MaxSamples = config.Limits.MaxSamplesPerQuery, Timeout = config.Limits.QueryTimeout }, time);
+        var engine = new PromQlEngine(new EngineOptions { MaxSamples = config.Limits.MaxSamplesPerQuery, Timeout = config.Limits.QueryTimeout, Experimental = config.Evaluation.Experimental }, time);
         var ruleOptions = new RuleEngineOptions { DefaultInterval = config.Global.EvaluationInterval, EvaluationDelayMax = config.Evaluation.DelayMax, ExternalLabels = config.Global.ExternalLabels };
         var rulesOn = new RuleSurroundings(engine, _reader, _store, _fleet);
         _rules = new RuleEngine(rulesOn, ruleOptions, time, _meter, loggers.CreateLogger<RuleEngine>());
@@ -122,6 +122,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         var apiOptions = new QueryApiOptions
         {
             Timeout = config.Limits.QueryTimeout,
+            ConcurrentMax = config.Limits.MaxConcurrentQueries,
             Flags = new Dictionary<string, string> { ["config"] = file },
             Version = VersionText,
             ExternalLabels = config.Global.ExternalLabels,
@@ -263,7 +264,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         if (!read.IsOk)
             return (null, null, read.Errors);
         string folder = Path.GetDirectoryName(Path.GetFullPath(file))!;
-        ConfigResult<RuleSet> rules = RuleFiles.Load(read.Value.RuleFiles, folder, new RuleFileOptions());
+        ConfigResult<RuleSet> rules = RuleFiles.Load(read.Value.RuleFiles, folder, new RuleFileOptions { Experimental = read.Value.Evaluation.Experimental });
         ConfigResult<KpiSet> kpis = KpiFiles.Load(read.Value.KpiFiles, folder);
         ConfigResult<SloSet> slos = SloFiles.Load(read.Value.SloFiles, folder);
         ConfigResult<SloRuleSet> sloRules = slos.IsOk ? SloRuleSet.Make(slos.Value, time.GetUtcNow().ToUnixTimeMilliseconds()) : new ConfigResult<SloRuleSet>(slos.Errors);

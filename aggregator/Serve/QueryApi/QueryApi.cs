@@ -55,7 +55,8 @@ public sealed partial class QueryApi : IDisposable
         Both(routes, "query", (p, _, c) => _queries.InstantAsync(p, c));
         Both(routes, "query_range", (p, _, c) => _queries.RangeAsync(p, c));
         Both(routes, "query_exemplars", (p, _, c) => Task.FromResult(_exemplars.Answer(p, c)));
-        Both(routes, "format_query", (p, _, _) => Task.FromResult(QueryEndpoints.Format(p)));
+        Both(routes, "format_query", (p, _, _) => Task.FromResult(_queries.Format(p)));
+        Both(routes, "parse_query", (p, _, _) => Task.FromResult(_queries.ParseTree(p)));
         Both(routes, "series", (p, _, c) => Task.FromResult(_series.Series(p, c)));
         Both(routes, "labels", (p, _, c) => Task.FromResult(_series.Names(p, c)));
         Get(routes, "label/{name}/values", (p, h, c) => Task.FromResult(_series.Values((string)h.Request.RouteValues["name"]!, p, c)));

@@ -4,7 +4,7 @@ using Bellwether.Evaluate.PromQl.Syntax;
 
 namespace Bellwether.Serve.QueryApi;
 
-/// <summary>query, query_range, format_query.</summary>
+/// <summary>query, query_range, format_query, parse_query.</summary>
 internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions options, QuerySlots slots, TimeProvider time)
 {
     public async Task<ApiAnswer> InstantAsync(ApiParameters parameters, CancellationToken cancellation)
@@ -39,9 +39,15 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
         return await RunAsync(parameters, timeout, limit, endMs, token => sources.Engine.Range(sources.Reader, query, startMs, endMs, stepMs, token), cancellation);
     }
 
-    public static ApiAnswer Format(ApiParameters parameters)
+    public ApiAnswer ParseTree(ApiParameters parameters)
     {
-        ParseResult parsed = PromQlParser.Parse(parameters.One("query"));
+        ParseResult parsed = PromQlParser.Parse(parameters.One("query"), sources.Engine.ParserOptions);
+        return parsed.Expr is null ? ApiAnswer.BadParameter("query", parsed.Errors[0].ToString()) : ApiAnswer.Ok(api => ExpressionJson.Write(api.Json, parsed.Expr));
+    }
+
+    public ApiAnswer Format(ApiParameters parameters)
+    {
+        ParseResult parsed = PromQlParser.Parse(parameters.One("query"), sources.Engine.ParserOptions);
         return parsed.Expr is null ? ApiAnswer.BadParameter("query", parsed.Errors[0].ToString()) : ApiAnswer.Ok(api => api.Json.WriteStringValue(parsed.Expr.ToString()));
     }
 

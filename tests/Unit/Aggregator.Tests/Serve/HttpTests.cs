@@ -89,6 +89,8 @@ public sealed class HttpTests : IAsyncLifetime, IDisposable
     [InlineData("rules", "{\"status\":\"success\",\"data\":{\"groups\":[]}}")]
     [InlineData("alerts", "{\"status\":\"success\",\"data\":{\"alerts\":[]}}")]
     [InlineData("targets", "{\"status\":\"success\",\"data\":{\"activeTargets\":[],\"droppedTargets\":[]}}")]
+    [InlineData("parse_query?query=sum(up)by(job)", "{\"status\":\"success\",\"data\":{\"type\":\"aggregation\",\"op\":\"sum\",\"expr\":{\"type\":\"vectorSelector\",\"name\":\"up\",\"matchers\":[{\"name\":\"__name__\",\"value\":\"up\",\"type\":\"=\"}],\"offset\":0,\"timestamp\":null,\"startOrEnd\":null},\"param\":null,\"grouping\":[\"job\"],\"without\":false}}")]
+    [InlineData("parse_query?query=rate(a[5m]%20@%20end())>1", "{\"status\":\"success\",\"data\":{\"type\":\"binaryExpr\",\"op\":\">\",\"lhs\":{\"type\":\"call\",\"func\":{\"name\":\"rate\",\"argTypes\":[\"matrix\"],\"variadic\":0,\"returnType\":\"vector\"},\"args\":[{\"type\":\"matrixSelector\",\"range\":300000,\"name\":\"a\",\"matchers\":[{\"name\":\"__name__\",\"value\":\"a\",\"type\":\"=\"}],\"offset\":0,\"timestamp\":null,\"startOrEnd\":\"end\"}]},\"rhs\":{\"type\":\"numberLiteral\",\"val\":\"1\"},\"bool\":false,\"matching\":null}}")]
     [InlineData("format_query?query=sum(up)by(job)", "{\"status\":\"success\",\"data\":\"sum by (job) (up)\"}")]
     public async Task Answers_are_fixed_to_the_byte(string path, string expected) => Assert.Equal(expected, await _client.GetStringAsync("/api/v1/" + path));
 
