@@ -235,12 +235,14 @@ public sealed partial class ScrapeParser
     /// <summary>This body is what the next one is compared with; the one before is passed on.</summary>
     private void KeepBody()
     {
-        _buffers.Return(_previous);
+        // Let go before it is given back: a buffer that was given back twice would be two targets' at once.
+        byte[] last = _previous;
+        _previous = [];
+        _buffers.Return(last);
         if (_format == ExpositionFormat.PrometheusProtobuf)
         {
             // Nothing is predicted from it.
             _buffers.Return(_current);
-            _previous = [];
         }
         else if (BodyBuffers.IsWasteful(_current.Length, _length))
         {

@@ -5,11 +5,11 @@ using Bellwether.Core.Exposition;
 namespace Bellwether.Core.Tests.Exposition;
 
 /// <summary>Drives a <see cref="ScrapeParser"/> as a collector does.</summary>
-internal sealed class Bodies(ScrapeParserOptions? options = null, ISeriesMapper? mapper = null)
+internal sealed class Bodies(ScrapeParserOptions? options = null, ISeriesMapper? mapper = null, BodyBuffers? buffers = null)
 {
     private long _now = 1_000_000;
 
-    public ScrapeParser Parser { get; } = new("test", 15_000, mapper ?? new IdentityMapper(), options ?? new ScrapeParserOptions());
+    public ScrapeParser Parser { get; } = new("test", 15_000, mapper ?? new IdentityMapper(), options ?? new ScrapeParserOptions(), buffers);
 
     public SourceTick Tick { get; } = new();
 
