@@ -87,6 +87,65 @@ export interface Slo {
   error: string;
 }
 
+export interface SeriesValue {
+  labels: Record<string, string>;
+  value: number | string | null;
+}
+
+export interface Kpi {
+  name: string;
+  title: string;
+  unit: string;
+  owner: string;
+  description: string;
+  note: string;
+  record: string;
+  expression: string;
+  direction: string;
+  target: number | null;
+  thresholds: { warning: number | null; critical: number | null };
+  value: number | string | null;
+  absent: boolean;
+  state: string;
+  meetsTarget: boolean | null;
+  series: SeriesValue[];
+}
+
+export interface Coverage {
+  share: number | null;
+  received: number;
+  due: number;
+  sources: number;
+}
+
+export interface Explanation {
+  step: string;
+  recorded: SeriesValue[];
+  same: boolean;
+  absent: boolean;
+  parts: {
+    name: string;
+    expression: string;
+    absent: boolean;
+    values: SeriesValue[];
+    share: number | null;
+    weight: number | null;
+    contribution: number | null;
+    members: SeriesValue[];
+    seriesRead: number;
+    coverage: Coverage;
+  }[];
+  coverage: Coverage;
+  version: { number: number; hash: string; from: string; rules: { record: string; expr: string; labels: Record<string, string> }[] };
+  error: string;
+}
+
+export interface SlaStatus {
+  overall_status: string;
+  in_maintenance: boolean;
+  sla_checks: { metric: string; tier: string; unit: string; target: number | null; actual: number | string | null; status: string; evaluation_window: string }[];
+}
+
 export interface BuildInfo {
   version: string;
 }
@@ -125,6 +184,9 @@ export const alerts = (signal: AbortSignal) => get<{ alerts: Alert[] }>("/api/v1
 export const rules = (signal: AbortSignal) => get<{ groups: RuleGroup[] }>("/api/v1/rules", signal).then((d) => d.groups);
 export const slos = (signal: AbortSignal) => rest<{ slos: Slo[]; next: string | null }>("/api/v1/slos?limit=40", signal);
 export const slo = (id: string, signal: AbortSignal) => rest<Slo & { history: { budgetRemaining: SloHistory[] } }>(`/api/v1/slos/${encodeURIComponent(id)}`, signal);
+export const kpis = (signal: AbortSignal) => rest<{ kpis: Kpi[]; next: string | null }>("/api/v1/kpis?limit=200", signal);
+export const explain = (name: string, signal: AbortSignal) => rest<Explanation>(`/api/v1/kpis/${encodeURIComponent(name)}/explain`, signal);
+export const sla = (signal: AbortSignal) => rest<SlaStatus>("/api/v1/sla/status", signal);
 export const build = (signal: AbortSignal) => get<BuildInfo>("/api/v1/status/buildinfo", signal);
 
 export function range(query: string, startS: number, endS: number, stepS: number, signal: AbortSignal): Promise<Series[]> {

@@ -17,6 +17,7 @@ export function value(n: number, unit: string): string {
   if (Number.isNaN(n)) return "–";
   switch (unit) {
     case "euros":
+    case "EUR":
       // Costs per unit are often below a cent.
       return n.toLocaleString("en", { style: "currency", currency: "EUR", maximumFractionDigits: Math.abs(n) < 1 ? 5 : 2 });
     case "ratio":
@@ -26,7 +27,7 @@ export function value(n: number, unit: string): string {
     case "seconds":
       return n < 1 ? `${(n * 1000).toLocaleString("en", { maximumFractionDigits: 1 })} ms` : `${n.toLocaleString("en", { maximumFractionDigits: 2 })} s`;
     default:
-      return n.toLocaleString("en", { maximumFractionDigits: 2 }) + (unit ? ` ${unit.replaceAll("_", " ")}` : "");
+      return n.toLocaleString("en", { maximumFractionDigits: 2 }) + (unit ? ` ${unit.replaceAll("_", " ").replaceAll("/", " per ")}` : "");
   }
 }
 
@@ -38,6 +39,16 @@ export function share(n: number): string {
 /** A burn rate: how many times faster than allowed. */
 export function burnRate(n: number | null): string {
   return n === null ? "not" : `${n.toLocaleString("en", { maximumFractionDigits: n < 10 ? 2 : 0 })} ×`;
+}
+
+/** A value of the REST API: NaN and infinities come as texts. */
+export function shown(v: number | string | null, unit: string): string {
+  if (v === null) return "no data";
+  return typeof v === "number" ? value(v, unit) : v;
+}
+
+export function coverage(n: number | null): string {
+  return n === null ? "unknown" : `${(n * 100).toLocaleString("en", { maximumFractionDigits: 2 })} %`;
 }
 
 export function duration(ms: number): string {

@@ -8,6 +8,7 @@ import { Alerts } from "./Alerts";
 import * as api from "./api";
 import { Completeness } from "./Completeness";
 import { Kpis } from "./Kpis";
+import { Slas } from "./Slas";
 import { usePoll } from "./poll";
 import { Slos } from "./Slos";
 
@@ -34,6 +35,7 @@ function App() {
           <Stack gap="xl">
             <Kpis />
             <Slos />
+            <Slas />
             <Alerts />
             <Agents />
             <Completeness />
