@@ -8,6 +8,8 @@ namespace Bellwether.Samples.Demo;
 internal sealed class Checks(DemoSite site, TimeProvider time, TextWriter output)
 {
     private const int LedgerRows = 3;
+    private const int RulesOfFiles = 12;
+    private const int RulesOfKpis = 22;
     private int _passed;
     private int _failed;
 
@@ -18,6 +20,7 @@ internal sealed class Checks(DemoSite site, TimeProvider time, TextWriter output
         await CheckAsync("the orders that the PostgreSQL query counts are those that the shop counts", () => CustomQueryAsync(cancellation));
         await CheckAsync("every rule is healthy", () => RulesAsync(cancellation));
         await CheckAsync("each KPI equals its expression, asked at the same time", () => KpisAsync(cancellation));
+        await CheckAsync("the shop's index explains itself, and its promise has a state", () => ExplainedAsync(cancellation));
         await CheckAsync("KPI values are plausible", () => PlausibleAsync(cancellation));
         await CheckAsync("host memory equals /proc/meminfo", () => MemoryAsync(cancellation));
         await CheckAsync("the database's size equals what PostgreSQL says", () => DatabaseSizeAsync(cancellation));
@@ -92,6 +95,18 @@ internal sealed class Checks(DemoSite site, TimeProvider time, TextWriter output
         await client.PostAsync($"http://{site.ShopAddress}/load/resume", null, cancellation);
     }
 
+    /// <summary>The index is what its contributions add up to, and says what it rests on; the promise has a state.</summary>
+    private async Task ExplainedAsync(CancellationToken cancellation)
+    {
+        await site.WaitAsync("the shop's index", async () => await site.Api.ValueAsync("kpi:shop_health:score", cancellation) > 0, TimeSpan.FromSeconds(60), cancellation);
+        JsonElement why = await site.Api.GetAsync("/api/v1/kpis/shop_health/explain", cancellation);
+        double sum = why.GetProperty("parts").EnumerateArray().Sum(p => p.GetProperty("contribution").GetDouble()), index = why.GetProperty("recorded")[0].GetProperty("value").GetDouble();
+        Expect(Math.Abs(sum - index) < 1e-9, $"the contributions add up to {sum}, the index is {index}");
+        Expect(why.GetProperty("coverage").GetProperty("sources").GetInt32() > 0, $"the index rests on no source: {why}");
+        JsonElement promises = await site.Api.GetAsync("/api/v1/sla/status", cancellation);
+        Expect(promises.GetProperty("sla_checks").EnumerateArray().Count(c => c.GetProperty("status").GetString() != "UNKNOWN") == 2, $"a promise has no state: {promises}");
+    }
+
     private async Task RulesAsync(CancellationToken cancellation)
     {
         JsonElement groups = (await site.Api.GetAsync("/api/v1/rules", cancellation)).GetProperty("data").GetProperty("groups");
@@ -101,14 +116,14 @@ internal sealed class Checks(DemoSite site, TimeProvider time, TextWriter output
             rules++;
             Expect(rule.GetProperty("health").GetString() == "ok", $"{rule.GetProperty("name").GetString()}: {rule}");
         }
-        Expect(rules == 12, $"there are {rules} rules, not 12");
+        Expect(rules == RulesOfFiles + RulesOfKpis, $"there are {rules} rules, not {RulesOfFiles} of rule files and {RulesOfKpis} of KPIs");
     }
 
     private async Task KpisAsync(CancellationToken cancellation)
     {
         JsonElement groups = (await site.Api.GetAsync("/api/v1/rules?type=record", cancellation)).GetProperty("data").GetProperty("groups");
         double at = Math.Floor(time.GetUtcNow().ToUnixTimeMilliseconds() / 1000.0) - 5;
-        foreach (JsonElement rule in groups.EnumerateArray().SelectMany(g => g.GetProperty("rules").EnumerateArray()))
+        foreach (JsonElement rule in groups.EnumerateArray().Where(g => g.GetProperty("name").GetString() == "shop-kpis").SelectMany(g => g.GetProperty("rules").EnumerateArray()))
         {
             string name = rule.GetProperty("name").GetString()!;
             double? kpi = await site.Api.ValueAsync(name, cancellation, at);

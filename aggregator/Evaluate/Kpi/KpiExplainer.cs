@@ -91,6 +91,7 @@ public sealed class KpiExplainer(PromQlEngine engine, ISeriesReader reader, ICov
     public KpiExplanation Explain(KpiVersion version, long timeMs, CancellationToken cancellation)
     {
         long step = version.IntervalMs <= 0 ? timeMs : timeMs - (((timeMs % version.IntervalMs) + version.IntervalMs) % version.IntervalMs);
+        step = RecordedStep(version.Record, step, cancellation);
         var sources = new HashSet<Labels>();
         long from = step;
         List<KpiPart> parts = version.Inputs.Count > 0 ? Inputs(version, step, sources, ref from, cancellation) : ExpressionParts(version.Expression, step, sources, ref from, cancellation);
@@ -106,6 +107,13 @@ public sealed class KpiExplainer(PromQlEngine engine, ISeriesReader reader, ICov
             ReadsFromMs = from,
             Error = again.Error?.Message ?? "",
         };
+    }
+
+    /// <summary>The step of the newest recorded value: that of now may still be under way.</summary>
+    private long RecordedStep(string record, long step, CancellationToken cancellation)
+    {
+        List<SeriesValue> times = Values(engine.Instant(reader, $"timestamp({record})", step, cancellation));
+        return times.Count == 0 ? step : (long)Math.Round(times.Max(t => t.Value) * 1000);
     }
 
     private List<KpiPart> Inputs(KpiVersion version, long step, HashSet<Labels> sources, ref long from, CancellationToken cancellation)
