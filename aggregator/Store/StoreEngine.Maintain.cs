@@ -91,7 +91,8 @@ public sealed partial class StoreEngine
         long over = _head.NowMs - (long)_options.PartitionGrace.TotalMilliseconds;
         long boundary = (over / slot * slot) - (over < 0 ? slot : 0);
         // A clock that was ahead and went back takes the boundary with it: nothing would be cut until the old time comes again, and the head would grow without bound.
-        if (boundary < _checkpoint.BoundaryMs && _checkpoint.BoundaryMs - boundary <= slot)
+        // A deletion or snapshot cut everything: the boundary is ahead by what samples may be, at most.
+        if (boundary < _checkpoint.BoundaryMs && _checkpoint.BoundaryMs - boundary <= slot + (long)(_options.PartitionGrace + _options.FutureBound).TotalMilliseconds)
             boundary = _checkpoint.BoundaryMs;
         _head.BoundaryMs = boundary;
         bool isLate = IsHistoryLoaded() || (_head.Pools.LateSamples > _options.MaxLateSamples && (_lastLateCut is not { } last || _time.GetElapsedTime(last) >= s_lateCutInterval));
@@ -113,7 +114,7 @@ public sealed partial class StoreEngine
         return isAtRest || behind > _options.MaxLateSamples;
     }
 
-    private void Cut(long boundaryMs, long slotMs)
+    private void Cut(long boundaryMs, long slotMs, SeriesDeletion? deletion = null)
     {
         Commit();
         _head.BehindBoundary = 0;
@@ -125,7 +126,7 @@ public sealed partial class StoreEngine
             due.Sort(static (a, b) => a.Labels.CompareTo(b.Labels));
             try
             {
-                samples = WritePartitions(due, boundaryMs, slotMs, written);
+                samples = WritePartitions(due, boundaryMs, slotMs, written, deletion);
             }
             catch (IOException)
             {
@@ -139,7 +140,7 @@ public sealed partial class StoreEngine
         LogCut(_log, written.Count, samples, due.Count, _index.Count);
     }
 
-    private long WritePartitions(List<HeadSeries> due, long boundaryMs, long slotMs, List<BlockFile> written)
+    private long WritePartitions(List<HeadSeries> due, long boundaryMs, long slotMs, List<BlockFile> written, SeriesDeletion? deletion)
     {
         long samples = 0;
         // Late data may reach far back: only partitions in which something lies are visited.
@@ -154,7 +155,10 @@ public sealed partial class StoreEngine
                 foreach (HeadSeries series in due)
                 {
                     _cutGather.Begin();
-                    series.Read(partition, last, _cutGather);
+                    if (deletion?.Matches(series.Labels) == true)
+                        deletion.ReadRest(series, partition, last, _cutGather);
+                    else
+                        series.Read(partition, last, _cutGather);
                     next = Math.Min(next, series.FirstAtOrAfter(last + 1));
                     _cutGather.Resolve();
                     if (_cutGather.Count == 0)
@@ -214,19 +218,29 @@ public sealed partial class StoreEngine
     private void DropOld()
     {
         long oldest = _head.AgeNowMs - (long)_options.Retention.TotalMilliseconds;
-        if (!Array.Exists(_blocks.Files, f => f.Footer.MaxMs < oldest))
+        List<BlockFile> gone = [.. _blocks.Files.Where(f => f.Footer.MaxMs < oldest)];
+        long excess = _options.RetentionBytes > 0 ? _blocks.Bytes - gone.Sum(f => f.Bytes) - _options.RetentionBytes : 0;
+        foreach (BlockFile file in _blocks.Files.Except(gone).OrderBy(f => f.Footer.MaxMs).ToList())
+        {
+            if (excess <= 0)
+                break;
+            excess -= file.Bytes;
+            gone.Add(file);
+        }
+        if (gone.Count == 0)
             return;
         _index.Gate.EnterWriteLock();
         try
         {
-            int gone = _blocks.DropBeforeLocked(oldest);
+            if (!_blocks.TryDropLocked(gone))
+                return;
             _head.Changes.Note(long.MinValue);
-            LogDropped(_log, gone, oldest);
         }
         finally
         {
             _index.Gate.ExitWriteLock();
         }
+        LogDropped(_log, gone.Count, gone.Max(f => f.Footer.MaxMs));
     }
 
     // They go into the log again: the files with the records that brought them may be gone before the samples stand in chunk files.
@@ -293,6 +307,6 @@ public sealed partial class StoreEngine
     [LoggerMessage(EventId = 5736, Level = LogLevel.Information, Message = "samples that are ahead of the clock are taken again: {Held} wait")]
     private static partial void LogHoldHasRoom(ILogger log, int held);
 
-    [LoggerMessage(EventId = 5732, Level = LogLevel.Information, Message = "the store deleted {Files} chunk files older than {OldestMs}")]
-    private static partial void LogDropped(ILogger log, int files, long oldestMs);
+    [LoggerMessage(EventId = 5732, Level = LogLevel.Information, Message = "the store deleted {Files} chunk files by retention; their newest sample was of {NewestMs}")]
+    private static partial void LogDropped(ILogger log, int files, long newestMs);
 }

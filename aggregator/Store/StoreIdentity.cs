@@ -23,4 +23,11 @@ internal static class StoreIdentity
         AtomicFile.Write(disk, path, Encoding.ASCII.GetBytes(id));
         return id;
     }
+
+    /// <summary>Gives a copy of a store its id: agents go on with it as with the store, and what came after the copy is missing as <c>restored</c>.</summary>
+    public static void Copy(IDisk disk, string folder, string to)
+    {
+        if (AtomicFile.TryRead(disk, Path.Combine(folder, FileName), Length, out byte[] content) == AtomicFileOutcome.Read)
+            AtomicFile.Write(disk, Path.Combine(to, FileName), content);
+    }
 }

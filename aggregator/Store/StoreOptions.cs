@@ -9,6 +9,12 @@ public sealed record StoreOptions
     /// <summary>How long raw samples are kept. Default 37 days (30 days of rule window and 7 days of late data).</summary>
     public TimeSpan Retention { get; init; } = TimeSpan.FromDays(37);
 
+    /// <summary>Bytes of all chunk files above which the oldest of them go, whatever their age; the log is not counted. Default 0: no bound.</summary>
+    public long RetentionBytes { get; init; }
+
+    /// <summary>Chunk files are not merged into larger ones than this. Default 2 GiB.</summary>
+    public long MaxMergedBytes { get; init; } = 2L << 30;
+
     /// <summary>Length of a time partition; chunks never reach over its borders. Default 2 hours, at least 1 minute.</summary>
     public TimeSpan Partition { get; init; } = TimeSpan.FromHours(2);
 

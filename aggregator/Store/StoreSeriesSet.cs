@@ -163,8 +163,11 @@ internal sealed class StoreSeriesSet : ISummarySeriesSet
         {
             foreach (BlockFile file in now)
             {
-                if (Array.IndexOf(_files.Files, file) < 0 && file.Footer.MinMs <= _toMs && file.Footer.MaxMs >= _fromMs && _blocks.TryIndex(file) is { } index && index.Find(selected.Labels) is >= 0 and var at)
-                    ReadChunk(file, at);
+                if (Array.IndexOf(_files.Files, file) < 0 && file.Footer.MinMs <= _toMs && file.Footer.MaxMs >= _fromMs && _blocks.TryIndex(file) is { } index)
+                {
+                    for (int at = index.Find(selected.Labels); at >= 0; at = index.NextOf(at))
+                        ReadChunk(file, at);
+                }
             }
         }
         HeadSeries? series = selected.Head;

@@ -14,6 +14,7 @@ namespace Bellwether.Store;
 public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncDisposable
 {
     private static readonly TimeSpan s_maintenanceInterval = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan s_mergeInterval = TimeSpan.FromSeconds(60);
     private readonly StoreEngine _engine;
     private readonly StoreOptions _options;
     private readonly TimeProvider _time;
@@ -22,6 +23,9 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
     private readonly Thread _thread;
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ITimer _maintenance;
+    private readonly ITimer _merging;
+    private readonly CancellationTokenSource _closing = new();
+    private int _isMerging;
     private long _refusedGroups;
     private Exception? _failure;
     private bool _isFull;
@@ -38,6 +42,7 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
         _thread = new Thread(Run) { IsBackground = true, Name = "store writer" };
         _thread.Start();
         _maintenance = time.CreateTimer(_ => _queue.Writer.TryWrite(new MaintenanceWork()), null, s_maintenanceInterval, s_maintenanceInterval);
+        _merging = time.CreateTimer(_ => MergeBeside(), null, s_mergeInterval, s_mergeInterval);
     }
 
     /// <summary>The engine behind it, for what is thread-safe there.</summary>
@@ -97,14 +102,65 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
         await work.Done.Task.WaitAsync(cancellation).ConfigureAwait(false);
     }
 
+    /// <summary>Deletes samples for good, from memory, log and chunk files. Throws <see cref="IOException"/> when the disk does not take it: some may be deleted, ask again.</summary>
+    public async Task<DeletionResult> DeleteAsync(SeriesDeletion deletion, CancellationToken cancellation)
+    {
+        await OnWriterAsync(engine =>
+        {
+            engine.DeleteFromMemory(deletion);
+            return true;
+        }, cancellation).ConfigureAwait(false);
+        return await Task.Run(() => _engine.DeleteFromFiles(deletion, cancellation), cancellation).ConfigureAwait(false);
+    }
+
+    /// <summary>Copies the store as it is into a folder that is empty or not there. Throws <see cref="IOException"/>.</summary>
+    public async Task SnapshotAsync(string folder, CancellationToken cancellation)
+    {
+        StoreSnapshot snapshot = await OnWriterAsync(engine => engine.BeginSnapshot(), cancellation).ConfigureAwait(false);
+        using (snapshot)
+            await Task.Run(() => snapshot.CopyTo(folder, _options.MinFreeBytes, cancellation), cancellation).ConfigureAwait(false);
+    }
+
+    private async Task<T> OnWriterAsync<T>(Func<StoreEngine, T> call, CancellationToken cancellation)
+    {
+        var work = new CallWork<T>(call);
+        await EnqueueAsync(work, cancellation).ConfigureAwait(false);
+        return await work.Done.Task.ConfigureAwait(false);
+    }
+
     /// <summary>Applies what is queued, syncs it and closes the store.</summary>
     public async ValueTask DisposeAsync()
     {
         await _maintenance.DisposeAsync().ConfigureAwait(false);
+        await _closing.CancelAsync().ConfigureAwait(false);
+        // Waits for a merge that is on its way, which ends at the next series.
+        await _merging.DisposeAsync().ConfigureAwait(false);
         _queue.Writer.TryComplete();
         await _ended.Task.ConfigureAwait(false);
         _engine.Dispose();
+        _closing.Dispose();
     }
+
+    private void MergeBeside()
+    {
+        if (Interlocked.Exchange(ref _isMerging, 1) != 0)
+            return;
+        try
+        {
+            _engine.MergeFiles(_closing.Token);
+        }
+        catch (OperationCanceledException e)
+        {
+            LogMergeStopped(_log, e.Message);
+        }
+        finally
+        {
+            Volatile.Write(ref _isMerging, 0);
+        }
+    }
+
+    [LoggerMessage(EventId = 5713, Level = LogLevel.Debug, Message = "a merge of chunk files ends with the store: {Reason}")]
+    private static partial void LogMergeStopped(ILogger log, string reason);
 
     private async ValueTask EnqueueAsync(Work work, CancellationToken cancellation)
     {
@@ -261,6 +317,38 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
         public override void Apply(StoreEngine engine) => engine.Maintain();
 
         public override void Complete() => Done.TrySetResult();
+
+        public override void Fail(StoreUnavailableException cause) => Done.TrySetException(cause);
+    }
+
+    private sealed class CallWork<T>(Func<StoreEngine, T> call) : Work
+    {
+        private T? _result;
+        private IOException? _failed;
+
+        public TaskCompletionSource<T> Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public override bool AddsData => false;
+
+        public override void Apply(StoreEngine engine)
+        {
+            try
+            {
+                _result = call(engine);
+            }
+            catch (IOException e)
+            {
+                _failed = e;
+            }
+        }
+
+        public override void Complete()
+        {
+            if (_failed is not null)
+                Done.TrySetException(_failed);
+            else
+                Done.TrySetResult(_result!);
+        }
 
         public override void Fail(StoreUnavailableException cause) => Done.TrySetException(cause);
     }

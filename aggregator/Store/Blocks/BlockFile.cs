@@ -18,8 +18,11 @@ internal sealed class BlockFile
     private long _lastUse;
     private int _isDamageNoted;
 
-    private BlockFile(string name, IDiskFile file, BlockFooter footer)
+    private readonly byte _version;
+
+    private BlockFile(string name, IDiskFile file, BlockFooter footer, byte version)
     {
+        _version = version;
         Name = name;
         _file = file;
         Footer = footer;
@@ -31,6 +34,12 @@ internal sealed class BlockFile
     public BlockFooter Footer { get; }
 
     public long Bytes { get; }
+
+    /// <summary>Names of the files that it stands in for: they go when it is there.</summary>
+    public IReadOnlyList<string> Replaces { get; private set; } = [];
+
+    /// <summary>Something of it could not be read; it is served as far as it can be, and not merged.</summary>
+    public bool IsDamaged => Volatile.Read(ref _isDamageNoted) != 0;
 
     /// <summary>Bytes of its index when that is in memory.</summary>
     public long IndexBytesInMemory => Volatile.Read(ref _index)?.Bytes ?? 0;
@@ -44,8 +53,9 @@ internal sealed class BlockFile
         IDiskFile file = disk.Open(Path.Combine(folder, name), DiskOpen.ReadOnly);
         try
         {
-            var block = new BlockFile(name, file, ReadFooter(file));
-            block.LoadIndex();
+            BlockFooter footer = ReadFooter(file, out byte version);
+            var block = new BlockFile(name, file, footer, version);
+            block.Replaces = block.LoadIndex().Replaces;
             block.Unload();
             return block;
         }
@@ -106,6 +116,28 @@ internal sealed class BlockFile
         }
     }
 
+    /// <summary>Reads its index series by series, without keeping it. Throws <see cref="InvalidDataException"/> or <see cref="IOException"/>.</summary>
+    public BlockIndexReader ReadIndex() => new(IndexBytes(), Bytes, _version);
+
+    /// <summary>The bytes at a place with the CRC that follows them, not checked; they stand in the buffer, which grows.</summary>
+    public ReadOnlySpan<byte> ReadRaw(long offset, int length, ref byte[] buffer)
+    {
+        if (buffer.Length < length + 4)
+            buffer = new byte[Math.Max(length + 4, buffer.Length * 2)];
+        Span<byte> bytes = buffer.AsSpan(0, length + 4);
+        return _file.Read(offset, bytes) == bytes.Length ? bytes : throw new InvalidDataException("a chunk ends before its length");
+    }
+
+    /// <summary>Reads its bytes as they are; less than asked only at its end.</summary>
+    public int Copy(long offset, Span<byte> into) => _file.Read(offset, into);
+
+    /// <summary>Reads the places of a series and checks them. False: damaged.</summary>
+    public bool Check(in BlockEntry entry, ChunkScratch scratch, SampleGather gather)
+    {
+        gather.Begin();
+        return TryRead(entry, long.MinValue, long.MaxValue, scratch, gather) && gather.Count == entry.Count;
+    }
+
     /// <summary>True the first time.</summary>
     public bool TryNoteDamage() => Interlocked.Exchange(ref _isDamageNoted, 1) == 0;
 
@@ -126,7 +158,7 @@ internal sealed class BlockFile
         _file.Dispose();
     }
 
-    private static BlockFooter ReadFooter(IDiskFile file)
+    private static BlockFooter ReadFooter(IDiskFile file, out byte version)
     {
         Span<byte> head = stackalloc byte[BlockFormat.HeadBytes];
         Span<byte> foot = stackalloc byte[BlockFormat.FooterBytes];
@@ -137,7 +169,8 @@ internal sealed class BlockFile
             throw new InvalidDataException("it does not begin and end as a chunk file");
         if (Crc32C.Compute(foot[..60]) != BinaryPrimitives.ReadUInt32LittleEndian(foot[60..]))
             throw new InvalidDataException("the check of its footer is wrong");
-        if (head[4] != BlockFormat.Version)
+        version = head[4];
+        if (version is < BlockFormat.FirstVersion or > BlockFormat.Version)
             throw new InvalidDataException($"its version {head[4]} is not known");
         var footer = new BlockFooter(
             BinaryPrimitives.ReadInt64LittleEndian(foot),
@@ -152,15 +185,20 @@ internal sealed class BlockFile
         return footer;
     }
 
-    private BlockIndex LoadIndex()
+    private byte[] IndexBytes()
     {
         byte[] bytes = new byte[Footer.IndexBytes];
         if (_file.Read(Footer.IndexOffset, bytes) < bytes.Length || Crc32C.Compute(bytes) != Footer.IndexCrc)
             throw new InvalidDataException("the check of its index is wrong");
+        return bytes;
+    }
+
+    private BlockIndex LoadIndex()
+    {
         BlockIndex index;
         try
         {
-            index = BlockIndex.Parse(bytes, Bytes);
+            index = BlockIndex.Parse(ReadIndex());
         }
         catch (ArgumentException e)
         {

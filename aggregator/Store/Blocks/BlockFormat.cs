@@ -7,7 +7,10 @@ internal static class BlockFormat
     public const uint Magic = 0x48435742;
 
     /// <summary>The version that is written.</summary>
-    public const byte Version = 1;
+    public const byte Version = 2;
+
+    /// <summary>The first version: one chunk per series, unused postings in the index. Still read.</summary>
+    public const byte FirstVersion = 1;
 
     /// <summary>Magic, version, three zero bytes.</summary>
     public const int HeadBytes = 8;

@@ -17,7 +17,7 @@ internal sealed partial class BlockSet : IDisposable
     private readonly long _maxIndexBytes;
     private readonly ILogger _log;
     private BlockFile[] _files = [];
-    private long _nextNumber;
+    private long _lastNumber = -1;
     private long _uses;
     private long _damagedReads;
     private readonly Lock _leaseGate = new();
@@ -92,7 +92,7 @@ internal sealed partial class BlockSet : IDisposable
                 _disk.Delete(Path.Combine(_folder, name));
             if (!name.EndsWith(BlockFormat.Ending, StringComparison.Ordinal))
                 continue;
-            _nextNumber = Math.Max(_nextNumber, NumberOf(name) + 1);
+            _lastNumber = Math.Max(_lastNumber, NumberOf(name));
             try
             {
                 files.Add(BlockFile.Open(_disk, _folder, name));
@@ -108,14 +108,44 @@ internal sealed partial class BlockSet : IDisposable
                 LogUnreadable(_log, name, e.Message);
             }
         }
-        Volatile.Write(ref _files, [.. files]);
+        Volatile.Write(ref _files, [.. WithoutReplaced(files)]);
+    }
+
+    // A merge or rewrite counts from the moment that its file is there; a crash may have left its sources.
+    private List<BlockFile> WithoutReplaced(List<BlockFile> files)
+    {
+        HashSet<string> replaced = [.. files.SelectMany(f => f.Replaces)];
+        List<BlockFile> left = files.FindAll(f => replaced.Contains(f.Name));
+        foreach (BlockFile file in left)
+        {
+            file.Drop();
+            _disk.Delete(Path.Combine(_folder, file.Name));
+        }
+        if (left.Count > 0)
+            _disk.SyncFolder(_folder);
+        return files.FindAll(f => !left.Contains(f));
     }
 
     /// <summary>Begins a file for a partition.</summary>
-    public BlockWriter Begin(long partitionMs) =>
-        new(_disk, _folder, string.Create(CultureInfo.InvariantCulture, $"{partitionMs / 1000}-{_nextNumber++:D8}{BlockFormat.Ending}"));
+    /// <param name="replaces">Files that it will stand in for: they are gone from the moment that it is there, at the next opening at the latest.</param>
+    public BlockWriter Begin(long partitionMs, IReadOnlyList<BlockFile>? replaces = null) =>
+        new(_disk, _folder, string.Create(CultureInfo.InvariantCulture, $"{partitionMs / 1000}-{Interlocked.Increment(ref _lastNumber):D8}{BlockFormat.Ending}"), [.. (replaces ?? []).Select(f => f.Name)]);
 
     public BlockFile Open(string name) => BlockFile.Open(_disk, _folder, name);
+
+    /// <summary>Opens a file that stands in for others; when that fails it must not be found at the next opening.</summary>
+    public BlockFile OpenWritten(string name)
+    {
+        try
+        {
+            return Open(name);
+        }
+        catch (Exception e) when (e is IOException or InvalidDataException)
+        {
+            _disk.Delete(Path.Combine(_folder, name));
+            throw;
+        }
+    }
 
     /// <summary>Removes a file that was written but not published.</summary>
     public void Discard(BlockFile file)
@@ -141,21 +171,33 @@ internal sealed partial class BlockSet : IDisposable
         }
     }
 
-    /// <summary>Deletes files whose samples are all older than a time. Under the head's write lock.</summary>
-    public int DropBeforeLocked(long timeMs)
+    /// <summary>Puts a file in the place of others, or of none (null: they held nothing that stays). False, nothing is changed: one of them is gone already. Under the head's write lock.</summary>
+    public bool TryReplaceLocked(IReadOnlyList<BlockFile> sources, BlockFile? with)
     {
-        List<BlockFile> gone = [.. _files.Where(f => f.Footer.MaxMs < timeMs)];
-        if (gone.Count == 0)
-            return 0;
-        Volatile.Write(ref _files, [.. _files.Except(gone)]);
-        foreach (BlockFile file in gone)
-        {
-            _disk.Delete(Path.Combine(_folder, file.Name));
+        if (!sources.All(s => _files.Contains(s)))
+            return false;
+        Volatile.Write(ref _files, [.. _files.Except(sources), .. with is null ? [] : new[] { with }]);
+        foreach (BlockFile file in sources)
             file.Drop();
-        }
         EndLease();
+        return true;
+    }
+
+    /// <summary>Deletes files that are not served any more.</summary>
+    public void Delete(IReadOnlyList<BlockFile> files)
+    {
+        foreach (BlockFile file in files)
+            _disk.Delete(Path.Combine(_folder, file.Name));
         _disk.SyncFolder(_folder);
-        return gone.Count;
+    }
+
+    /// <summary>Deletes files. False: one of them was merged meanwhile. Under the head's write lock.</summary>
+    public bool TryDropLocked(IReadOnlyList<BlockFile> gone)
+    {
+        if (!TryReplaceLocked(gone, null))
+            return false;
+        Delete(gone);
+        return true;
     }
 
     /// <summary>Lets indexes go from memory, the longest unused first, until they are under the limit.</summary>

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Runtime.InteropServices;
 using System.Text;
 using Bellwether.Core.Durable;
 using Bellwether.Core.Model;
@@ -10,12 +9,14 @@ using Bellwether.Store.Head;
 namespace Bellwether.Store.Blocks;
 
 /// <summary>
-/// Writes one chunk file: series in label order, each with one chunk; equal columns of times are written once. The file appears under its name only when it is
-/// whole and synced. Not thread-safe.
+/// Writes one chunk file: series in label order, each with its chunks by time; equal columns of times are written once (as long as they are remembered, which is
+/// bounded). The file appears under its name only when it is whole and synced. Not thread-safe.
 /// </summary>
 internal sealed class BlockWriter : IDisposable
 {
     private const int FlushBytes = 1 << 20;
+    // Columns of times that are remembered so that they are written once.
+    private const int RememberedBytes = 16 << 20;
     private readonly IDisk _disk;
     private readonly string _folder;
     private readonly string _path;
@@ -27,17 +28,25 @@ internal sealed class BlockWriter : IDisposable
     private readonly ByteWriter _entries = new(1 << 16);
     private readonly Dictionary<string, int> _symbols = [];
     private readonly ByteWriter _symbolBytes = new(1 << 14);
-    private readonly Dictionary<(int Name, int Value), List<int>> _postings = [];
+    private readonly ByteWriter _seriesChunks = new(1 << 10);
+    private readonly IReadOnlyList<string> _replaces;
     private readonly Dictionary<TimesKey, (long Offset, int Length)> _times = [];
-    private readonly List<int> _entryOffsets = [];
+    private Labels? _labels;
+    private int _chunksOfSeries;
+    private int _series;
+    private int _rememberedBytes;
+    private long _entryMinMs;
+    private long _entryTimes = BlockFormat.HeadBytes;
+    private long _entryEnd = BlockFormat.HeadBytes;
     private long _written;
     private long _minMs = long.MaxValue;
     private long _maxMs = long.MinValue;
     private long _samples;
     private bool _isDone;
 
-    public BlockWriter(IDisk disk, string folder, string name)
+    public BlockWriter(IDisk disk, string folder, string name, IReadOnlyList<string> replaces)
     {
+        _replaces = replaces;
         _disk = disk;
         _folder = folder;
         Name = name;
@@ -53,29 +62,34 @@ internal sealed class BlockWriter : IDisposable
     public string Name { get; }
 
     /// <summary>Series so far.</summary>
-    public int Count => _entryOffsets.Count;
+    public int Count => _series + (_chunksOfSeries > 0 ? 1 : 0);
 
-    /// <summary>Adds the samples of the next series, resolved and not empty.</summary>
+    /// <summary>Samples so far.</summary>
+    public long Samples => _samples;
+
+    /// <summary>Takes over a chunk as it is. Series come in label order, the chunks of one by time.</summary>
+    /// <param name="times">The bytes of its column of times and their CRC.</param>
+    /// <param name="chunk">Its bytes and their CRC.</param>
+    public void Add(in BlockEntry entry, ReadOnlySpan<byte> times, ReadOnlySpan<byte> chunk)
+    {
+        (long timesOffset, int timesLength) = WriteTimes(entry.Count, times);
+        Put(entry.Labels, entry.Count, entry.MinMs, entry.MaxMs, timesOffset, timesLength, chunk);
+    }
+
+    /// <summary>Adds the samples of the next chunk, resolved and not empty. Series come in label order, the chunks of one by time.</summary>
     public void Add(Labels labels, SampleGather samples)
     {
         (long timesOffset, int timesLength) = WriteTimes(samples.Times);
         _chunk.Clear();
         BuildChunk(samples);
-        long offset = _written + _pending.Length;
-        _pending.Bytes(_chunk.Written);
-        _pending.UInt32(Crc32C.Compute(_chunk.Written));
-        long min = samples.Times[0], max = samples.Times[^1];
-        _minMs = Math.Min(_minMs, min);
-        _maxMs = Math.Max(_maxMs, max);
-        _samples += samples.Count;
-        AddEntry(labels, samples.Count, min, max, timesOffset, timesLength, offset, _chunk.Length);
-        if (_pending.Length >= FlushBytes)
-            Flush();
+        _chunk.UInt32(Crc32C.Compute(_chunk.Written));
+        Put(labels, samples.Count, samples.Times[0], samples.Times[^1], timesOffset, timesLength, _chunk.Written);
     }
 
     /// <summary>Writes the index, syncs, and gives the file its name. Returns its size.</summary>
     public long Finish()
     {
+        EndSeries();
         Flush();
         long indexOffset = _written;
         ByteWriter index = BuildIndex();
@@ -89,7 +103,7 @@ internal sealed class BlockWriter : IDisposable
         BinaryPrimitives.WriteInt64LittleEndian(footer[16..], _minMs);
         BinaryPrimitives.WriteInt64LittleEndian(footer[24..], _maxMs);
         BinaryPrimitives.WriteInt64LittleEndian(footer[32..], _samples);
-        BinaryPrimitives.WriteInt32LittleEndian(footer[40..], _entryOffsets.Count);
+        BinaryPrimitives.WriteInt32LittleEndian(footer[40..], _series);
         BinaryPrimitives.WriteUInt32LittleEndian(footer[52..], BlockFormat.Version);
         BinaryPrimitives.WriteUInt32LittleEndian(footer[56..], BlockFormat.Magic);
         BinaryPrimitives.WriteUInt32LittleEndian(footer[60..], Crc32C.Compute(footer[..60]));
@@ -121,14 +135,37 @@ internal sealed class BlockWriter : IDisposable
     {
         _part.Clear();
         IntegerBlock.Encode(times, _part);
-        var key = new TimesKey(times.Length, _part.Written.ToArray());
+        _part.UInt32(Crc32C.Compute(_part.Written));
+        return WriteTimes(times.Length, _part.Written);
+    }
+
+    private (long Offset, int Length) WriteTimes(int count, ReadOnlySpan<byte> bytes)
+    {
+        var key = new TimesKey(count, bytes.ToArray());
         if (_times.TryGetValue(key, out (long Offset, int Length) known))
             return known;
-        (long Offset, int Length) place = (_written + _pending.Length, _part.Length);
+        (long Offset, int Length) place = (_written + _pending.Length, bytes.Length - 4);
+        if (_rememberedBytes > RememberedBytes)
+        {
+            _times.Clear();
+            _rememberedBytes = 0;
+        }
         _times.Add(key, place);
-        _pending.Bytes(_part.Written);
-        _pending.UInt32(Crc32C.Compute(_part.Written));
+        _rememberedBytes += bytes.Length + 64;
+        _pending.Bytes(bytes);
         return place;
+    }
+
+    private void Put(Labels labels, int count, long min, long max, long timesOffset, int timesLength, ReadOnlySpan<byte> chunk)
+    {
+        long offset = _written + _pending.Length;
+        _pending.Bytes(chunk);
+        _minMs = Math.Min(_minMs, min);
+        _maxMs = Math.Max(_maxMs, max);
+        _samples += count;
+        AddEntry(labels, count, min, max, timesOffset, timesLength, offset, chunk.Length - 4);
+        if (_pending.Length >= FlushBytes)
+            Flush();
     }
 
     private void BuildChunk(SampleGather samples)
@@ -173,26 +210,40 @@ internal sealed class BlockWriter : IDisposable
         _chunk.Bytes(_part.Written);
     }
 
+    // Places are told by their distance from those before, which are mostly near.
     private void AddEntry(Labels labels, int count, long min, long max, long timesOffset, int timesLength, long offset, int length)
     {
-        int series = _entryOffsets.Count;
-        _entryOffsets.Add(_entries.Length);
-        _entries.Varint((ulong)labels.Count);
-        foreach (ref readonly Label label in labels.AsSpan())
+        if (_labels is null || !_labels.Equals(labels))
         {
-            int name = Symbol(label.Name), value = Symbol(label.Value);
-            _entries.Varint((ulong)name);
-            _entries.Varint((ulong)value);
-            ref List<int>? list = ref CollectionsMarshal.GetValueRefOrAddDefault(_postings, (name, value), out _);
-            (list ??= []).Add(series);
+            EndSeries();
+            _labels = labels;
         }
-        _entries.Varint((ulong)count);
-        _entries.Zigzag(min);
-        _entries.Varint((ulong)(max - min));
-        _entries.Varint((ulong)timesOffset);
-        _entries.Varint((ulong)timesLength);
-        _entries.Varint((ulong)offset);
-        _entries.Varint((ulong)length);
+        _chunksOfSeries++;
+        _seriesChunks.Varint((ulong)count);
+        _seriesChunks.Zigzag(min - _entryMinMs);
+        _seriesChunks.Varint((ulong)(max - min));
+        _seriesChunks.Zigzag(timesOffset - _entryTimes);
+        _seriesChunks.Varint((ulong)timesLength);
+        _seriesChunks.Zigzag(offset - _entryEnd);
+        _seriesChunks.Varint((ulong)length);
+        (_entryMinMs, _entryTimes, _entryEnd) = (min, timesOffset, offset + length + 4);
+    }
+
+    private void EndSeries()
+    {
+        if (_chunksOfSeries == 0)
+            return;
+        _series++;
+        _entries.Varint((ulong)_labels!.Count);
+        foreach (ref readonly Label label in _labels.AsSpan())
+        {
+            _entries.Varint((ulong)Symbol(label.Name));
+            _entries.Varint((ulong)Symbol(label.Value));
+        }
+        _entries.Varint((ulong)_chunksOfSeries);
+        _entries.Bytes(_seriesChunks.Written);
+        _seriesChunks.Clear();
+        _chunksOfSeries = 0;
     }
 
     private int Symbol(string text)
@@ -206,28 +257,21 @@ internal sealed class BlockWriter : IDisposable
         return number;
     }
 
-    // Symbols, entries, postings; each announced by its count and bytes.
+    // Symbols, files that it stands in for, entries; each announced by its count.
     private ByteWriter BuildIndex()
     {
-        var index = new ByteWriter(_entries.Length + _symbolBytes.Length + (1 << 16));
+        var index = new ByteWriter(_entries.Length + _symbolBytes.Length + (1 << 10));
         index.Varint((ulong)_symbols.Count);
         index.Bytes(_symbolBytes.Written);
-        index.Varint((ulong)_entryOffsets.Count);
+        index.Varint((ulong)_replaces.Count);
+        foreach (string name in _replaces)
+        {
+            index.Varint((ulong)Encoding.UTF8.GetByteCount(name));
+            index.Bytes(Encoding.UTF8.GetBytes(name));
+        }
+        index.Varint((ulong)_series);
         index.Varint((ulong)_entries.Length);
         index.Bytes(_entries.Written);
-        index.Varint((ulong)_postings.Count);
-        foreach (((int name, int value), List<int> list) in _postings)
-        {
-            index.Varint((ulong)name);
-            index.Varint((ulong)value);
-            index.Varint((ulong)list.Count);
-            int before = -1;
-            foreach (int series in list)
-            {
-                index.Varint((ulong)(series - before - 1));
-                before = series;
-            }
-        }
         return index;
     }
 

@@ -92,12 +92,14 @@ internal sealed class HeadSeries
         }
     }
 
+    /// <summary>Time of the newest sample held or ever held in order, or <see cref="long.MinValue"/>.</summary>
+    public long NewestOfAllMs => _rare is null ? NewestMs : Math.Max(NewestMs, _rare.NewestMs);
+
     /// <summary>Whether there may be samples in a range.</summary>
     public bool Overlaps(long fromMs, long toMs)
     {
         long oldest = OldestMs;
-        long newest = _rare is null ? NewestMs : Math.Max(NewestMs, _rare.NewestMs);
-        return !IsEmpty && oldest <= toMs && newest >= fromMs;
+        return !IsEmpty && oldest <= toMs && NewestOfAllMs >= fromMs;
     }
 
     /// <summary>Adds what lies in a range to a collection, source by source.</summary>

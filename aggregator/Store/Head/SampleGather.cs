@@ -163,6 +163,26 @@ internal sealed class SampleGather
         return dropped;
     }
 
+    /// <summary>Adds what was resolved from an index on and before a time to another collection; returns the index behind it.</summary>
+    public int CopyUntil(long endMs, int from, SampleGather into)
+    {
+        into.BeginSource();
+        int at = from;
+        var starts = new List<(long FromMs, long StartMs)>();
+        for (; at < _count && _times[at] < endMs; at++)
+        {
+            if (HistogramAt(at) is { } histogram)
+                into.Add(_times[at], histogram);
+            else
+                into.Add(_times[at], _values[at]);
+            if (HasStarts && (starts.Count == 0 || starts[^1].StartMs != _starts![at]))
+                starts.Add((_times[at], _starts![at]));
+        }
+        if (starts.Exists(static s => s.StartMs != 0))
+            into.AddStarts(starts);
+        return at;
+    }
+
     /// <summary>Fills a buffer with what was resolved, and is empty after that.</summary>
     public void CopyTo(SampleBuffer buffer)
     {

@@ -60,6 +60,18 @@ internal sealed class CheckpointFile
         return newest;
     }
 
+    /// <summary>The checkpoint files as they are, by name, for a copy.</summary>
+    public IReadOnlyList<(string Name, byte[] Content)> ReadRaw()
+    {
+        var files = new List<(string Name, byte[] Content)>();
+        foreach (string name in s_names)
+        {
+            if (AtomicFile.TryRead(_disk, Path.Combine(_folder, name), MaxBytes, out byte[] content) == AtomicFileOutcome.Read)
+                files.Add((name, content));
+        }
+        return files;
+    }
+
     /// <summary>Writes a checkpoint over the older of the two. Throws <see cref="IOException"/>.</summary>
     public void Write(Checkpoint checkpoint, RecordApplier records, HeadWriter head)
     {

@@ -1,4 +1,5 @@
 using Bellwether.Core.Model;
+using Bellwether.Core.Platform;
 using Bellwether.Store;
 using Bellwether.Store.Blocks;
 using Bellwether.Store.Head;
@@ -15,6 +16,21 @@ public sealed class ChunkFileTests
         + "am9iBHNob3ABYgFjAygCAAECAwXQD6AfCAcTIAIABAIDBdAPoB8IBzcDAQAFBdAPoB8IBz5lBAABAQACAwIAAAAEAQEABQECpwAAAAAAAABVAAAAvxLyhegD"
         + "AAAAAAAAiBMAAAAAAAAPAAAAAAAAAAMAAAAAAAAAAAAAAAEAAABCV0NIM8i2Mw==";
 
+    // Version 2, the same content.
+    private const string GoldenNow = ""
+        + "QldDSAIAAADQDwToBwKq6+vN7AkEAAMAAQMPAw8AAAAAAAAAK0ABAYIBFAQFBGTgAQMA6/WWigEBCLzxXlwJBQAEAQAAWfZGN92avz8AAAAAAAAAAIAAAAAA"
+        + "AAAAAIAAnHUAiDzkN34AAAAAAAAA+P8AAAAAAAAA+P8BAwhZ9kY33Zq/PwhB2wJjJru2fwiEWETcx8U+PgicdQCIPOTPgQL4f8EywpsGCF9fbmFtZV9fAWED"
+        + "am9iBHNob3ABYgFjAAMpAgABAgMBBdAPoB8ABxYgAgAEAgMBBQCgHwAHAAMBAAUBBQCgHwAHAGWnAAAAAAAAAEUAAABp/vd36AMAAAAAAACIEwAAAAAAAA8A"
+        + "AAAAAAAAAwAAAAAAAAAAAAAAAgAAAEJXQ0gM3sHp";
+
+    [Fact]
+    public void The_golden_file_of_version_1_is_read()
+    {
+        var disk = new MemoryDisk();
+        Put(disk, "/chunks/0-00000000.chunks", Convert.FromBase64String(Golden));
+        CheckContent(disk);
+    }
+
     [Fact]
     public void The_golden_file_is_written_to_the_byte_and_read_back()
     {
@@ -27,8 +43,19 @@ public sealed class ChunkFileTests
             writer.Add(Labels.Of("__name__", "c"), Samples(0.1234567890123456, Math.PI, 1e300, double.NaN, -0.0));
             writer.Finish();
         }
-        byte[] bytes = disk.Content("/chunks/0-00000000.chunks");
-        Assert.Equal(Golden, Convert.ToBase64String(bytes));
+        Assert.Equal(GoldenNow, Convert.ToBase64String(disk.Content("/chunks/0-00000000.chunks")));
+        CheckContent(disk);
+    }
+
+    private static void Put(MemoryDisk disk, string path, byte[] bytes)
+    {
+        using IDiskFile file = disk.Open(path, DiskOpen.CreateNew);
+        file.Write(0, bytes);
+    }
+
+    private static void CheckContent(MemoryDisk disk)
+    {
+        using var blocks = new BlockSet(disk, "/chunks", new StoreOptions { Folder = "/" }, NullLogger.Instance);
         blocks.Load();
         BlockFile file = Assert.Single(blocks.Files);
         BlockIndex index = blocks.TryIndex(file)!;

@@ -184,6 +184,7 @@ public sealed class StoreModelTests
             if (_random.Next(3) > 0)
             {
                 _store.Maintain();
+                _store.MergeFiles(CancellationToken.None);
                 Verify(onlySure: false);
                 return;
             }
@@ -191,6 +192,7 @@ public sealed class StoreModelTests
             try
             {
                 _store.Maintain();
+                _store.MergeFiles(CancellationToken.None);
             }
             catch (PowerCutException)
             {

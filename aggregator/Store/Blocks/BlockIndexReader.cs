@@ -1,0 +1,120 @@
+using System.Text;
+using Bellwether.Core.Model;
+using Bellwether.Store.Chunks;
+
+namespace Bellwether.Store.Blocks;
+
+/// <summary>
+/// Reads the bytes of an index, whose check was right, series by series (docs/formats/index.md). What it gives is bounded by the file. Throws
+/// <see cref="InvalidDataException"/> on anything that does not fit. One thread at a time.
+/// </summary>
+internal sealed class BlockIndexReader
+{
+    private readonly byte[] _bytes;
+    private readonly long _fileBytes;
+    private readonly byte _version;
+    private readonly string[] _symbols;
+    private int _at;
+    private long _minMs;
+    private long _timesOffset = BlockFormat.HeadBytes;
+    private long _end = BlockFormat.HeadBytes;
+
+    public BlockIndexReader(byte[] bytes, long fileBytes, byte version)
+    {
+        _bytes = bytes;
+        _fileBytes = fileBytes;
+        _version = version;
+        var reader = new ByteReader(bytes);
+        _symbols = new string[reader.Count(bytes.Length)];
+        for (int i = 0; i < _symbols.Length; i++)
+            _symbols[i] = Encoding.UTF8.GetString(reader.Bytes(reader.Count(reader.Left)));
+        if (version > BlockFormat.FirstVersion)
+        {
+            var replaces = new string[reader.Count(reader.Left)];
+            for (int i = 0; i < replaces.Length; i++)
+                replaces[i] = reader.Text(reader.Left);
+            Replaces = replaces;
+        }
+        Series = reader.Count(bytes.Length);
+        reader.Count(reader.Left);
+        _at = reader.Position;
+    }
+
+    /// <summary>Series that it holds, in label order.</summary>
+    public int Series { get; }
+
+    /// <summary>Its size.</summary>
+    public long Bytes => _bytes.Length;
+
+    /// <summary>Names of the files that its file stands in for.</summary>
+    public IReadOnlyList<string> Replaces { get; } = [];
+
+    /// <summary>Adds the chunks of the next series, oldest first; at most <see cref="Series"/> times.</summary>
+    public void Next(List<BlockEntry> into)
+    {
+        var reader = new ByteReader(_bytes.AsSpan(_at));
+        var labels = new Label[reader.Count(reader.Left)];
+        for (int l = 0; l < labels.Length; l++)
+            labels[l] = new Label(_symbols[Number(ref reader)], _symbols[Number(ref reader)]);
+        Labels sorted = Labels.FromSorted(labels);
+        if (_version == BlockFormat.FirstVersion)
+        {
+            into.Add(FirstVersionChunk(ref reader, sorted));
+        }
+        else
+        {
+            int chunks = reader.Count(reader.Left);
+            if (chunks == 0)
+                throw new InvalidDataException("a series of the index has no chunks");
+            for (int i = 0; i < chunks; i++)
+                into.Add(Chunk(ref reader, sorted));
+        }
+        _at += reader.Position;
+    }
+
+    private BlockEntry Chunk(ref ByteReader reader, Labels labels)
+    {
+        int count = reader.Count(BlockFormat.MaxSamples);
+        _minMs += reader.Zigzag();
+        long max = _minMs + (long)reader.Varint();
+        _timesOffset += reader.Zigzag();
+        int timesLength = Length(ref reader, _timesOffset);
+        long offset = _end + reader.Zigzag();
+        int length = Length(ref reader, offset);
+        _end = offset + length + 4;
+        return Entry(labels, count, _minMs, max, (_timesOffset, timesLength), (offset, length));
+    }
+
+    private BlockEntry FirstVersionChunk(ref ByteReader reader, Labels labels)
+    {
+        int count = reader.Count(BlockFormat.MaxSamples);
+        long min = reader.Zigzag();
+        long max = min + (long)reader.Varint();
+        long timesOffset = (long)reader.Varint();
+        int timesLength = Length(ref reader, timesOffset);
+        long offset = (long)reader.Varint();
+        int length = Length(ref reader, offset);
+        return Entry(labels, count, min, max, (timesOffset, timesLength), (offset, length));
+    }
+
+    private static BlockEntry Entry(Labels labels, int count, long min, long max, (long Offset, int Length) times, (long Offset, int Length) chunk)
+    {
+        if (count == 0 || max < min)
+            throw new InvalidDataException("a chunk of the index has no samples");
+        return new BlockEntry(labels, count, min, max, times.Offset, times.Length, chunk.Offset, chunk.Length);
+    }
+
+    private int Number(ref ByteReader reader)
+    {
+        int number = reader.Count(int.MaxValue);
+        return number < _symbols.Length ? number : throw new InvalidDataException("the index names a symbol that it does not hold");
+    }
+
+    private int Length(ref ByteReader reader, long offset)
+    {
+        int length = reader.Count(int.MaxValue - 4);
+        if (offset < 0 || offset > _fileBytes || (long)length + 4 > _fileBytes - offset)
+            throw new InvalidDataException("the index points outside its file");
+        return length;
+    }
+}

@@ -1,0 +1,170 @@
+using Bellwether.Core.Model;
+using Bellwether.Store.Head;
+
+namespace Bellwether.Store.Blocks;
+
+/// <summary>
+/// Writes several chunk files as one, series by series in label order, in memory bounded by the sources' indexes. A chunk that is alone in its slot is taken over
+/// as it is; chunks that overlap or share a slot are merged into one by the rule of clashes. One thread at a time.
+/// </summary>
+internal sealed class BlockMerger
+{
+    private readonly ChunkScratch _scratch = new();
+    private byte[] _timesBytes = new byte[4096];
+    private byte[] _chunkBytes = new byte[4096];
+    private readonly SampleGather _gather = new();
+    private readonly SampleGather _part = new();
+    private readonly List<(BlockFile File, BlockEntry Entry)> _chunks = [];
+
+    /// <summary>What a rewrite leaves out; null: nothing.</summary>
+    public Func<Labels, (long FromMs, long ToMs)?>? LeftOut { get; init; }
+
+    /// <summary>Samples that were left out so far.</summary>
+    public long SamplesLeftOut { get; private set; }
+
+    /// <summary>Chunks that were left out whole though they could not be read.</summary>
+    public long DamagedLeftOut { get; private set; }
+
+    /// <summary>Adds everything of the sources to a writer. Throws <see cref="DamagedChunkException"/> when chunks that have to be merged cannot be read.</summary>
+    public void Merge(IReadOnlyList<BlockFile> sources, BlockWriter into, CancellationToken cancellation)
+    {
+        var queue = new PriorityQueue<Source, Labels>();
+        foreach (BlockFile file in sources)
+        {
+            var source = new Source(file);
+            if (source.Next())
+                queue.Enqueue(source, source.Labels);
+        }
+        while (queue.TryDequeue(out Source? source, out Labels? labels))
+        {
+            cancellation.ThrowIfCancellationRequested();
+            _chunks.Clear();
+            TakeFrom(source, queue);
+            while (queue.TryPeek(out Source? same, out Labels? next) && next.Equals(labels))
+            {
+                queue.Dequeue();
+                TakeFrom(same, queue);
+            }
+            _chunks.Sort(static (a, b) => a.Entry.MinMs != b.Entry.MinMs ? a.Entry.MinMs.CompareTo(b.Entry.MinMs) : a.Entry.MaxMs.CompareTo(b.Entry.MaxMs));
+            WriteSeries(into);
+        }
+    }
+
+    private void TakeFrom(Source source, PriorityQueue<Source, Labels> queue)
+    {
+        foreach (BlockEntry entry in source.Chunks)
+            _chunks.Add((source.File, entry));
+        if (source.Next())
+            queue.Enqueue(source, source.Labels);
+    }
+
+    private void WriteSeries(BlockWriter into)
+    {
+        (long FromMs, long ToMs)? leftOut = LeftOut?.Invoke(_chunks[0].Entry.Labels);
+        int from = 0;
+        while (from < _chunks.Count)
+        {
+            long newest = _chunks[from].Entry.MaxMs;
+            int count = _chunks[from].Entry.Count, to = from + 1;
+            while (to < _chunks.Count && (_chunks[to].Entry.MinMs <= newest || (TimeSlot.StartOf(_chunks[to].Entry.MinMs) == TimeSlot.StartOf(newest) && count + _chunks[to].Entry.Count <= BlockFormat.MaxSamples)))
+            {
+                newest = Math.Max(newest, _chunks[to].Entry.MaxMs);
+                count += _chunks[to].Entry.Count;
+                to++;
+            }
+            bool isCut = leftOut is { } cut && cut.FromMs <= newest && cut.ToMs >= _chunks[from].Entry.MinMs;
+            if (to - from == 1 && !isCut)
+                TakeOver(_chunks[from], into);
+            else
+                Decode(from, to, isCut ? leftOut : null, into);
+            from = to;
+        }
+    }
+
+    private void TakeOver((BlockFile File, BlockEntry Entry) chunk, BlockWriter into)
+    {
+        BlockEntry entry = chunk.Entry;
+        into.Add(entry, chunk.File.ReadRaw(entry.TimesOffset, entry.TimesLength, ref _timesBytes), chunk.File.ReadRaw(entry.Offset, entry.Length, ref _chunkBytes));
+    }
+
+    private void Decode(int from, int to, (long FromMs, long ToMs)? leftOut, BlockWriter into)
+    {
+        _gather.Begin();
+        for (int i = from; i < to; i++)
+        {
+            (BlockFile file, BlockEntry entry) = _chunks[i];
+            if (leftOut is { } all && all.FromMs <= entry.MinMs && all.ToMs >= entry.MaxMs)
+            {
+                SamplesLeftOut += entry.Count;
+                continue;
+            }
+            int before = _gather.Count;
+            if (leftOut is not { } cut)
+            {
+                Read(file, entry, long.MinValue, long.MaxValue);
+                continue;
+            }
+            if (cut.FromMs > entry.MinMs)
+                Read(file, entry, long.MinValue, cut.FromMs - 1);
+            if (cut.ToMs < entry.MaxMs)
+                Read(file, entry, cut.ToMs + 1, long.MaxValue);
+            SamplesLeftOut += entry.Count - (_gather.Count - before);
+        }
+        _gather.Resolve();
+        if (_gather.Count > 0)
+            WriteSlots(_chunks[from].Entry.Labels, into);
+    }
+
+    private void Read(BlockFile file, in BlockEntry entry, long fromMs, long toMs)
+    {
+        if (!file.TryRead(entry, fromMs, toMs, _scratch, _gather))
+            throw new DamagedChunkException(file);
+    }
+
+    // Chunks of a store with other partitions may reach over slots; what is written here never does.
+    private void WriteSlots(Labels labels, BlockWriter into)
+    {
+        ReadOnlySpan<long> times = _gather.Times;
+        if (TimeSlot.StartOf(times[0]) == TimeSlot.StartOf(times[^1]))
+        {
+            into.Add(labels, _gather);
+            return;
+        }
+        int at = 0;
+        while (at < _gather.Count)
+        {
+            long end = TimeSlot.StartOf(_gather.Times[at]) + TimeSlot.LengthMs;
+            _part.Begin();
+            at = _gather.CopyUntil(end, at, _part);
+            into.Add(labels, _part);
+        }
+    }
+
+    /// <summary>A source and its next series.</summary>
+    private sealed class Source(BlockFile file)
+    {
+        private readonly BlockIndexReader _index = file.ReadIndex();
+        private int _read;
+
+        public BlockFile File { get; } = file;
+
+        public List<BlockEntry> Chunks { get; } = [];
+
+        public Labels Labels => Chunks[0].Labels;
+
+        public bool Next()
+        {
+            Chunks.Clear();
+            if (_read++ >= _index.Series)
+                return false;
+            _index.Next(Chunks);
+            return true;
+        }
+    }
+}
+
+/// <summary>A chunk that has to be decoded cannot be.</summary>
+internal sealed class DamagedChunkException(BlockFile file) : Exception($"chunk file {file.Name} has a damaged chunk")
+{
+    public BlockFile File { get; } = file;
+}

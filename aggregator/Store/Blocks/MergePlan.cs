@@ -1,0 +1,56 @@
+namespace Bellwether.Store.Blocks;
+
+/// <summary>
+/// Says which chunk files are to be merged. Windows of 1, 4, 16, ... partitions are looked through, the shortest first; those that are over and hold several
+/// files are merged when that is worth it: what is merged with a large file is at least a quarter of it, so that a sample is written again a bounded number
+/// of times and the number of files grows with the logarithm of the history.
+/// </summary>
+internal static class MergePlan
+{
+    private const int Growth = 4;
+
+    /// <summary>The most files that are merged at once.</summary>
+    public const int MaxSources = 32;
+
+    /// <summary>The files to merge next, or none.</summary>
+    /// <param name="files">What there is.</param>
+    /// <param name="partitionMs">The shortest window.</param>
+    /// <param name="maxRangeMs">No window is longer, so that retention, which drops whole files, stays near its time.</param>
+    /// <param name="maxBytes">Sources of one merge together.</param>
+    /// <param name="overMs">Windows that end later may still get files.</param>
+    public static IReadOnlyList<BlockFile> Choose(IReadOnlyList<BlockFile> files, long partitionMs, long maxRangeMs, long maxBytes, long overMs)
+    {
+        for (long range = partitionMs; ; range *= Growth)
+        {
+            foreach (IGrouping<long, BlockFile> window in files.Where(f => !f.IsDamaged && Window(f.Footer.MinMs, range) == Window(f.Footer.MaxMs, range)).GroupBy(f => Window(f.Footer.MinMs, range)).OrderBy(g => g.Key))
+            {
+                if ((window.Key + 1) * range <= overMs && Worth(window, maxBytes) is { Count: > 1 } found)
+                    return found;
+            }
+            if (range > maxRangeMs / Growth)
+                return [];
+        }
+    }
+
+    private static List<BlockFile> Worth(IEnumerable<BlockFile> window, long maxBytes)
+    {
+        List<BlockFile> bySize = [.. window.OrderByDescending(f => f.Bytes)];
+        if (bySize.Count < 2)
+            return [];
+        long rest = bySize.Skip(1).Sum(f => f.Bytes);
+        bool whole = rest * Growth >= bySize[0].Bytes;
+        if (!whole && bySize.Count <= Growth)
+            return [];
+        // The small ones first: they are many, and their sum may be worth the large one then.
+        var found = new List<BlockFile>();
+        long bytes = 0;
+        for (int i = bySize.Count - 1; i >= (whole ? 0 : 1) && found.Count < MaxSources && bytes + bySize[i].Bytes <= maxBytes; i--)
+        {
+            found.Add(bySize[i]);
+            bytes += bySize[i].Bytes;
+        }
+        return found;
+    }
+
+    private static long Window(long timeMs, long rangeMs) => timeMs >= 0 ? timeMs / rangeMs : ((timeMs + 1) / rangeMs) - 1;
+}
