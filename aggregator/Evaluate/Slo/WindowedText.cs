@@ -81,26 +81,18 @@ internal static class WindowedText
     };
 
     /// <summary>What the counters of an expression grew by in a window; null when it is more than sums of counters.</summary>
-    private static Expr? Grown(Expr expr, DurationLiteral window)
+    private static Expr? Grown(Expr expr, DurationLiteral window) => expr switch
     {
-        switch (expr)
-        {
-            case VectorSelector selector:
-                return new CallExpr(FunctionTable.All["increase"], [new MatrixSelector(selector, window)]);
-            case CallExpr call when s_growth.Contains(call.Function.Name) && call.Arguments[0] is MatrixSelector matrix:
-                return new CallExpr(FunctionTable.All["increase"], [matrix with { Range = window }]);
-            case ParenExpr paren:
-                return Grown(paren.Inner, window) is { } inner ? paren with { Inner = inner } : null;
-            case AggregateExpr { Op: "sum" } sum:
-                return Grown(sum.Inner, window) is { } summed ? sum with { Inner = summed } : null;
-            case BinaryExpr { Op: "or" } zero when IsZero(zero.Right):
-                return Grown(zero.Left, window) is { } or ? zero with { Left = or } : null;
-            case BinaryExpr { Op: "+" or "-" or "or" } binary:
-                return Grown(binary.Left, window) is { } left && Grown(binary.Right, window) is { } right ? binary with { Left = left, Right = right } : null;
-            default:
-                return null;
-        }
-    }
+        VectorSelector selector => Increase(new MatrixSelector(selector, window)),
+        CallExpr call when s_growth.Contains(call.Function.Name) && call.Arguments[0] is MatrixSelector matrix => Increase(matrix with { Range = window }),
+        ParenExpr paren => Grown(paren.Inner, window) is { } inner ? paren with { Inner = inner } : null,
+        AggregateExpr { Op: "sum" } sum => Grown(sum.Inner, window) is { } summed ? sum with { Inner = summed } : null,
+        BinaryExpr { Op: "or" } zero when IsZero(zero.Right) => Grown(zero.Left, window) is { } or ? zero with { Left = or } : null,
+        BinaryExpr { Op: "+" or "-" or "or" } binary => Grown(binary.Left, window) is { } left && Grown(binary.Right, window) is { } right ? binary with { Left = left, Right = right } : null,
+        _ => null,
+    };
+
+    private static CallExpr Increase(MatrixSelector of) => new(FunctionTable.All["increase"], [of]);
 
     private static Expr Summed(Expr expr) => expr is AggregateExpr or BinaryExpr or ParenExpr ? expr : new AggregateExpr("sum", expr, null, [], false);
 }

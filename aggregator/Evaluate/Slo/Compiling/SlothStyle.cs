@@ -62,7 +62,7 @@ public static class SlothStyle
 
         public BurnWindows Table => table;
 
-        public IReadOnlyList<SloRuleGroup> Groups()
+        public List<SloRuleGroup> Groups()
         {
             var groups = new List<SloRuleGroup>
             {
@@ -148,7 +148,7 @@ public static class SlothStyle
 
         private static string Ratio(TimeSpan window) => RatioMetric + BurnWindows.Text(window);
 
-        private IReadOnlyDictionary<string, string> Labels(params ReadOnlySpan<(string Name, string Value)> own)
+        private SortedDictionary<string, string> Labels(params ReadOnlySpan<(string Name, string Value)> own)
         {
             var labels = new Dictionary<string, string> { ["sloth_id"] = slo.Id, ["sloth_service"] = slo.Service, ["sloth_slo"] = slo.Name };
             foreach ((string name, string value) in own)

@@ -9,6 +9,8 @@ internal static partial class OpenSloReader
 {
     private const int DescriptionMax = 1050;
     private const string NameForm = "small letters, digits, '.' and '-', beginning with a letter or digit, at most 255 characters";
+    private static readonly string[] s_notWithRaw = ["good", "bad", "total"];
+    private static readonly string[] s_policyFlags = ["alertWhenNoData", "alertWhenResolved", "alertWhenBreaching"];
     private static readonly (string, string)[] s_operators = [("lt", "<"), ("lte", "<="), ("gt", ">"), ("gte", ">=")];
 
     [GeneratedRegex(@"\A[a-z0-9][a-z0-9.|/\\-]*[a-z0-9]*\z", RegexOptions.CultureInvariant)]
@@ -156,7 +158,7 @@ internal static partial class OpenSloReader
             return new OpenSloSli(name, false, null, null, null, null, false, ReadMetricSource(reading, threshold));
         if (ratio.Has("raw"))
         {
-            foreach (string other in new[] { "good", "bad", "total" }.Where(ratio.Has))
+            foreach (string other in s_notWithRaw.Where(ratio.Has))
                 ratio.Error(other, "does not go with 'raw'");
             if (!ratio.Has("rawType"))
                 ratio.Error("rawType", "is missing; there are: success, failure");
@@ -407,7 +409,7 @@ internal static partial class OpenSloReader
 
     private static OpenSloPolicy ReadPolicySpec(SloReading reading, ConfigSection spec, string name)
     {
-        foreach (string flag in new[] { "alertWhenNoData", "alertWhenResolved", "alertWhenBreaching" }.Where(f => !spec.Has(f)))
+        foreach (string flag in s_policyFlags.Where(f => !spec.Has(f)))
             spec.Error(flag, "is missing; write true or false");
         OpenSloRef? condition = null;
         SloAlertPolicy? inline = null;

@@ -10,6 +10,7 @@ namespace Bellwether.Evaluate.Slo.Reading;
 internal static class PyrraReader
 {
     private const string LabelPrefix = "pyrra.dev/";
+    private static readonly string[] s_kinds = ["ratio", "latency", "latencyNative", "bool_gauge", "boolGauge"];
 
     public static void Read(SloReading reading, List<SloDefinition> slos)
     {
@@ -47,7 +48,7 @@ internal static class PyrraReader
 
     private static SloIndicator ReadIndicator(SloReading reading, ConfigSection indicator, ConfigSection spec)
     {
-        string[] kinds = [.. new[] { "ratio", "latency", "latencyNative", "bool_gauge", "boolGauge" }.Where(indicator.Has)];
+        string[] kinds = [.. s_kinds.Where(indicator.Has)];
         if (kinds.Length != 1)
         {
             spec.Error("indicator", kinds.Length == 0 ? "is missing; write one of ratio, latency, latencyNative, bool_gauge" : $"has {string.Join(" and ", kinds)}; write only one");

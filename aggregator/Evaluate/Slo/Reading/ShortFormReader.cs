@@ -12,6 +12,8 @@ namespace Bellwether.Evaluate.Slo.Reading;
 /// </summary>
 internal static partial class ShortFormReader
 {
+    private static readonly string[] s_forms = ["latency", "value", "ratio", "total"];
+
     [GeneratedRegex(@"\A(?<p>[0-9]+(\.[0-9]+)?) ?%?( [a-z ]+)?\z", RegexOptions.CultureInvariant | RegexOptions.IgnoreCase)]
     private static partial Regex Share { get; }
 
@@ -126,7 +128,7 @@ internal static partial class ShortFormReader
 
     private static SloIndicator ReadIndicator(ConfigSection slo, double? below)
     {
-        string[] forms = [.. new[] { "latency", "value", "ratio", "total" }.Where(slo.Has)];
+        string[] forms = [.. s_forms.Where(slo.Has)];
         if (forms.Length != 1)
         {
             slo.Error(forms.Length == 0

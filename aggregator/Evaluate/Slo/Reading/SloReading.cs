@@ -1,7 +1,6 @@
 using System.Globalization;
 using Bellwether.Core.Configuration;
 using Bellwether.Core.Model;
-using Bellwether.Evaluate.PromQl.Syntax;
 
 namespace Bellwether.Evaluate.Slo.Reading;
 
