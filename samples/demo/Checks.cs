@@ -10,6 +10,7 @@ internal sealed class Checks(DemoSite site, TimeProvider time, TextWriter output
     private const int LedgerRows = 3;
     private const int RulesOfFiles = 12;
     private const int RulesOfKpis = 22;
+    private const int RulesOfSlos = 33;
     private int _passed;
     private int _failed;
 
@@ -22,6 +23,7 @@ internal sealed class Checks(DemoSite site, TimeProvider time, TextWriter output
         await CheckAsync("each KPI equals its expression, asked at the same time", () => KpisAsync(cancellation));
         await CheckAsync("the shop's index explains itself, and its promise has a state", () => ExplainedAsync(cancellation));
         await CheckAsync("KPI values are plausible", () => PlausibleAsync(cancellation));
+        await CheckAsync("the shop's objective has its budget", () => ObjectiveAsync(cancellation));
         await CheckAsync("host memory equals /proc/meminfo", () => MemoryAsync(cancellation));
         await CheckAsync("the database's size equals what PostgreSQL says", () => DatabaseSizeAsync(cancellation));
         await CheckAsync("the fleet shows the agent, connected and complete", () => FleetAsync(cancellation));
@@ -116,7 +118,7 @@ internal sealed class Checks(DemoSite site, TimeProvider time, TextWriter output
             rules++;
             Expect(rule.GetProperty("health").GetString() == "ok", $"{rule.GetProperty("name").GetString()}: {rule}");
         }
-        Expect(rules == RulesOfFiles + RulesOfKpis, $"there are {rules} rules, not {RulesOfFiles} of rule files and {RulesOfKpis} of KPIs");
+        Expect(rules == RulesOfFiles + RulesOfKpis + RulesOfSlos, $"there are {rules} rules, not {RulesOfFiles} of rule files, {RulesOfKpis} of KPIs and {RulesOfSlos} of SLOs");
     }
 
     private async Task KpisAsync(CancellationToken cancellation)
@@ -144,6 +146,14 @@ internal sealed class Checks(DemoSite site, TimeProvider time, TextWriter output
             double? value = await site.Api.ValueAsync(name, cancellation);
             Expect(value >= low && value <= high, string.Create(CultureInfo.InvariantCulture, $"{name} is {value}, not between {low} and {high}"));
         }
+    }
+
+    private async Task ObjectiveAsync(CancellationToken cancellation)
+    {
+        JsonElement slo = await site.Api.GetAsync("/api/v1/slos/shop-availability?step=1h", cancellation);
+        double sli = slo.GetProperty("sli").GetDouble(), left = slo.GetProperty("budgetRemaining").GetDouble();
+        Expect(slo.GetProperty("objective").GetDouble() == 95 && sli is >= 0.9 and <= 1, $"the objective is {slo.GetProperty("objective")}, the SLI {sli}");
+        Expect(Math.Abs(left - (1 - ((1 - sli) / 0.05))) < 1e-9, $"{left} of the budget are left at an SLI of {sli}");
     }
 
     private async Task MemoryAsync(CancellationToken cancellation)

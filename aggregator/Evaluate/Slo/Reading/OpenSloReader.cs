@@ -8,13 +8,12 @@ namespace Bellwether.Evaluate.Slo.Reading;
 internal static partial class OpenSloReader
 {
     private const int DescriptionMax = 1050;
-    private const string NameForm = "small letters, digits, '.' and '-', beginning with a letter or digit, at most 255 characters";
+    internal const string NameForm = "small letters, digits, '.' and '-', beginning with a letter or digit, at most 255 characters";
     private static readonly string[] s_notWithRaw = ["good", "bad", "total"];
-    private static readonly string[] s_policyFlags = ["alertWhenNoData", "alertWhenResolved", "alertWhenBreaching"];
-    private static readonly (string, string)[] s_operators = [("lt", "<"), ("lte", "<="), ("gt", ">"), ("gte", ">=")];
+    internal static readonly (string, string)[] Operators = [("lt", "<"), ("lte", "<="), ("gt", ">"), ("gte", ">=")];
 
     [GeneratedRegex(@"\A[a-z0-9][a-z0-9.|/\\-]*[a-z0-9]*\z", RegexOptions.CultureInvariant)]
-    private static partial Regex Name { get; }
+    internal static partial Regex Name { get; }
 
     [GeneratedRegex(@"\A[a-z0-9A-Z][a-z0-9A-Z._-]*\z", RegexOptions.CultureInvariant)]
     private static partial Regex LabelValue { get; }
@@ -32,7 +31,7 @@ internal static partial class OpenSloReader
         if (api != "openslo/v1")
             root.Error("apiVersion", $"'{api}' is not known; there are: openslo/v1, openslo/v1alpha");
         Action<SloReading, ConfigSection, string, OpenSloLibrary>? read = root.Word<Action<SloReading, ConfigSection, string, OpenSloLibrary>?>("kind", null,
-            [("SLO", ReadSlo), ("SLI", ReadSli), ("Service", ReadService), ("DataSource", ReadSource), ("AlertPolicy", ReadPolicy), ("AlertCondition", ReadCondition), ("AlertNotificationTarget", ReadTarget)]);
+            [("SLO", ReadSlo), ("SLI", ReadSli), ("Service", ReadService), ("DataSource", ReadSource), ("AlertPolicy", OpenSloAlertReader.ReadPolicy), ("AlertCondition", OpenSloAlertReader.ReadCondition), ("AlertNotificationTarget", OpenSloAlertReader.ReadTarget)]);
         if (!root.Has("kind"))
             root.Error("kind", "is missing; there are: SLO, SLI, Service, DataSource, AlertPolicy, AlertCondition, AlertNotificationTarget");
         string name = ReadMetadata(reading, root);
@@ -70,7 +69,7 @@ internal static partial class OpenSloReader
         return 0;
     }
 
-    private static string ReadMetadata(SloReading reading, ConfigSection holder)
+    internal static string ReadMetadata(SloReading reading, ConfigSection holder)
     {
         ConfigSection metadata = holder.Section("metadata");
         if (!metadata.IsPresent)
@@ -100,13 +99,13 @@ internal static partial class OpenSloReader
         return name;
     }
 
-    private static void CheckName(ConfigSection section, string key, string name)
+    internal static void CheckName(ConfigSection section, string key, string name)
     {
         if (name.Length > 255 || !Name.IsMatch(name))
             section.Error(key, $"'{(name.Length > 60 ? name[..60] + "..." : name)}' is no name: {NameForm}");
     }
 
-    private static OpenSloRef? ReadRef(ConfigSection section, string key)
+    internal static OpenSloRef? ReadRef(ConfigSection section, string key)
     {
         if (!section.Has(key))
             return null;
@@ -116,7 +115,7 @@ internal static partial class OpenSloReader
         return new OpenSloRef(name, SloReading.PlaceOf(section, key));
     }
 
-    private static string Description(ConfigSection spec)
+    internal static string Description(ConfigSection spec)
     {
         string text = spec.Text("description");
         if (text.Length > DescriptionMax)
@@ -132,12 +131,6 @@ internal static partial class OpenSloReader
         if (!spec.Section("connectionDetails").IsPresent)
             spec.Error("connectionDetails", "is missing: a section; Bellwether asks its own store and reads nothing of it");
         library.AddSource(name, type);
-    }
-
-    private static void ReadTarget(SloReading reading, ConfigSection spec, string name, OpenSloLibrary library)
-    {
-        spec.RequiredText("target");
-        library.AddTarget(name);
     }
 
     private static void ReadSli(SloReading reading, ConfigSection spec, string name, OpenSloLibrary library)
@@ -240,7 +233,7 @@ internal static partial class OpenSloReader
             hasWindow,
             indicator,
             objectives,
-            [.. spec.List("alertPolicies").Select(p => ReadPolicyUse(reading, spec, p.Node, p.Path)).OfType<OpenSloPolicyUse>()]));
+            [.. spec.List("alertPolicies").Select(p => OpenSloAlertReader.ReadPolicyUse(reading, spec, p.Node, p.Path)).OfType<OpenSloPolicyUse>()]));
     }
 
     /// <summary>Labels of the document that can be labels of series: one text each. Other characters become '_'.</summary>
@@ -295,7 +288,7 @@ internal static partial class OpenSloReader
         var read = new OpenSloObjective(
             objective.Text("displayName"),
             ReadTarget(objective),
-            objective.Has("op") ? objective.Word("op", "", s_operators) : "",
+            objective.Has("op") ? objective.Word("op", "", Operators) : "",
             objective.Has("value") ? objective.Number("value", 0) : null,
             target,
             slice,
@@ -320,7 +313,7 @@ internal static partial class OpenSloReader
     }
 
     /// <summary>OpenSLO's duration shorthand: a whole number and one of <c>m h d w M Q Y</c>.</summary>
-    private static (TimeSpan Length, CalendarUnit Unit, int Count)? Shorthand(ConfigSection section, string key, bool zeroAllowed = false)
+    internal static (TimeSpan Length, CalendarUnit Unit, int Count)? Shorthand(ConfigSection section, string key, bool zeroAllowed = false)
     {
         string text = section.RequiredText(key);
         if (text.Length == 0)
@@ -381,128 +374,5 @@ internal static partial class OpenSloReader
         }
         reading.WarnOfUnknown(calendar);
         return good ? new SloWindow(duration!.Value.Length, new CalendarPeriods(duration.Value.Unit, duration.Value.Count, from, known!)) : null;
-    }
-
-    private static OpenSloPolicyUse? ReadPolicyUse(SloReading reading, ConfigSection spec, ConfigNode node, string path)
-    {
-        if (node.Kind == ConfigNodeKind.Scalar && spec.CheckScalar(node, path))
-        {
-            if (!Name.IsMatch(node.Text))
-                spec.Reading.Error(node, path, $"'{node.Text}' is no name: {NameForm}");
-            return new OpenSloPolicyUse(new OpenSloRef(node.Text, new SloPlace(spec.Reading.File, node.Line, node.Column, path)), null);
-        }
-        foreach (ConfigSection section in spec.Sections("alertPolicies").Where(s => s.Node == node))
-        {
-            if (section.Has("alertPolicyRef"))
-                return new OpenSloPolicyUse(ReadRef(section, "alertPolicyRef"), null);
-            section.Find("kind");
-            string name = ReadMetadata(reading, section);
-            ConfigSection own = section.Section("spec");
-            if (!own.IsPresent)
-                section.Error("spec", "is missing");
-            return own.IsPresent ? new OpenSloPolicyUse(null, ReadPolicySpec(reading, own, name)) : null;
-        }
-        return null;
-    }
-
-    private static void ReadPolicy(SloReading reading, ConfigSection spec, string name, OpenSloLibrary library) => library.Add(ReadPolicySpec(reading, spec, name));
-
-    private static OpenSloPolicy ReadPolicySpec(SloReading reading, ConfigSection spec, string name)
-    {
-        foreach (string flag in s_policyFlags.Where(f => !spec.Has(f)))
-            spec.Error(flag, "is missing; write true or false");
-        OpenSloRef? condition = null;
-        SloAlertPolicy? inline = null;
-        int conditions = 0;
-        foreach (ConfigSection each in spec.Sections("conditions"))
-        {
-            if (conditions++ > 0)
-            {
-                each.Error("is one too many; a policy has one condition");
-                break;
-            }
-            condition = ReadRef(each, "conditionRef");
-            if (condition is null)
-                inline = ReadInlineCondition(reading, each);
-            reading.WarnOfUnknown(each, "operator", "kind", "metadata", "spec");
-        }
-        if (conditions == 0)
-            spec.Error("conditions", "is missing: a list with one condition");
-        List<OpenSloRef> targets = [.. spec.Sections("notificationTargets").Select(t => ReadPolicyTarget(reading, t)).OfType<OpenSloRef>()];
-        if (targets.Count == 0 && (!spec.Has("notificationTargets") || spec.Find("notificationTargets") is { Items.Count: 0 }))
-            spec.Error("notificationTargets", "is missing: a list with at least one target");
-        var frame = new SloAlertPolicy
-        {
-            Name = name,
-            Description = Description(spec),
-            Severity = "",
-            Operator = ">",
-            WhenNoData = spec.Flag("alertWhenNoData", false),
-            WhenResolved = spec.Flag("alertWhenResolved", false),
-            WhenBreaching = spec.Flag("alertWhenBreaching", true),
-        };
-        return new OpenSloPolicy(frame, condition, inline, targets, SloReading.PlaceOf(spec));
-    }
-
-    private static OpenSloRef? ReadPolicyTarget(SloReading reading, ConfigSection target)
-    {
-        if (target.Has("targetRef"))
-            return ReadRef(target, "targetRef");
-        target.Find("kind");
-        if (!target.Has("metadata") || !target.Has("spec"))
-        {
-            target.Error("names no target; write 'targetRef', or 'kind', 'metadata' and 'spec' of one");
-            return null;
-        }
-        string name = ReadMetadata(reading, target);
-        target.Section("spec").RequiredText("target");
-        return new OpenSloRef(name, SloReading.PlaceOf(target));
-    }
-
-    private static SloAlertPolicy? ReadInlineCondition(SloReading reading, ConfigSection holder)
-    {
-        if (!holder.Has("kind") || !holder.Has("metadata") || !holder.Has("spec"))
-        {
-            holder.Error("is no condition; write 'conditionRef', or 'kind', 'metadata' and 'spec' of one");
-            return null;
-        }
-        return ReadConditionSpec(reading, holder.Section("spec"), ReadMetadata(reading, holder), isOwnDocument: false);
-    }
-
-    private static void ReadCondition(SloReading reading, ConfigSection spec, string name, OpenSloLibrary library)
-    {
-        if (ReadConditionSpec(reading, spec, name, isOwnDocument: true) is { } condition)
-            library.AddCondition(condition);
-    }
-
-    private static SloAlertPolicy? ReadConditionSpec(SloReading reading, ConfigSection spec, string name, bool isOwnDocument)
-    {
-        string severity = spec.RequiredText("severity");
-        ConfigSection condition = spec.Section("condition");
-        if (!condition.IsPresent)
-        {
-            spec.Error("condition", "is missing: kind, op, threshold, lookbackWindow, alertAfter");
-            return null;
-        }
-        condition.Word("kind", 0, [("burnrate", 0)]);
-        if (isOwnDocument && !condition.Has("op"))
-            condition.Error("op", "is missing; there are: lt, lte, gt, gte");
-        if (!condition.Has("threshold"))
-            condition.Error("threshold", "is missing: the burn rate to compare with");
-        if (isOwnDocument && !condition.Has("alertAfter"))
-            condition.Error("alertAfter", "is missing: how long the condition must hold, for example 5m");
-        var read = new SloAlertPolicy
-        {
-            Name = name,
-            Description = Description(spec),
-            Severity = severity,
-            Operator = condition.Has("op") ? condition.Word("op", ">", s_operators) : ">",
-            Threshold = condition.Number("threshold", 1),
-            Lookback = Shorthand(condition, "lookbackWindow")?.Length ?? TimeSpan.FromHours(1),
-            After = condition.Has("alertAfter") ? Shorthand(condition, "alertAfter", zeroAllowed: true)?.Length ?? TimeSpan.Zero : TimeSpan.Zero,
-        };
-        reading.WarnOfUnknown(condition);
-        reading.WarnOfUnknown(spec);
-        return read;
     }
 }
