@@ -250,7 +250,7 @@ internal sealed class BlockFile
         if (scratch.TryTimes(this, entry.TimesOffset, entry.Count, out ReadOnlySpan<long> held))
             return held;
         var reader = new ByteReader(scratch.Read(this, _file, entry.TimesOffset, entry.TimesLength));
-        long[] times = scratch.BeginTimes(entry.Count);
+        var times = new long[entry.Count];
         IntegerBlock.Decode(ref reader, times);
         for (int i = 1; i < times.Length; i++)
         {
@@ -312,8 +312,6 @@ internal sealed class ChunkScratch : IDisposable
         times = isHeld ? held : default;
         return isHeld;
     }
-
-    public long[] BeginTimes(int count) => new long[count];
 
     public void Keep(BlockFile file, long offset, long[] times)
     {
