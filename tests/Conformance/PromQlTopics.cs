@@ -33,6 +33,16 @@ internal sealed class PromQlTestTopic : ITopic
 /// <summary>Range queries with recorded answers over one data set.</summary>
 internal sealed class PromQlReferenceTopic : ITopic
 {
+    private const string Subquery = "avg_over_time(rate(demo_cpu_usage_seconds_total[1m])[2m:10s])";
+
+    /// <summary>Where Prometheus 3, and so ours, means something else than 2.42: why.</summary>
+    private static readonly Dictionary<string, string> s_changed = new()
+    {
+        ["label_replace(demo_num_cpus, \"~invalid\", \"\", \"src\", \"(.*)\")"] = "label names may be any UTF-8 text in Prometheus 3: it must not fail",
+        ["label_join(demo_num_cpus, \"~invalid\", \"-\", \"instance\")"] = "label names may be any UTF-8 text in Prometheus 3: it must not fail",
+        [Subquery] = "windows are open on the left in Prometheus 3: with one millisecond more the step at the window's start is in, and the recorded answer must come out",
+    };
+
     public string Name => "promql/reference-2.42";
 
     public void Run(string folder, TopicReport report)
@@ -47,8 +57,12 @@ internal sealed class PromQlReferenceTopic : ITopic
             number++;
             using var answer = JsonDocument.Parse(line);
             string query = answer.RootElement.GetProperty("query").GetString()!;
-            QueryResult result = engine.Range(series, query, Ms("start"), Ms("end"), Ms("step"));
-            string? failure = Compare(answer.RootElement, result);
+            string asked = query == Subquery ? query.Replace("[2m:", "[120001ms:", StringComparison.Ordinal) : query;
+            QueryResult result = engine.Range(series, asked, Ms("start"), Ms("end"), Ms("step"));
+            bool isNewer = s_changed.TryGetValue(query, out string? why);
+            if (isNewer)
+                report.Note($"results.jsonl:{number}: {why}");
+            string? failure = isNewer && query != Subquery ? result.Error?.Message : Compare(answer.RootElement, result);
             if (failure is null)
                 report.Pass();
             else
