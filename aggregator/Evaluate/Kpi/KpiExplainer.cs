@@ -217,7 +217,7 @@ public sealed class KpiExplainer(PromQlEngine engine, ISeriesReader reader, ICov
         }
     }
 
-    private static double? One(IReadOnlyList<SeriesValue> values) => values.Count == 1 ? values[0].Value : null;
+    private static double? One(List<SeriesValue> values) => values.Count == 1 ? values[0].Value : null;
 
     private static List<SeriesValue> Values(QueryResult result) => result.Type == PromQl.ValueType.Scalar
         ? [new SeriesValue(Labels.Empty, result.Scalar.Value)]

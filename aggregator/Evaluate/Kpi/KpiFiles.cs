@@ -57,7 +57,7 @@ public static class KpiFiles
     /// <summary>Reads the text of one file.</summary>
     public static ConfigResult<KpiSet> Parse(string text, string file) => Parse([(file, text)], []);
 
-    private static ConfigResult<KpiSet> Parse(IReadOnlyList<(string File, string Text)> texts, List<ConfigError> errors)
+    private static ConfigResult<KpiSet> Parse(List<(string File, string Text)> texts, List<ConfigError> errors)
     {
         var drafts = new List<KpiDraft>();
         var slas = new SlaReading();

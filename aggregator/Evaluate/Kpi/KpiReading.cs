@@ -9,6 +9,7 @@ namespace Bellwether.Evaluate.Kpi;
 internal static class KpiReading
 {
     private static readonly (string, KpiDirection)[] s_directions = [("higher", KpiDirection.Higher), ("lower", KpiDirection.Lower)];
+    private static readonly string[] s_parts = ["part", "good", "bad"];
 
     public static KpiDraft Read(ConfigSection section, string file, TimeSpan? fileInterval)
     {
@@ -92,7 +93,7 @@ internal static class KpiReading
     private static KpiDraft ReadRatio(KpiDraft draft)
     {
         ConfigSection ratio = draft.Section.Section("ratio");
-        string[] parts = [.. new[] { "part", "good", "bad" }.Where(ratio.Has)];
+        string[] parts = [.. s_parts.Where(ratio.Has)];
         if (parts.Length != 1)
             ratio.Error("needs one of 'good', 'bad' and 'part', beside 'total'");
         string part = parts.Length == 1 ? ReadExpression(ratio, parts[0]) : "", total = ReadExpression(ratio, "total");

@@ -1,9 +1,7 @@
 using System.Text.Json;
 using Bellwether.Core.Configuration;
-using Bellwether.Core.Model;
 using Bellwether.Evaluate.Kpi;
 using Bellwether.Evaluate.Kpi.Sla;
-using Bellwether.Evaluate.PromQl;
 using Bellwether.Serve.QueryApi;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;

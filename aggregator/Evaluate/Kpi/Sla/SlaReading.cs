@@ -132,7 +132,7 @@ internal sealed partial class SlaReading
         return text;
     }
 
-    private IEnumerable<SlaCheck> ReadTier(string tier, ConfigSection section, IReadOnlyList<SlaCheck> all)
+    private List<SlaCheck> ReadTier(string tier, ConfigSection section, List<SlaCheck> all)
     {
         var checks = new List<SlaCheck>();
         foreach ((ConfigNode key, ConfigNode _) in section.Node!.Entries)
