@@ -51,7 +51,7 @@ public sealed partial class StoreEngine
                 cancellation.ThrowIfCancellationRequested();
                 if (!Holds(file, deletion, cancellation))
                     continue;
-                var merger = new BlockMerger { LeftOut = labels => deletion.Matches(labels) ? (deletion.FromMs, deletion.ToMs) : null };
+                using var merger = new BlockMerger { LeftOut = labels => deletion.Matches(labels) ? (deletion.FromMs, deletion.ToMs) : null };
                 try
                 {
                     if (!Rewrite([file], merger, cancellation))

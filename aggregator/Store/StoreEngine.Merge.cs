@@ -52,7 +52,8 @@ public sealed partial class StoreEngine
         // The merged file is at most as large as its sources.
         if (sources.Count == 0 || _disk.FreeBytes(_options.Folder) - sources.Sum(f => f.Bytes) < _options.MinFreeBytes)
             return false;
-        return Rewrite(sources, new BlockMerger(), cancellation);
+        using var merger = new BlockMerger();
+        return Rewrite(sources, merger, cancellation);
     }
 
     /// <summary>Writes files anew as one and puts it in their place. False: one of them went meanwhile.</summary>

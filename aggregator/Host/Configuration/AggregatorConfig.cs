@@ -17,6 +17,9 @@ public sealed record AggregatorConfig
     [Restart("The folder of the store; it belongs to this aggregator alone.", Type = "path")]
     public string DataDir { get; init; } = "data";
 
+    /// <summary>Deleting and copying over HTTP.</summary>
+    public AdminApiSection AdminApi { get; init; } = new();
+
     /// <summary>How long data is kept.</summary>
     public RetentionSection Retention { get; init; } = new();
 
@@ -113,6 +116,18 @@ public sealed record RetentionSection
     /// <summary>How long raw samples are kept.</summary>
     [Restart("How long raw samples are kept. At least 1h.")]
     public TimeSpan Raw { get; init; } = TimeSpan.FromDays(37);
+
+    /// <summary>How much is kept; 0: no bound.</summary>
+    [Restart("Bytes of chunk files above which the oldest of them go, whatever their age; 0: no bound.")]
+    public ByteSize Size { get; init; }
+}
+
+/// <summary>Section <c>admin_api</c>.</summary>
+public sealed record AdminApiSection
+{
+    /// <summary>Whether it is open.</summary>
+    [Restart("Opens /api/v1/admin/tsdb: delete_series, clean_tombstones and snapshot. Whoever reaches the HTTP address may then delete.")]
+    public bool Enabled { get; init; }
 }
 
 /// <summary>One element of <c>agents</c>: an agent and how it proves who it is.</summary>

@@ -28,6 +28,7 @@ public static class AggregatorConfigFile
             Shown = root.Node is { } node ? ConfigText.Print(node) : "",
             Listen = ReadListen(root.Section("listen")),
             DataDir = root.FilePath("data_dir", defaults.DataDir),
+            AdminApi = ReadAdminApi(root.Section("admin_api")),
             Retention = ReadRetention(root.Section("retention")),
             Agents = ReadAgents(root),
             Fleet = ReadFleet(root.Section("fleet")),
@@ -144,9 +145,16 @@ public static class AggregatorConfigFile
 
     private static RetentionSection ReadRetention(ConfigSection section)
     {
-        var retention = new RetentionSection { Raw = section.Duration("raw", new RetentionSection().Raw, TimeSpan.FromHours(1)) };
+        var retention = new RetentionSection { Raw = section.Duration("raw", new RetentionSection().Raw, TimeSpan.FromHours(1)), Size = section.Size("size", default) };
         section.Close();
         return retention;
+    }
+
+    private static AdminApiSection ReadAdminApi(ConfigSection section)
+    {
+        var admin = new AdminApiSection { Enabled = section.Flag("enabled", false) };
+        section.Close();
+        return admin;
     }
 
     private static ValueList<AgentEntry> ReadAgents(ConfigSection root)

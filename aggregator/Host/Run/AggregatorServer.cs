@@ -327,6 +327,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         Config = ConfigNow,
         Configuration = () => Volatile.Read(ref _config).Shown,
         Reload = _ => Task.FromResult(Reload()),
+        Admin = _config.AdminApi.Enabled ? new StoreAdmin(_store, _config.DataDir, _time) : null,
         Store = StoreFactsNow,
         Metrics = MetricsFor,
     };
@@ -499,6 +500,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     {
         Folder = config.DataDir,
         Retention = config.Retention.Raw,
+        RetentionBytes = config.Retention.Size.Bytes,
         FutureBound = config.Limits.FutureBound,
         MaxSeries = config.Limits.MaxSeries,
         MinFreeBytes = config.Limits.MinFreeDisk.Bytes,

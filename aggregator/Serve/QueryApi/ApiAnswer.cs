@@ -21,6 +21,9 @@ internal sealed class ApiAnswer
     public static ApiAnswer Ok(Action<ApiJson> data, IReadOnlyList<string>? warnings = null, IReadOnlyList<string>? infos = null) =>
         new() { Data = data, Warnings = warnings ?? [], Infos = infos ?? [] };
 
+    /// <summary>Done; nothing to say.</summary>
+    public static ApiAnswer NoContent { get; } = new() { Status = 204 };
+
     public static ApiAnswer BadData(string error) => new() { Status = 400, ErrorType = "bad_data", Error = error };
 
     public static ApiAnswer BadParameter(string name, string error) => BadData($"invalid parameter \"{name}\": {error}");

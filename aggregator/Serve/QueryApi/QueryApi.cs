@@ -72,6 +72,10 @@ public sealed partial class QueryApi : IDisposable
         Get(routes, "status/config", (_, _, _) => Task.FromResult(_status.Config()));
         Get(routes, "status/flags", (_, _, _) => Task.FromResult(_status.Flags()));
         Get(routes, "status/tsdb", (p, _, c) => Task.FromResult(_status.Store(p, c)));
+        var admin = new AdminEndpoints(_sources.Admin);
+        Change(routes, "delete_series", admin.DeleteAsync);
+        Change(routes, "clean_tombstones", (_, _) => Task.FromResult(admin.Clean()));
+        Change(routes, "snapshot", async (_, c) => await admin.SnapshotAsync(c));
         routes.MapMethods("/federate", ["GET", "HEAD"], (HttpContext h) => _federate.AnswerAsync(h));
         routes.Map("/api/{**rest}", (HttpContext h) => TextAsync(h, StatusCodes.Status404NotFound, "404 page not found\n"));
         routes.MapMethods("/-/healthy", ["GET", "HEAD"], (HttpContext h) => TextAsync(h, 200, "Bellwether is Healthy.\n"));
@@ -91,6 +95,10 @@ public sealed partial class QueryApi : IDisposable
 
     private void Both(IEndpointRouteBuilder routes, string path, Func<ApiParameters, HttpContext, CancellationToken, Task<ApiAnswer>> handler) =>
         routes.MapMethods("/api/v1/" + path, ["GET", "HEAD", "POST"], (HttpContext h) => AnswerAsync(h, path, handler));
+
+    // Null: done, without content. Asked by POST or PUT only, so that no link or image can do it.
+    private void Change(IEndpointRouteBuilder routes, string name, Func<ApiParameters, CancellationToken, Task<ApiAnswer?>> handler) =>
+        routes.MapMethods("/api/v1/admin/tsdb/" + name, ["POST", "PUT"], (HttpContext h) => AnswerAsync(h, "admin/tsdb/" + name, async (p, _, c) => await handler(p, c) ?? ApiAnswer.NoContent));
 
     private async Task AnswerAsync(HttpContext context, string path, Func<ApiParameters, HttpContext, CancellationToken, Task<ApiAnswer>> handler)
     {
@@ -136,6 +144,8 @@ public sealed partial class QueryApi : IDisposable
     private static async Task WriteAsync(HttpContext context, ApiAnswer answer)
     {
         context.Response.StatusCode = answer.Status;
+        if (answer.Status == StatusCodes.Status204NoContent)
+            return;
         context.Response.ContentType = "application/json";
         if (HttpMethods.IsHead(context.Request.Method))
             return;

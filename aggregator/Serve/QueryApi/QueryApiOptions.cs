@@ -77,6 +77,9 @@ public sealed record QueryApiSources
     /// <summary>The running configuration as YAML, without secrets.</summary>
     public Func<string>? Configuration { get; init; }
 
+    /// <summary>Deletes and copies; null: <c>admin/tsdb/*</c> is answered as in Prometheus without <c>--web.enable-admin-api</c>.</summary>
+    public IStoreAdmin? Admin { get; init; }
+
     /// <summary>Series in the head of the store, for <c>status/tsdb</c>.</summary>
     public Func<StoreFacts>? Store { get; init; }
 

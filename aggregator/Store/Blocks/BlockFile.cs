@@ -131,13 +131,6 @@ internal sealed class BlockFile
     /// <summary>Reads its bytes as they are; less than asked only at its end.</summary>
     public int Copy(long offset, Span<byte> into) => _file.Read(offset, into);
 
-    /// <summary>Reads the places of a series and checks them. False: damaged.</summary>
-    public bool Check(in BlockEntry entry, ChunkScratch scratch, SampleGather gather)
-    {
-        gather.Begin();
-        return TryRead(entry, long.MinValue, long.MaxValue, scratch, gather) && gather.Count == entry.Count;
-    }
-
     /// <summary>True the first time.</summary>
     public bool TryNoteDamage() => Interlocked.Exchange(ref _isDamageNoted, 1) == 0;
 

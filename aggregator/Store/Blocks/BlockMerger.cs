@@ -7,7 +7,7 @@ namespace Bellwether.Store.Blocks;
 /// Writes several chunk files as one, series by series in label order, in memory bounded by the sources' indexes. A chunk that is alone in its slot is taken over
 /// as it is; chunks that overlap or share a slot are merged into one by the rule of clashes. One thread at a time.
 /// </summary>
-internal sealed class BlockMerger
+internal sealed class BlockMerger : IDisposable
 {
     private readonly ChunkScratch _scratch = new();
     private byte[] _timesBytes = new byte[4096];
@@ -21,9 +21,6 @@ internal sealed class BlockMerger
 
     /// <summary>Samples that were left out so far.</summary>
     public long SamplesLeftOut { get; private set; }
-
-    /// <summary>Chunks that were left out whole though they could not be read.</summary>
-    public long DamagedLeftOut { get; private set; }
 
     /// <summary>Adds everything of the sources to a writer. Throws <see cref="DamagedChunkException"/> when chunks that have to be merged cannot be read.</summary>
     public void Merge(IReadOnlyList<BlockFile> sources, BlockWriter into, CancellationToken cancellation)
@@ -49,6 +46,8 @@ internal sealed class BlockMerger
             WriteSeries(into);
         }
     }
+
+    public void Dispose() => _scratch.Dispose();
 
     private void TakeFrom(Source source, PriorityQueue<Source, Labels> queue)
     {
