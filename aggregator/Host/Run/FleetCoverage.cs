@@ -20,7 +20,7 @@ internal sealed class FleetCoverage(FleetBook book, ILedgerSource ledger, TimePr
             HashSet<string> names = [.. agent.Targets.Where(t => targets.Contains((t.Value.GetValueOrDefault("job", ""), t.Value.GetValueOrDefault("instance", "")))).Select(t => t.Key)];
             if (names.Count == 0)
                 continue;
-            AgentCompleteness view = CompletenessView.Of(agent, ledger.Ledgers(agent.Id).FirstOrDefault(), fromMs, toMs, nowMs);
+            AgentCompleteness view = CompletenessView.Of(agent, ledger.Ledgers(agent.Id) is [{ } stored, ..] ? stored : null, fromMs, toMs, nowMs);
             foreach (SourceCompleteness source in view.Sources.Where(s => names.Contains(s.Stored.Name)))
             {
                 received += source.Received;
