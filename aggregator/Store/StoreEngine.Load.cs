@@ -34,6 +34,8 @@ public sealed partial class StoreEngine
         {
             _index.Gate.ExitWriteLock();
         }
+        // A copy has no log: frames that the checkpoint would take for covered must not be numbered again.
+        wal.SkipTo(_checkpoint.Next);
         _head.ReplayEnded();
         _age.Saw(_head.NewestMs == long.MinValue && _blocks.Count == 0 ? long.MaxValue : _head.NewestMs);
         _records.ReplayEnded();

@@ -220,9 +220,19 @@ public sealed class StoreRewriteTests : IDisposable
             Assert.Throws<IOException>(() => snapshot.CopyTo("/copy", 0, CancellationToken.None));
         }
         Assert.Equal(3, CountAll(store));
-        using StoreEngine copy = StoreEngine.Open(_options with { Folder = "/copy" }, _disk, _time, new Random(2), _meter, NullLogger.Instance);
-        Assert.Equal([1, 2], Read(copy, "m").Values.ToArray());
-        Assert.Equal(store.StoreId, copy.StoreId);
+        using (StoreEngine copy = OpenCopy())
+        {
+            Assert.Equal([1, 2], Read(copy, "m").Values.ToArray());
+            Assert.Equal(store.StoreId, copy.StoreId);
+            // Older than the checkpoint's boundary: only the log has it.
+            Append(copy, "m", _time.NowMs - 1000, 7);
+            copy.Commit();
+        }
+        using StoreEngine again = OpenCopy();
+        Assert.Equal([1, 7, 2], Read(again, "m").Values.ToArray());
+        Assert.Equal(0, again.Opened.UnreadableFrames);
+
+        StoreEngine OpenCopy() => StoreEngine.Open(_options with { Folder = "/copy" }, _disk, _time, new Random(2), _meter, NullLogger.Instance);
     }
 
     private static void Append(StoreEngine store, string name, long time, double value)
