@@ -211,6 +211,7 @@ public sealed partial class StoreEngine
         // A dictionary that goes on would keep the log back to its beginning.
         _batches.Forget();
         ulong needed = _ledger.FirstNeeded(boundaryMs, Math.Min(checkpoint.Next, before.Next));
+        _records.LogFreedBelow(needed);
         _wal.FreeBelow(needed);
         _ledger.Forget(needed);
     }

@@ -84,6 +84,21 @@ internal sealed class RecordApplier
             Ledger.DropBefore(timeMs);
     }
 
+    /// <summary>
+    /// The log is about to be freed before a frame: segments that began there must begin again, since what would still come of them could not be replayed without their beginning.
+    /// </summary>
+    public void LogFreedBelow(ulong sequence)
+    {
+        lock (_gate)
+        {
+            foreach (OpenSegment open in _open.Values)
+            {
+                if (open.Decoder is not null && open.Context < sequence)
+                    Drop(open);
+            }
+        }
+    }
+
     /// <summary>Records refused for good since the store was opened.</summary>
     public long RefusedRecords { get; private set; }
 
