@@ -282,10 +282,12 @@ internal sealed class StreamSession
             if (id.Number < _liveFrom)
                 _share.Acknowledged(batch.SentMs, _nowMs, batch.Bytes);
         }
-        sending.Complete |= held.Complete;
         _spool.Acknowledge(id, held.Records, held.Complete);
-        if (held.Complete)
-            Forget(id, sending);
+        // Of a segment that is complete there the number of records may not be known any more, as when its acknowledgement was lost on the way: then it is sent again, and told record by record.
+        if (!held.Complete || !sending.LastSent || sending.UnderWay.Count > 0)
+            return;
+        sending.Complete = true;
+        Forget(id, sending);
     }
 
     private void Forget(SegmentRef id, Sending sending)

@@ -89,7 +89,8 @@ internal sealed class ListSpool : IStreamSpool
             if (_segments.Find(s => s.Id == segment) is not { } found)
                 return;
             found.Acknowledged = Math.Max(found.Acknowledged, records);
-            if (complete)
+            // As the spool: freed is only what is closed here and wholly held there.
+            if (complete && found.Closed && found.Acknowledged >= (ulong)found.Records.Count)
                 _segments.Remove(found);
         }
     }

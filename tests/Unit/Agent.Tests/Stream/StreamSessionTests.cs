@@ -89,6 +89,23 @@ public sealed class StreamSessionTests
     }
 
     [Fact]
+    public void A_segment_whose_acknowledgement_was_lost_is_sent_again_when_the_number_of_its_records_is_not_known_any_more()
+    {
+        _spool.Append([1]);
+        _spool.Append([2]);
+        SegmentId id = Open().Hello.OpenSegments.Single();
+        var answer = new HelloAnswer { StoreId = "s" };
+        answer.Held.Add(new SegmentHeld { Segment = id, Records = 0, Complete = true });
+        Receive(new AggregatorMessage { Hello = answer });
+        AgentMessage batch = _effects.Send!.KindCase == AgentMessage.KindOneofCase.Records ? _effects.Send : NextRecords();
+        Assert.Equal((id, 0UL, 2, true), (batch.Records.Segment, batch.Records.FirstRecord, batch.Records.Records.Count, batch.Records.Last));
+        Receive(Held(id, 2, complete: true));
+        Assert.Contains(_spool.Freed, f => f is { Records: 2, Complete: true });
+        Assert.Equal(0, _session.UnderWayBytes);
+        Assert.Equal(0, _spool.Records);
+    }
+
+    [Fact]
     public void Start_segment_closes_the_live_one()
     {
         Greet();
