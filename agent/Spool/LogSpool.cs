@@ -676,6 +676,12 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
         Remove(oldest);
         SaveState();
         FreeFiles();
+        if (_stateDirty)
+        {
+            // On a full disk only what was freed makes room for the count of it: before the log takes that room, a crash would lose the count.
+            _log.ReleaseReserve();
+            SaveState();
+        }
         return true;
     }
 
@@ -845,7 +851,8 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
         }
         catch (IOException error)
         {
-            NoteError(error); // what it holds is a hint: the next change tries again
+            NoteError(error);
+            _stateSavedMs = 0; // what was dropped stands nowhere else: the next sync tries again
         }
     }
 

@@ -368,6 +368,13 @@ public sealed class SegmentLog : IDisposable
         }
     }
 
+    /// <summary>Deletes the freed files that are kept to be overwritten, so that others on a full disk have their room.</summary>
+    public void ReleaseReserve()
+    {
+        lock (_gate)
+            ReleaseSpares();
+    }
+
     private bool ReleaseSpares()
     {
         bool any = _spares.Count > 0;
