@@ -16,8 +16,7 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
     private static readonly TimeSpan s_maintenanceInterval = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan s_mergeInterval = TimeSpan.FromSeconds(60);
     private readonly StoreEngine _engine;
-    private readonly StoreOptions _options;
-    private readonly TimeProvider _time;
+    private readonly GroupCommit _commit;
     private readonly ILogger _log;
     private readonly Channel<Work> _queue;
     private readonly Thread _thread;
@@ -28,14 +27,12 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
     private int _isMerging;
     private long _refusedGroups;
     private Exception? _failure;
-    private bool _isFull;
     private bool _isRefusing;
 
     private StoreWriter(StoreEngine engine, StoreOptions options, TimeProvider time, Meter meter, ILogger log)
     {
         _engine = engine;
-        _options = options;
-        _time = time;
+        _commit = new GroupCommit(engine, options, log);
         _log = log;
         _queue = Channel.CreateBounded<Work>(new BoundedChannelOptions(options.MaxQueued) { SingleReader = true, FullMode = BoundedChannelFullMode.Wait });
         meter.CreateObservableCounter(MetricNames.StoreGroupsRefused, () => RefusedGroups, null, "Groups of writes refused because the disk was full or failed.");
@@ -202,15 +199,14 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
     private void RunGroup(ChannelReader<Work> reader, List<Work> group)
     {
         group.Clear();
-        StoreUnavailableException? refusal = Refusal();
-        while (_engine.PendingBytes < _options.MaxGroupBytes && group.Count < _options.MaxQueued && reader.TryRead(out Work? work))
+        StoreUnavailableException? refusal = _commit.Begin();
+        while (_commit.HasRoomFor(group.Count) && reader.TryRead(out Work? work))
         {
             group.Add(work);
             if (refusal is null || !work.AddsData)
                 work.Apply(_engine);
         }
-        if (refusal is null)
-            refusal = TryCommit();
+        refusal ??= _commit.End();
         Volatile.Write(ref _isRefusing, refusal is not null);
         if (refusal is not null)
             Volatile.Write(ref _refusedGroups, _refusedGroups + 1);
@@ -224,42 +220,8 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
         group.Clear();
     }
 
-    // What could not be written before must be written before anything new is taken.
-    private StoreUnavailableException? Refusal()
-    {
-        if (_engine.PendingBytes > 0 && TryCommit() is { } failed)
-            return failed;
-        bool full = !_engine.HasRoom();
-        if (full != _isFull)
-        {
-            _isFull = full;
-            LogFull(_log, full, _options.MinFreeBytes);
-        }
-        return full ? new StoreUnavailableException($"the disk has less than {_options.MinFreeBytes} bytes free") : null;
-    }
-
-    private StoreUnavailableException? TryCommit()
-    {
-        try
-        {
-            _engine.Commit();
-            return null;
-        }
-        catch (IOException e)
-        {
-            LogCommitFailed(_log, e);
-            return new StoreUnavailableException("the store could not write to its disk: " + e.Message, e);
-        }
-    }
-
     [LoggerMessage(EventId = 5710, Level = LogLevel.Critical, Message = "the store's writer ended by a defect")]
     private static partial void LogDied(ILogger log, Exception error);
-
-    [LoggerMessage(EventId = 5711, Level = LogLevel.Error, Message = "the store's log could not be written")]
-    private static partial void LogCommitFailed(ILogger log, Exception error);
-
-    [LoggerMessage(EventId = 5712, Level = LogLevel.Error, Message = "the store's disk is full: {Full} (less than {MinFreeBytes} bytes free); new data are refused while it is")]
-    private static partial void LogFull(ILogger log, bool full, long minFreeBytes);
 
     private abstract class Work
     {

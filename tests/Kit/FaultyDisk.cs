@@ -166,6 +166,27 @@ public sealed class FaultyDisk(Random random) : IDisk
             inode.Crash(random);
     }
 
+    /// <summary>A second disk with the files as they are read now; on both all is durable then.</summary>
+    public FaultyDisk Copy(Random random)
+    {
+        foreach ((string _, Action apply) in _pendingNames)
+            apply();
+        _pendingNames.Clear();
+        foreach (Inode inode in _names.Values)
+            inode.Sync();
+        var copy = new FaultyDisk(random);
+        copy._folders.UnionWith(_folders);
+        foreach ((string path, Inode inode) in _names)
+        {
+            var twin = new Inode();
+            twin.Write(0, inode.Current.AsSpan(0, inode.Length));
+            twin.Sync();
+            copy._names[path] = twin;
+            copy._durableNames[path] = twin;
+        }
+        return copy;
+    }
+
     /// <summary>Turns a bit of a file: rot.</summary>
     public void FlipBit(string path, long bit) => _names[path].Flip(bit);
 

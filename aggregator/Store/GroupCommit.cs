@@ -1,0 +1,48 @@
+using Bellwether.Core.Model;
+using Microsoft.Extensions.Logging;
+
+namespace Bellwether.Store;
+
+/// <summary>One group of writes after the other, without a thread: begin, apply what there is, end; only then is anything of the group answered. The writer's thread only.</summary>
+internal sealed partial class GroupCommit(StoreEngine engine, StoreOptions options, ILogger log)
+{
+    private bool _isFull;
+
+    /// <summary>Begins a group: what could not be written before must be written before anything new is taken. Not null: nothing that adds data may be applied, and why.</summary>
+    public StoreUnavailableException? Begin()
+    {
+        if (engine.PendingBytes > 0 && End() is { } failed)
+            return failed;
+        bool full = !engine.HasRoom();
+        if (full != _isFull)
+        {
+            _isFull = full;
+            LogFull(log, full, options.MinFreeBytes);
+        }
+        return full ? new StoreUnavailableException($"the disk has less than {options.MinFreeBytes} bytes free") : null;
+    }
+
+    /// <summary>Whether the group takes one more.</summary>
+    public bool HasRoomFor(int count) => engine.PendingBytes < options.MaxGroupBytes && count < options.MaxQueued;
+
+    /// <summary>Makes the group durable. Not null: it is not, and nothing of it may be acknowledged.</summary>
+    public StoreUnavailableException? End()
+    {
+        try
+        {
+            engine.Commit();
+            return null;
+        }
+        catch (IOException e)
+        {
+            LogCommitFailed(log, e);
+            return new StoreUnavailableException("the store could not write to its disk: " + e.Message, e);
+        }
+    }
+
+    [LoggerMessage(EventId = 5711, Level = LogLevel.Error, Message = "the store's log could not be written")]
+    private static partial void LogCommitFailed(ILogger log, Exception error);
+
+    [LoggerMessage(EventId = 5712, Level = LogLevel.Error, Message = "the store's disk is full: {Full} (less than {MinFreeBytes} bytes free); new data are refused while it is")]
+    private static partial void LogFull(ILogger log, bool full, long minFreeBytes);
+}
