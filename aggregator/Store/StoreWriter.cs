@@ -16,6 +16,7 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
     private static readonly TimeSpan s_maintenanceInterval = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan s_mergeInterval = TimeSpan.FromSeconds(60);
     private readonly StoreEngine _engine;
+    private readonly StoreOptions _options;
     private readonly GroupCommit _commit;
     private readonly ILogger _log;
     private readonly Channel<Work> _queue;
@@ -32,6 +33,7 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
     private StoreWriter(StoreEngine engine, StoreOptions options, TimeProvider time, Meter meter, ILogger log)
     {
         _engine = engine;
+        _options = options;
         _commit = new GroupCommit(engine, options, log);
         _log = log;
         _queue = Channel.CreateBounded<Work>(new BoundedChannelOptions(options.MaxQueued) { SingleReader = true, FullMode = BoundedChannelFullMode.Wait });
