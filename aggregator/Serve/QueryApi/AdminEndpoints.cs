@@ -1,6 +1,5 @@
 using Bellwether.Core.Model;
 using Bellwether.Evaluate.PromQl.Syntax;
-using Microsoft.AspNetCore.Http;
 
 namespace Bellwether.Serve.QueryApi;
 

@@ -429,7 +429,7 @@ public class ScrapeCollectorTests
     public void Running_out_of_memory_in_a_parse_leaves_a_parser_that_takes_the_next_body()
     {
         bool full = true;
-        var parser = new ScrapeParser("s", 1000, new Throwing(() => _ = full ? throw new OutOfMemoryException() : 0), new ScrapeParserOptions());
+        var parser = new ScrapeParser("s", 1000, new Throwing(() => _ = full ? throw new InsufficientMemoryException() : 0), new ScrapeParserOptions());
         var tick = new SourceTick();
         Assert.Throws<OutOfMemoryException>(() => Parse(parser, "a 1\nb 2\n", tick, CancellationToken.None));
         parser.Abandon(tick);
@@ -472,7 +472,7 @@ public class ScrapeCollectorTests
         public bool Fails { get; set; }
 
         public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
-            Fails ? throw new OutOfMemoryException() : base.CreateTimer(callback, state, dueTime, period);
+            Fails ? throw new InsufficientMemoryException() : base.CreateTimer(callback, state, dueTime, period);
     }
 
     private sealed class Throwing(Action before) : ISeriesMapper
