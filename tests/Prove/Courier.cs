@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Bellwether.Kit.Live;
 
 namespace Bellwether.Prove;
@@ -29,18 +28,8 @@ internal sealed class Courier(ProveSite site, int agent, Action<string> tell)
             throw new InvalidOperationException($"agent-{agent} ended with {code} at SIGTERM:\n{site.Agents[agent]!.Output}");
         site.Configure(agent, connected: true);
         site.StartAgent(agent);
-        await until($"agent-{agent} to connect", IsConnectedAsync);
+        await until($"agent-{agent} to connect", async () => await site.UnacknowledgedAsync(agent) is not null);
         tell($"  agent-{agent} has a network from here on");
-    }
-
-    /// <summary>Whether the agent has a session in which something was acknowledged.</summary>
-    private async Task<bool> IsConnectedAsync()
-    {
-        (int code, string output) = await Running.ToEndAsync(Programs.Agent, site.Folder, "status", "--json", "--config", $"agent-{agent}.yaml");
-        if (code != 0)
-            return false;
-        using JsonDocument status = JsonDocument.Parse(output);
-        return status.RootElement.GetProperty("connected").GetBoolean() && status.RootElement.GetProperty("acknowledgedRecords").GetInt64() > 0;
     }
 
     private Task<string> ImportAsync() => site.RunAsync(Programs.Aggregator, "bundle", "import", "--config", "aggregator.yaml", Bundle);

@@ -75,6 +75,9 @@ internal sealed class ProveRun(ProveOptions options, TimeProvider time, Action<s
         while ((missing = await comparison.MissingScrapesAsync(fromMs, Now(), cancel)) > 0 && time.GetElapsedTime(began) < s_backlogMax)
             await Task.Delay(TimeSpan.FromSeconds(1), time, cancel);
         tell(string.Create(CultureInfo.InvariantCulture, $"  {time.GetElapsedTime(began).TotalSeconds:F1} s until the backlog had arrived{(missing > 0 ? $": {missing} scrapes are missing" : "")}"));
+        // What is stored and not yet acknowledged would be counted on both sides.
+        for (int agent = 0; agent < options.Agents; agent++)
+            await UntilAsync($"the acknowledgements of agent-{agent}", async () => await site.UnacknowledgedAsync(agent) <= options.TargetsPerAgent, site, cancel);
     }
 
     /// <summary>Stops the agents in order: with their end marker comes their last word on what they made and where it is.</summary>

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using System.Text.Json;
 using Bellwether.Kit.Live;
 
 namespace Bellwether.Prove;
@@ -88,6 +89,17 @@ internal sealed class ProveSite : IAsyncDisposable
                   - targets: [{string.Join(", ", own)}]
 
             """);
+    }
+
+    /// <summary>Records that an agent holds and nobody has acknowledged; null until it has a session in which something was.</summary>
+    public async Task<long?> UnacknowledgedAsync(int agent)
+    {
+        (int code, string output) = await Running.ToEndAsync(Programs.Agent, Folder, "status", "--json", "--config", $"agent-{agent}.yaml");
+        if (code != 0)
+            return null;
+        using JsonDocument status = JsonDocument.Parse(output);
+        bool stands = status.RootElement.GetProperty("connected").GetBoolean() && status.RootElement.GetProperty("acknowledgedRecords").GetInt64() > 0;
+        return stands ? status.RootElement.GetProperty("spoolRecords").GetInt64() : null;
     }
 
     /// <summary>Runs a program to its end and gives its output; throws when it fails.</summary>
