@@ -114,7 +114,9 @@ internal static class Program
         }
         catch (SocketException e)
         {
-            Console.Error.WriteLine($"{socket}: {e.Message}. Does the agent run with this configuration, and as this user?");
+            // The runtime's text for a path that is not there speaks of addresses.
+            string why = File.Exists(socket) ? e.Message : "no such socket";
+            Console.Error.WriteLine($"{socket}: {why}. Does the agent run with this configuration, and as this user?");
             return 1;
         }
     }

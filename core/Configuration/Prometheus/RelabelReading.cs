@@ -28,11 +28,15 @@ public static class RelabelReading
             Modulus = (ulong)section.Whole("modulus", 0),
             TargetLabel = section.Text("target_label"),
             Replacement = section.Text("replacement", RelabelRule.DefaultReplacement),
-            Action = ReadAction(section),
+            Action = ReadAction(section, out bool known),
             LegacyNames = legacyNames,
         };
-        CheckTarget(section, rule);
-        CheckForeignKeys(section, rule);
+        // What a misspelt action needs is not known; its own error says enough.
+        if (known)
+        {
+            CheckTarget(section, rule);
+            CheckForeignKeys(section, rule);
+        }
         section.Close();
         return rule;
     }
@@ -61,8 +65,9 @@ public static class RelabelReading
         }
     }
 
-    private static RelabelAction ReadAction(ConfigSection section)
+    private static RelabelAction ReadAction(ConfigSection section, out bool known)
     {
+        known = true;
         if (section.Find("action") is not { } node)
             return RelabelAction.Replace;
         if (node.Kind == ConfigNodeKind.Scalar && node.Text.Length == 0)
@@ -73,7 +78,8 @@ public static class RelabelReading
         // Prometheus takes the words in any case.
         string lower = node.Text.ToLowerInvariant();
         int at = Array.FindIndex(s_actions, a => a.Word == lower);
-        return at >= 0 ? s_actions[at].Value : section.WordOf(node, section.PathOf("action"), s_actions, RelabelAction.Replace);
+        known = at >= 0;
+        return known ? s_actions[at].Value : section.WordOf(node, section.PathOf("action"), s_actions, RelabelAction.Replace);
     }
 
     private static void CheckTarget(ConfigSection section, RelabelRule rule)
