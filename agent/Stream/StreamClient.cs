@@ -23,6 +23,10 @@ internal sealed partial class StreamClient
     private readonly IWatermarkSource _watermarks;
     private readonly StreamClientDependencies _with;
     private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private static readonly TimeSpan s_retryTellInterval = TimeSpan.FromMinutes(1);
+    private string? _retryTold;
+    private long _retryToldAt;
+    private long _retriesUntold;
     private readonly ResiliencePipeline<SessionEnd> _pipeline;
     private readonly BandwidthLimit? _bandwidth;
     private readonly Lock _randomGate = new();
@@ -48,7 +52,7 @@ internal sealed partial class StreamClient
                 Randomizer = NextRandom,
                 OnRetry = arguments =>
                 {
-                    WillRetry(_with.Log, arguments.Outcome.Result?.Reason ?? "", arguments.RetryDelay.TotalSeconds);
+                    TellRetry(arguments.Outcome.Result?.Reason ?? "", arguments.RetryDelay.TotalSeconds);
                     return ValueTask.CompletedTask;
                 },
             })
@@ -248,11 +252,23 @@ internal sealed partial class StreamClient
         }
     }
 
+    // An aggregator that is away for a day must not fill the log: each reason once, and then once a minute.
+    private void TellRetry(string reason, double seconds)
+    {
+        if (reason == _retryTold && _with.Time.GetElapsedTime(_retryToldAt) < s_retryTellInterval)
+        {
+            _retriesUntold++;
+            return;
+        }
+        WillRetry(_with.Log, reason, seconds, _retriesUntold);
+        (_retryTold, _retryToldAt, _retriesUntold) = (reason, _with.Time.GetTimestamp(), 0);
+    }
+
     [LoggerMessage(1405, LogLevel.Error, "stream: the credentials for {Address} cannot be read again, the old ones stay: {Reason}")]
     private static partial void CannotRenew(ILogger log, Uri address, string reason);
 
-    [LoggerMessage(1402, LogLevel.Warning, "stream: {Reason}; next attempt in {Seconds:0.0} s (records are kept in the spool)")]
-    private static partial void WillRetry(ILogger log, string reason, double seconds);
+    [LoggerMessage(1402, LogLevel.Warning, "stream: {Reason}; next attempt in {Seconds:0.0} s (records are kept in the spool; {Untold} such attempts since the last line)")]
+    private static partial void WillRetry(ILogger log, string reason, double seconds, long untold);
 
     [LoggerMessage(1403, LogLevel.Error, "stream: the aggregator refused a record for good: {Refusal}")]
     private static partial void Refused(ILogger log, string refusal);

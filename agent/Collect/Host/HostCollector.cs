@@ -138,6 +138,8 @@ public sealed class HostCollector : ICollector
     private sealed class Generation
     {
         private readonly List<(HostPart Part, int DurationSlot, int SuccessSlot)> _parts = [];
+        private readonly int _upSlot;
+        private readonly MetricFamily _up;
         private readonly MetricFamily _duration;
         private readonly MetricFamily _success;
 
@@ -150,6 +152,9 @@ public sealed class HostCollector : ICollector
             common.Set("job", options.Job).Set("instance", options.Instance);
             Series = new SeriesTable(SourceName, options.Interval, common.Build(), options.SeriesMax);
             Context = new HostContext(options, Series, owner._time);
+            // What Prometheus writes when it scrapes an exporter: rules and dashboards ask for it.
+            _up = Context.Gauge("up", "Whether the collector answered.");
+            _upSlot = _up.Add();
             _duration = Context.Gauge("node_scrape_collector_duration_seconds", "node_exporter: Duration of a collector scrape.");
             _success = Context.Gauge("node_scrape_collector_success", "node_exporter: Whether a collector succeeded.");
             foreach ((string name, bool isDefault, Func<HostContext, MountProbe, HostPart> make) in Known)
@@ -165,6 +170,7 @@ public sealed class HostCollector : ICollector
 
         public void Collect(TimeProvider time)
         {
+            _up.Set(_upSlot, 1);
             foreach ((HostPart part, int durationSlot, int successSlot) in _parts)
             {
                 long started = time.GetTimestamp();

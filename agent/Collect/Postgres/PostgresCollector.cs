@@ -136,6 +136,8 @@ public sealed partial class PostgresCollector : ICollector
         await using CancellationTokenRegistration _ = timer.Token.UnsafeRegister(static state => ((CancellationTokenSource)state!).Cancel(), budget);
 
         bool up = await TryConnectAsync(generation, budget.Token);
+        // As with an exporter: it answers, whatever it says of the server.
+        generation.Answers.Set(1);
         generation.Up.Set(up ? 1 : 0);
         if (up)
         {
@@ -317,6 +319,7 @@ public sealed partial class PostgresCollector : ICollector
             common.Set("job", options.Job).Set("instance", options.Instance ?? owner.Server).Set("server", owner.Server);
             Series = new SeriesTable(owner.Name, options.Interval, common.Build(), options.SeriesMax);
             MetricFamily Gauge(string name, string help) => new(Series, name, MetricType.Gauge, help);
+            Answers = Gauge("up", "Whether the collector answered; pg_up tells of the server.");
             Up = Gauge(UpName, UpHelp);
             ScrapeError = Gauge("pg_exporter_last_scrape_error", "Whether the last scrape of metrics from PostgreSQL resulted in an error (1 for error, 0 for success).");
             ScrapeSeconds = Gauge("pg_exporter_last_scrape_duration_seconds", "Duration of the last scrape of metrics from PostgreSQL.");
@@ -352,6 +355,8 @@ public sealed partial class PostgresCollector : ICollector
         public MetricFamily ScrapeError { get; }
 
         public MetricFamily ScrapeSeconds { get; }
+
+        public MetricFamily Answers { get; }
 
         public MetricFamily Scrapes { get; }
 
