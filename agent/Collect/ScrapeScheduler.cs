@@ -113,7 +113,8 @@ public sealed partial class ScrapeScheduler : IAsyncDisposable
                 if (!entry.Running)
                 {
                     entry.Running = true;
-                    entry.CurrentMs = now;
+                    // Later than its last tick: at the same time the sample would win over the stale marker.
+                    entry.CurrentMs = Math.Max(now, entry.CurrentMs + 1);
                     _running++;
                     gone.Add(entry);
                 }

@@ -176,7 +176,7 @@ public sealed class AgentFleet : IIngestProgress
     /// <summary>Facts about targets came.</summary>
     internal void Told(string id, Targets targets) => With(id, agent =>
     {
-        agent.Targets.Take(targets, _options);
+        agent.Retarget(targets, _options);
         Book?.Targets(id, agent.Targets.LabelsBySource());
     });
 
@@ -298,6 +298,21 @@ public sealed class AgentFleet : IIngestProgress
                 Offsets.Dequeue();
         }
 
+        /// <summary>A target that was taken out owes nothing from its last tick on.</summary>
+        public void Retarget(Targets targets, IngestOptions options)
+        {
+            foreach (string name in Targets.Take(targets, options))
+            {
+                if (_sources.TryGetValue(name, out SourceCoverage? source))
+                    source.HasEnded = true;
+            }
+            foreach (Target target in targets.Changed)
+            {
+                if (_sources.TryGetValue(target.Name, out SourceCoverage? source))
+                    source.HasEnded = false;
+            }
+        }
+
         public void Describe(string version, IEnumerable<KeyValuePair<string, string>> labels)
         {
             _version = version;
@@ -326,8 +341,8 @@ public sealed class AgentFleet : IIngestProgress
             foreach (SourceCoverage source in _sources.Values)
             {
                 SourceState state = source.At(nowMs);
-                // A source without a tick in the whole window while others of the agent go on was taken out of its configuration.
-                if (state.Due > 1 && state.Received == 0 && _newestMs - source.NewestMs > 2L * state.IntervalMs * (state.Due + 2))
+                // A source without a tick in the whole window while others of the agent go on was taken out of its configuration, too.
+                if (source.HasEnded ? nowMs - source.NewestMs > source.WindowMs : state.Due > 1 && state.Received == 0 && _newestMs - source.NewestMs > 2L * state.IntervalMs * (state.Due + 2))
                     (gone ??= []).Add(source.Name);
                 else
                     sources.Add(state);

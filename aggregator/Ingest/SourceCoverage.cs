@@ -22,6 +22,11 @@ internal sealed class SourceCoverage
 
     public string Name { get; }
 
+    public long WindowMs => _windowMs;
+
+    /// <summary>Whether nothing is due after its newest tick.</summary>
+    public bool HasEnded { get; set; }
+
     public int IntervalMs { get; private set; }
 
     public long NewestMs { get; private set; }
@@ -54,6 +59,9 @@ internal sealed class SourceCoverage
         if (_cells.Length == 0)
             return new SourceState(Name, IntervalMs, NewestMs, 0, 0);
         long last = (long)Math.Floor((nowMs - _phaseMs) / IntervalMs) - 1;
+        // The tick that ended the series may have come between two of the grid.
+        if (HasEnded)
+            last = Math.Min(last, (long)Math.Floor((NewestMs - _phaseMs) / IntervalMs));
         long first = Math.Max(_firstCell, last - (_cells.Length - 2) + 1);
         long received = 0;
         for (long cell = first; cell <= last; cell++)

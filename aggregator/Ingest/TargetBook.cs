@@ -16,9 +16,10 @@ internal sealed class TargetBook
     private readonly Dictionary<string, DroppedTargets> _dropped = new(StringComparer.Ordinal);
     private long _bytes;
 
-    /// <summary>Takes a message; what is beyond the bounds is left out.</summary>
-    public void Take(Targets message, IngestOptions options)
+    /// <summary>Takes a message; what is beyond the bounds is left out. Returns the names of the targets that were there before and are not any more.</summary>
+    public IReadOnlyList<string> Take(Targets message, IngestOptions options)
     {
+        List<string> gone = [.. message.Restart ? _active.Keys : message.Removed.Where(_active.ContainsKey)];
         if (message.Restart)
         {
             _active.Clear();
@@ -35,6 +36,8 @@ internal sealed class TargetBook
             if (dropped.Count > 0)
                 Set(_dropped, dropped.Pool, dropped, dropped.CalculateSize(), options);
         }
+        gone.RemoveAll(_active.ContainsKey);
+        return gone;
     }
 
     public AgentTargets Snapshot(string agent, bool connected, Func<string, long> newestOf) =>

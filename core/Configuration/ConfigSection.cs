@@ -238,7 +238,7 @@ public sealed class ConfigSection
         ConfigNode? node = Find(key);
         if (node is { Kind: not ConfigNodeKind.Mapping, IsNull: false })
         {
-            Error(key, $"must be a section of keys, not {node.Describe()}");
+            Error(key, $"must be a section of keys, not {node.Describe()}; write its keys below it, as docs/configuration.md lists them");
             node = null;
         }
         return new ConfigSection(Reading, node is { IsNull: true } ? null : node, PathOf(key));

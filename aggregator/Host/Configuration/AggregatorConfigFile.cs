@@ -16,6 +16,15 @@ public static class AggregatorConfigFile
     public static ConfigResult<AggregatorConfig> Load(string path, bool checkFiles = false) =>
         ConfigReading.TryReadFile(path, out string text, out ConfigError? error) ? Parse(text, path, checkFiles) : new ConfigResult<AggregatorConfig>([error!]);
 
+    /// <summary>The patterns of definition files that a configuration names, as far as it can be read: so that errors in them are told together with its own.</summary>
+    public static (ValueList<string> Rules, ValueList<string> Kpis, ValueList<string> Slos) NamedFiles(string path)
+    {
+        if (!ConfigReading.TryReadFile(path, out string text, out _))
+            return ([], [], []);
+        ConfigSection root = new ConfigReading(path, null).Root(text);
+        return (PrometheusConfigFile.ReadGlobs(root, "rule_files"), PrometheusConfigFile.ReadGlobs(root, "kpi_files"), PrometheusConfigFile.ReadGlobs(root, "slo_files"));
+    }
+
     /// <summary>Reads a text as if it stood in a file.</summary>
     public static ConfigResult<AggregatorConfig> Parse(string text, string path, bool checkFiles = false, Func<string, string?>? environment = null)
     {

@@ -261,16 +261,16 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     public static (AggregatorConfig? Config, Definitions? Definitions, IReadOnlyList<ConfigError> Errors) ReadAll(string file, bool checkFiles, TimeProvider time)
     {
         ConfigResult<AggregatorConfig> read = AggregatorConfigFile.Load(file, checkFiles);
-        if (!read.IsOk)
-            return (null, null, read.Errors);
+        (ValueList<string> Rules, ValueList<string> Kpis, ValueList<string> Slos) named = read.IsOk ? (read.Value.RuleFiles, read.Value.KpiFiles, read.Value.SloFiles) : AggregatorConfigFile.NamedFiles(file);
         string folder = Path.GetDirectoryName(Path.GetFullPath(file))!;
-        ConfigResult<RuleSet> rules = RuleFiles.Load(read.Value.RuleFiles, folder, new RuleFileOptions { Experimental = read.Value.Evaluation.Experimental });
-        ConfigResult<KpiSet> kpis = KpiFiles.Load(read.Value.KpiFiles, folder);
-        ConfigResult<SloSet> slos = SloFiles.Load(read.Value.SloFiles, folder);
+        // Where the configuration itself is wrong nobody knows whether experimental functions are on: what they would be told for may be right.
+        ConfigResult<RuleSet> rules = RuleFiles.Load(named.Rules, folder, new RuleFileOptions { Experimental = !read.IsOk || read.Value.Evaluation.Experimental });
+        ConfigResult<KpiSet> kpis = KpiFiles.Load(named.Kpis, folder);
+        ConfigResult<SloSet> slos = SloFiles.Load(named.Slos, folder);
         ConfigResult<SloRuleSet> sloRules = slos.IsOk ? SloRuleSet.Make(slos.Value, time.GetUtcNow().ToUnixTimeMilliseconds()) : new ConfigResult<SloRuleSet>(slos.Errors);
-        return rules.IsOk && kpis.IsOk && sloRules.IsOk
+        return read.IsOk && rules.IsOk && kpis.IsOk && sloRules.IsOk
             ? (read.Value, new Definitions(rules.Value, kpis.Value, sloRules.Value), [])
-            : (null, null, [.. rules.Errors, .. kpis.Errors, .. sloRules.Errors]);
+            : (null, null, [.. read.Errors, .. rules.Errors, .. kpis.Errors, .. sloRules.Errors]);
     }
 
     /// <summary>The step that a changed group makes first after a reload.</summary>

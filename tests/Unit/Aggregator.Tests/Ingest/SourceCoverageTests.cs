@@ -51,6 +51,22 @@ public sealed class SourceCoverageTests
     }
 
     [Fact]
+    public void A_source_that_was_taken_out_owes_nothing_after_its_last_tick()
+    {
+        var coverage = new SourceCoverage("s", WindowMs);
+        for (int i = 0; i < 20; i++)
+            coverage.Tick(5000, 1_700_000_000_000 + (i * 5000L));
+        long endMs = 1_700_000_000_000 + (19 * 5000L);
+        coverage.Tick(5000, endMs + 1700);
+        Assert.True(coverage.At(endMs + 60_000) is { Due: > 25, Received: 20 });
+        coverage.HasEnded = true;
+        Assert.True(coverage.At(endMs + 60_000) is { Due: 20, Received: 20 });
+        coverage.HasEnded = false;
+        coverage.Tick(5000, endMs + 60_000);
+        Assert.True(coverage.At(endMs + 67_600) is { Due: > 25, Received: 21 });
+    }
+
+    [Fact]
     public void Late_ticks_fill_their_place_and_doubled_ones_count_once()
     {
         var coverage = new SourceCoverage("s", WindowMs);
