@@ -73,6 +73,9 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     private readonly BundleInbox _inbox;
     private readonly RuleVersions _versions;
     private readonly LateHealer _healer;
+    private readonly HealBook _heals;
+    private readonly HealDesk _desk;
+    private readonly HealEndpoints _healEndpoints;
     private readonly Lock _reloadGate = new();
     private readonly AggregatorConfig _first;
     private AggregatorConfig _config;
@@ -118,7 +121,10 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         _rules = new RuleEngine(rulesOn, ruleOptions, time, _meter, loggers.CreateLogger<RuleEngine>());
         late.EvaluatedMs = () => _rules.EvaluatedMs;
         _versions = new RuleVersions(disk, config.DataDir);
-        _healer = new LateHealer(late, new RuleHealer(rulesOn, _rules, _versions, new RuleHealerOptions(), time, _meter, loggers.CreateLogger<RuleHealer>()), new LateHealerOptions(), time, loggers.CreateLogger<LateHealer>());
+        _heals = new HealBook(disk, Path.Combine(config.DataDir, "heals"), time, ProcessRandom.Create(), loggers.CreateLogger<HealBook>());
+        _desk = new HealDesk(new RuleHealer(rulesOn, _rules, _versions, new RuleHealerOptions(), time, _meter, loggers.CreateLogger<RuleHealer>()), _heals, time, loggers.CreateLogger<HealDesk>());
+        _healer = new LateHealer(late, _desk, new LateHealerOptions(), time, loggers.CreateLogger<LateHealer>());
+        _healEndpoints = new HealEndpoints(_desk, () => _rules.Status, time, _stop.Token);
         var apiOptions = new QueryApiOptions
         {
             Timeout = config.Limits.QueryTimeout,
@@ -138,7 +144,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         _configState = new ConfigState(true, NowMs);
         _meter.CreateObservableGauge(MetricNames.AggregatorReloadSuccessful, () => ConfigNow().Ok ? 1 : 0, description: "1 when the last reading of the configuration succeeded.");
         _meter.CreateObservableGauge(MetricNames.AggregatorReloadSuccessSeconds, () => ConfigNow().TakenMs / 1000.0, unit: "seconds", description: "When the configuration was last taken, Unix seconds.");
-        _receiver = new RemoteWriteReceiver(_store, new RemoteWriteReceiveOptions(), _meter);
+        _receiver = new RemoteWriteReceiver(new LateAppender(_store, late), new RemoteWriteReceiveOptions(), _meter);
         _grpc = BuildGrpc(ingest);
         _http = BuildHttp();
     }
@@ -301,12 +307,14 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         }
         await _stop.CancelAsync();
         // A loop that failed has been told already (Failure).
-        await Task.WhenAll(_running).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await Task.WhenAll([.. _running, _healEndpoints.Running]).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await _grpc.DisposeAsync();
         await _http.DisposeAsync();
         _receiver.Dispose();
         _api.Dispose();
         _kpis.Dispose();
+        _desk.Dispose();
+        _heals.Dispose();
         _completeness.Dispose();
         await _store.DisposeAsync();
         _forwarder?.Dispose();
@@ -397,6 +405,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         _kpiEndpoints.Map(app);
         _slaEndpoints.Map(app);
         _sloEndpoints.Map(app);
+        _healEndpoints.Map(app);
         app.MapOpenApi();
         app.MapConsole();
         return app;

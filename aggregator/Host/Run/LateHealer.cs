@@ -1,5 +1,6 @@
 using Bellwether.Core.Model;
 using Bellwether.Evaluate.Rules.Healing;
+using Bellwether.Evaluate.Slo.Compiling;
 using Bellwether.Ingest.Bundles;
 using Microsoft.Extensions.Logging;
 
@@ -22,8 +23,9 @@ internal sealed record LateHealerOptions
 /// Takes the ranges that late data made dirty and has the rules evaluated again over them: once no more comes for a look, at the latest after a while. A range leaves the list when its
 /// results are stored, so a stop in between costs only doing it again. One loop.
 /// </summary>
-internal sealed partial class LateHealer(LateRanges late, RuleHealer healer, LateHealerOptions options, TimeProvider time, ILogger log)
+internal sealed partial class LateHealer(LateRanges late, HealDesk desk, LateHealerOptions options, TimeProvider time, ILogger log)
 {
+    private const int NamesTold = 5;
     private IReadOnlyList<LateRange> _seen = [];
     private long? _since;
 
@@ -62,25 +64,54 @@ internal sealed partial class LateHealer(LateRanges late, RuleHealer healer, Lat
         _seen = ranges;
         if (!isQuiet && time.GetElapsedTime(_since.Value) < options.WaitMax)
             return;
-        foreach ((long from, long to) in Joined(ranges))
-            await healer.HealAsync(from, to, cancellation);
+        foreach (List<LateRange> joined in Joined(ranges))
+            await desk.HealAsync(RequestOf(joined), cancellation);
         late.Done(ranges);
         late.Save();
         _since = null;
     }
 
-    private List<(long FromMs, long ToMs)> Joined(IReadOnlyList<LateRange> ranges)
+    private List<List<LateRange>> Joined(IReadOnlyList<LateRange> ranges)
     {
-        var joined = new List<(long FromMs, long ToMs)>();
+        var joined = new List<List<LateRange>>();
+        long end = long.MinValue / 2;
         foreach (LateRange range in ranges.OrderBy(r => r.FromMs))
         {
-            if (joined.Count > 0 && range.FromMs - joined[^1].ToMs <= (long)options.JoinGap.TotalMilliseconds)
-                joined[^1] = (joined[^1].FromMs, Math.Max(joined[^1].ToMs, range.ToMs));
+            if (range.FromMs - end <= (long)options.JoinGap.TotalMilliseconds)
+                joined[^1].Add(range);
             else
-                joined.Add((range.FromMs, range.ToMs));
+                joined.Add([range]);
+            end = Math.Max(end, range.ToMs);
         }
         return joined;
     }
+
+    private static HealRequest RequestOf(List<LateRange> ranges)
+    {
+        string[] agents = [.. ranges.Select(r => r.Agent).Where(a => a.Length > 0).Distinct().Order(StringComparer.Ordinal)];
+        string[] metrics = [.. ranges.Where(r => r.Agent.Length == 0).Select(r => r.Source).Distinct().Order(StringComparer.Ordinal)];
+        bool isPlanned = metrics.Contains(PlannedSeries.Metric);
+        var reasons = new List<string>();
+        if (agents.Length > 0)
+            reasons.Add($"late data of {Listed(agents, "agent", "agents")}");
+        if (isPlanned)
+            reasons.Add("planned work was entered or changed");
+        if (metrics.Length > (isPlanned ? 1 : 0))
+            reasons.Add($"late data by remote write: {(metrics.Contains("") ? "many metrics" : Listed([.. metrics.Where(m => m != PlannedSeries.Metric)], "metric", "metrics"))}");
+        return new HealRequest(ranges.Min(r => r.FromMs), ranges.Max(r => r.ToMs))
+        {
+            Reason = string.Join("; ", reasons),
+            // What an agent brings may be any series of its targets.
+            Metrics = agents.Length > 0 || metrics.Contains("") ? null : metrics,
+        };
+    }
+
+    private static string Listed(string[] names, string one, string several) => names.Length switch
+    {
+        1 => $"{one} {names[0]}",
+        <= NamesTold => $"{several} {string.Join(", ", names)}",
+        _ => $"{several} {string.Join(", ", names.Take(NamesTold))} and {names.Length - NamesTold} more",
+    };
 
     [LoggerMessage(EventId = 4601, Level = LogLevel.Warning, Message = "results of late data cannot be stored now, trying again: {Reason}")]
     private static partial void Unavailable(ILogger log, string reason);

@@ -7,7 +7,10 @@ using Bellwether.Core.Telemetry;
 
 namespace Bellwether.Ingest.Bundles;
 
-/// <summary>A range of one source that changed after rules had passed it. Unix ms, both inclusive.</summary>
+/// <summary>
+/// A range of one source that changed after rules had passed it. Unix ms, both inclusive. Without an agent (remote write, series of the aggregator's own) the source is the metric's name;
+/// empty: any.
+/// </summary>
 public readonly record struct LateRange(string Agent, string Source, long FromMs, long ToMs);
 
 /// <summary>Limits of <see cref="LateRanges"/>.</summary>
@@ -18,6 +21,12 @@ public sealed record LateRangesOptions
 
     /// <summary>A tick this much older than the clock is late (and than two of its source's intervals). Default 10 s.</summary>
     public TimeSpan LateAfter { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Metrics that are told apart where there is no agent; beyond it they count as any metric. Default 1,000.</summary>
+    public int MetricsMax { get; init; } = 1_000;
+
+    /// <summary>Late samples of a metric closer together than this are one range. Default 1 min.</summary>
+    public TimeSpan MetricJoin { get; init; } = TimeSpan.FromMinutes(1);
 
     /// <summary>Late ticks closer together than this many of their source's intervals are one range. Default 2.</summary>
     public int JoinIntervals { get; init; } = 2;
@@ -38,6 +47,7 @@ public sealed class LateRanges
     private readonly Lock _gate = new();
     private readonly Dictionary<(string Agent, string Source), List<(long FromMs, long ToMs)>> _ranges = [];
     private int _count;
+    private int _metrics;
     private bool _changed;
 
     /// <summary>Reads what is there; a damaged file counts as empty.</summary>
@@ -81,6 +91,31 @@ public sealed class LateRanges
         }
     }
 
+    /// <summary>Samples of a metric that no agent brought were stored; what of their range rules have passed is marked.</summary>
+    /// <param name="metric">The metric's name.</param>
+    /// <param name="fromMs">The first sample, Unix ms.</param>
+    /// <param name="toMs">The last one.</param>
+    public void NoteMetric(string metric, long fromMs, long toMs)
+    {
+        toMs = Math.Min(toMs, EvaluatedMs is { } evaluated ? evaluated() : _time.GetUtcNow().ToUnixTimeMilliseconds() - (long)_options.LateAfter.TotalMilliseconds);
+        if (fromMs > toMs)
+            return;
+        lock (_gate)
+        {
+            if (!_ranges.ContainsKey(("", metric)) && _metrics >= _options.MetricsMax)
+                metric = "";
+            if (!_ranges.TryGetValue(("", metric), out List<(long FromMs, long ToMs)>? list))
+            {
+                _ranges.Add(("", metric), list = []);
+                _metrics++;
+            }
+            Add(list, fromMs, toMs, (long)_options.MetricJoin.TotalMilliseconds);
+            if (_count > _options.RangesMax)
+                Coarsen();
+            _changed = true;
+        }
+    }
+
     /// <summary>All ranges, by agent and source in ordinal order, then by time.</summary>
     public IReadOnlyList<LateRange> List()
     {
@@ -102,8 +137,10 @@ public sealed class LateRanges
                     continue;
                 _count--;
                 _changed = true;
-                if (list.Count == 0)
-                    _ranges.Remove((range.Agent, range.Source));
+                if (list.Count > 0)
+                    continue;
+                _ranges.Remove((range.Agent, range.Source));
+                _metrics -= range.Agent.Length == 0 ? 1 : 0;
             }
         }
     }
@@ -154,7 +191,10 @@ public sealed class LateRanges
             {
                 (string, string) key = (range[0].GetString() ?? "", range[1].GetString() ?? "");
                 if (!_ranges.TryGetValue(key, out List<(long FromMs, long ToMs)>? list))
+                {
                     _ranges.Add(key, list = []);
+                    _metrics += key.Item1.Length == 0 ? 1 : 0;
+                }
                 list.Add((range[2].GetInt64(), range[3].GetInt64()));
                 _count++;
             }
@@ -162,7 +202,7 @@ public sealed class LateRanges
         catch (Exception e) when (e is IOException or JsonException or InvalidOperationException or FormatException)
         {
             _ranges.Clear();
-            _count = 0;
+            _count = _metrics = 0;
         }
     }
 

@@ -22,11 +22,20 @@ internal sealed class HealPlan
 
     /// <summary>Makes a plan.</summary>
     /// <param name="units">Rules in order.</param>
-    /// <param name="fromMs">First time of a sample that came late.</param>
-    /// <param name="toMs">Last one.</param>
+    /// <param name="request">The range, and what came late in it, or which rules are asked for.</param>
     /// <param name="bounds">Per rule the first and last time that may be evaluated again.</param>
-    public static HealPlan Make(List<HealUnit> units, long fromMs, long toMs, Func<HealUnit, (long FromMs, long ToMs)> bounds)
+    public static HealPlan Make(List<HealUnit> units, HealRequest request, Func<HealUnit, (long FromMs, long ToMs)> bounds)
     {
+        (long fromMs, long toMs) = (request.FromMs, request.ToMs);
+        HashSet<string> written = [.. units.Select(u => u.Rule.Name)];
+        foreach (HealUnit unit in units.Where(u => u.IsAsked))
+        {
+            (long least, long most) = bounds(unit);
+            unit.FromMs = Math.Max(Up(fromMs, unit), Up(least, unit));
+            unit.ToMs = Math.Min(toMs, most);
+            if (unit.FromMs > unit.ToMs)
+                (unit.FromMs, unit.ToMs) = (long.MaxValue, long.MinValue);
+        }
         List<int>[] reads = [.. units.Select(u => ReadsOf(u, units))];
         List<(int First, int Last, bool IsStepwise)> runs = RunsOf(reads, units);
         bool[] stepwise = new bool[units.Count];
@@ -42,7 +51,7 @@ internal sealed class HealPlan
                 foreach (Reading reading in unit.Reach.Readings)
                 {
                     // A name that a rule writes is taken for nobody else's.
-                    if (reading.Name is not { } name || !units.Exists(u => u.Rule.Name == name))
+                    if (request.Rules is null && (reading.Name is not { } name || !written.Contains(name)) && IsTouched(reading, request.Metrics))
                         Extend(ref from, ref to, fromMs, toMs, reading);
                     foreach (int j in reads[i])
                     {
@@ -54,7 +63,7 @@ internal sealed class HealPlan
                     continue;
                 (long least, long most) = bounds(unit);
                 // One more: the result there may end a series, or not end it any more.
-                from = Math.Max(Up(from, unit), least);
+                from = Math.Max(Up(from, unit), Up(least, unit));
                 to = Math.Min(to >= RuleReach.Unbounded ? most : Up(to, unit) + unit.IntervalMs, most);
                 if (from > to || (from >= unit.FromMs && to <= unit.ToMs))
                     continue;
@@ -65,6 +74,8 @@ internal sealed class HealPlan
         }
         return new HealPlan(units, runs);
     }
+
+    private static bool IsTouched(Reading reading, IReadOnlyCollection<string>? metrics) => metrics is null || metrics.Any(m => reading.MaySelect(m, []));
 
     private static void Extend(ref long from, ref long to, long dirtyFromMs, long dirtyToMs, Reading reading)
     {

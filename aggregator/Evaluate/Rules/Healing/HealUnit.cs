@@ -20,6 +20,7 @@ internal sealed class HealUnit
         IntervalMs = (long)(group.Interval ?? options.DefaultInterval).TotalMilliseconds;
         OffsetMs = (long)(group.QueryOffset ?? options.DefaultQueryOffset).TotalMilliseconds;
         Fixed = [.. rule.Labels.Where(l => l.Value.Text.Length > 0).Select(l => KeyValuePair.Create(l.Key, l.Value.Text))];
+        Key = $"{GroupName}\n{rule.Name}\n{string.Join('\n', Fixed)}";
         _state = new RecordingRule(rule, group.Limit);
     }
 
@@ -29,6 +30,12 @@ internal sealed class HealUnit
     public required int Index { get; init; }
 
     public string GroupName { get; }
+
+    /// <summary>Tells it from other rules.</summary>
+    public string Key { get; }
+
+    /// <summary>Whether the request names it, rather than what it reads.</summary>
+    public bool IsAsked { get; init; }
 
     public RuleReach Reach { get; }
 

@@ -11,7 +11,10 @@ namespace Bellwether.Evaluate.Rules.Healing;
 /// <summary>Limits of <see cref="RuleHealer"/>.</summary>
 public sealed record RuleHealerOptions
 {
-    /// <summary>How far back results are evaluated again. Default 7 days (DESIGN idea 5: late_window).</summary>
+    /// <summary>
+    /// How far back results are evaluated again. Older ones are sealed: late data changes them no more, and a backfill adds only where there was none. Default 7 days (DESIGN idea 5:
+    /// late_window and seal_after).
+    /// </summary>
     public TimeSpan LateWindow { get; init; } = TimeSpan.FromDays(7);
 
     /// <summary>Times evaluated in one query, and kept in memory before they are compared and written. Default 1,000.</summary>
@@ -34,6 +37,12 @@ public sealed record HealReport(long FromMs, long ToMs, int Rules, long Steps, l
 {
     /// <summary>Results that differ from before.</summary>
     public long Changes => Added + Replaced + Removed;
+
+    /// <summary>The rules whose results changed.</summary>
+    public IReadOnlyList<RuleChange> Changed { get; init; } = [];
+
+    /// <summary>How long it took.</summary>
+    public TimeSpan Took { get; init; }
 }
 
 /// <summary>
@@ -71,44 +80,57 @@ public sealed partial class RuleHealer
         _seconds = meter.CreateCounter<double>(MetricNames.HealSeconds, description: "Seconds spent on re-evaluation.");
     }
 
-    /// <summary>
-    /// Heals what samples between two times change. Throws <see cref="StoreUnavailableException"/> when results cannot be stored now: run it again, what was done is not done twice.
-    /// </summary>
+    /// <summary>Heals what samples between two times change. See <see cref="HealAsync(HealRequest, CancellationToken)"/>.</summary>
     /// <param name="fromMs">First late sample, Unix ms.</param>
     /// <param name="toMs">Last one.</param>
     /// <param name="cancellation">Ends it between two slices.</param>
-    public async Task<HealReport> HealAsync(long fromMs, long toMs, CancellationToken cancellation)
+    public Task<HealReport> HealAsync(long fromMs, long toMs, CancellationToken cancellation) => HealAsync(new HealRequest(fromMs, toMs), cancellation);
+
+    /// <summary>
+    /// Evaluates again what a request says. Throws <see cref="StoreUnavailableException"/> when results cannot be stored now: run it again, what was done is not done twice.
+    /// </summary>
+    /// <param name="request">What, and why.</param>
+    /// <param name="cancellation">Ends it between two slices.</param>
+    public async Task<HealReport> HealAsync(HealRequest request, CancellationToken cancellation)
     {
         long started = _time.GetTimestamp();
-        fromMs = Math.Max(fromMs, NowMs() - (long)_options.LateWindow.TotalMilliseconds);
-        var tally = new Tally();
-        Dictionary<HealUnit, long> done = await PassAsync(fromMs, toMs, tally, null, cancellation);
+        if (request.Kind == HealKind.Late)
+            request = request with { FromMs = Math.Max(request.FromMs, SealedBeforeMs) };
+        var tally = new Tally { KeepBeforeMs = request.Kind == HealKind.Reopen ? long.MinValue : SealedBeforeMs };
+        Dictionary<HealUnit, long> done = await PassAsync(request, tally, null, cancellation);
         // While it ran the live engine has evaluated steps over results that were not healed yet: these are done again while it stands still.
         using (await _rules.PauseAsync(cancellation))
-            await PassAsync(fromMs, toMs, tally, done, cancellation);
+            await PassAsync(request with { Progress = null }, tally, done, cancellation);
+        TimeSpan took = _time.GetElapsedTime(started);
         _runs.Add(1);
-        _seconds.Add(_time.GetElapsedTime(started).TotalSeconds);
+        _seconds.Add(took.TotalSeconds);
         _failures.Add(tally.Failures);
         foreach ((string what, long count) in new[] { ("added", tally.Added), ("replaced", tally.Replaced), ("removed", tally.Removed) })
             _results.Add(count, new KeyValuePair<string, object?>("change", what));
-        var healing = new HealReport(fromMs, toMs, tally.Rules.Count, tally.Steps, tally.Added, tally.Replaced, tally.Removed, tally.Failures);
+        var healing = new HealReport(request.FromMs, request.ToMs, tally.Rules.Count, tally.Steps, tally.Added, tally.Replaced, tally.Removed, tally.Failures)
+        {
+            Changed = [.. tally.Changed.Values.Where(c => c.Added + c.Replaced + c.Removed > 0)],
+            Took = took,
+        };
         if (healing.Changes > 0)
-            LogHealed(_log, Text(fromMs), Text(toMs), healing.Rules, healing.Steps, healing.Added, healing.Replaced, healing.Removed, _time.GetElapsedTime(started));
+            LogHealed(_log, request.Reason.Length > 0 ? request.Reason : "late data", Text(request.FromMs), Text(request.ToMs), healing.Rules, healing.Steps, healing.Added, healing.Replaced, healing.Removed, took);
         return healing;
     }
+
+    /// <summary>Results before this time are sealed, Unix ms.</summary>
+    public long SealedBeforeMs => NowMs() - (long)_options.LateWindow.TotalMilliseconds;
 
     private long NowMs() => _time.GetUtcNow().ToUnixTimeMilliseconds();
 
     /// <summary>Plans and runs. With <paramref name="done"/> only what lies behind it.</summary>
-    private async Task<Dictionary<HealUnit, long>> PassAsync(long fromMs, long toMs, Tally tally, Dictionary<HealUnit, long>? done, CancellationToken cancellation)
+    private async Task<Dictionary<HealUnit, long>> PassAsync(HealRequest request, Tally tally, Dictionary<HealUnit, long>? done, CancellationToken cancellation)
     {
-        long oldestMs = NowMs() - (long)_options.LateWindow.TotalMilliseconds;
         Dictionary<(string File, string Name), long> last = _rules.Status.ToDictionary(s => (s.Definition.File, s.Definition.Name), s => s.LastStepMs);
         var lastOf = new Dictionary<HealUnit, long>();
         var units = new List<HealUnit>();
         foreach (RuleGroupDefinition group in _rules.Status.Select(s => s.Definition))
         {
-            foreach (HealUnit unit in UnitsOf(group, () => units.Count))
+            foreach (HealUnit unit in UnitsOf(group, request, () => units.Count))
             {
                 if (units.Find(u => !u.IsApartFrom(unit)) is { } twin)
                 {
@@ -119,22 +141,28 @@ public sealed partial class RuleHealer
                 lastOf[unit] = last[(group.File, group.Name)] - unit.OffsetMs;
             }
         }
-        HealPlan plan = HealPlan.Make(units, fromMs, toMs, unit => (Math.Max(oldestMs, _versions.SinceMs(unit.GroupName, unit.Rule)), lastOf[unit]));
+        HealPlan plan = HealPlan.Make(units, request, unit => (OldestOf(unit, request), lastOf[unit]));
         if (done is not null)
         {
-            Dictionary<string, long> before = done.GroupBy(d => Key(d.Key)).ToDictionary(g => g.Key, g => g.Max(d => d.Value), StringComparer.Ordinal);
+            Dictionary<string, long> before = done.GroupBy(d => d.Key.Key).ToDictionary(g => g.Key, g => g.Max(d => d.Value), StringComparer.Ordinal);
             foreach (HealUnit unit in units.Where(u => u.IsDirty))
-                unit.FromMs = Math.Max(unit.FromMs, before.TryGetValue(Key(unit), out long to) ? to + unit.IntervalMs : unit.FromMs);
+                unit.FromMs = Math.Max(unit.FromMs, before.TryGetValue(unit.Key, out long to) ? to + unit.IntervalMs : unit.FromMs);
         }
         List<HealUnit> dirty = units.FindAll(u => u.IsDirty);
         if (dirty.Count > 0)
-            await RunAsync(plan, dirty, tally, cancellation);
+            await RunAsync(plan, dirty, request.Progress, tally, cancellation);
         return units.Where(u => u.ToMs > long.MinValue).ToDictionary(u => u, u => u.ToMs);
     }
 
-    private static string Key(HealUnit unit) => $"{unit.GroupName}\n{unit.Rule.Name}\n{string.Join('\n', unit.Fixed)}";
+    /// <summary>The first result of a rule that may change: history stays what the rule of its time made it, and what is sealed stays, unless it is opened again.</summary>
+    private long OldestOf(HealUnit unit, HealRequest request) => request.Kind switch
+    {
+        HealKind.Reopen => request.FromMs,
+        HealKind.Backfill when unit.IsAsked => Math.Max(request.FromMs, _versions.SinceMs(unit.GroupName, unit.Rule)),
+        _ => Math.Max(SealedBeforeMs, _versions.SinceMs(unit.GroupName, unit.Rule)),
+    };
 
-    private IEnumerable<HealUnit> UnitsOf(RuleGroupDefinition group, Func<int> next)
+    private IEnumerable<HealUnit> UnitsOf(RuleGroupDefinition group, HealRequest request, Func<int> next)
     {
         foreach (RuleDefinition rule in group.Rules)
         {
@@ -145,12 +173,14 @@ public sealed partial class RuleHealer
             bool readsAlerts = reach.Readings.Any(r => r.Matchers.Any(m => m.Name == LabelNames.MetricName && (m.Matches(AlertingRule.AlertsMetric) || m.Matches(AlertingRule.ForStateMetric))
                 && m.Type is MatchType.Equal or MatchType.Regex));
             if (!readsAlerts)
-                yield return new HealUnit(group, rule, reach, _rules.Options) { Index = next() };
+                yield return new HealUnit(group, rule, reach, _rules.Options) { Index = next(), IsAsked = request.Rules?.Invoke(group.Name, rule) ?? false };
         }
     }
 
-    private async Task RunAsync(HealPlan plan, List<HealUnit> dirty, Tally tally, CancellationToken cancellation)
+    private async Task RunAsync(HealPlan plan, List<HealUnit> dirty, Action<long, long>? progress, Tally tally, CancellationToken cancellation)
     {
+        long steps = dirty.Sum(u => ((u.ToMs - u.FromMs) / u.IntervalMs) + 1);
+        progress?.Invoke(0, steps);
         var reader = new HealReader(_around.Reader, plan.Units);
         // Slices are of steps, not of the times that results bear: a rule must not see what another one writes at a later step.
         long end = dirty.Max(u => u.ToMs + u.OffsetMs), sliceMs = _options.SliceSteps * dirty.Min(u => u.IntervalMs);
@@ -177,10 +207,11 @@ public sealed partial class RuleHealer
             }
             foreach (HealUnit unit in dirty.Where(u => u.SliceFromMs <= u.SliceToMs))
             {
-                tally.Rules.Add(Key(unit));
+                tally.Rules.Add(unit.Key);
                 await CorrectAsync(unit, tally, cancellation);
             }
             dirty.ForEach(u => u.EndSlice());
+            progress?.Invoke(Math.Min(tally.Steps, steps), steps);
             // The live engine and queries get their turn between two slices.
             await Task.Yield();
         }
@@ -294,13 +325,13 @@ public sealed partial class RuleHealer
                 if (!unit.Owns(labels) || !known.Add(labels))
                     continue;
                 set.Read(i, stored);
-                Compare(unit, labels, stored, unit.Computed.GetValueOrDefault(labels) ?? none, revisions.GetValueOrDefault(labels), batch, tally);
+                Compare(unit, labels, (stored, unit.Computed.GetValueOrDefault(labels) ?? none), revisions.GetValueOrDefault(labels), batch, tally);
             }
         }
         foreach ((Labels labels, SampleBuffer computed) in unit.Computed)
         {
             if (known.Add(labels))
-                Compare(unit, labels, none, computed, revisions.GetValueOrDefault(labels), batch, tally);
+                Compare(unit, labels, (none, computed), revisions.GetValueOrDefault(labels), batch, tally);
         }
         for (int at = 0; at < batch.Samples.Count; at += _options.BatchSamples)
         {
@@ -313,20 +344,26 @@ public sealed partial class RuleHealer
         _steps.Add(((LastAt(unit) - unit.SliceFromMs) / unit.IntervalMs) + 1);
     }
 
-    private static void Compare(HealUnit unit, Labels labels, SampleBuffer stored, SampleBuffer computed, int revision, SampleBatch batch, Tally tally)
+    private static void Compare(HealUnit unit, Labels labels, (SampleBuffer Stored, SampleBuffer Computed) samples, int revision, SampleBatch batch, Tally tally)
     {
+        (SampleBuffer stored, SampleBuffer computed) = samples;
         Labels? corrected = null;
         int s = 0, c = 0;
         while (s < stored.Count || c < computed.Count)
         {
             long time = Math.Min(s < stored.Count ? stored.Times[s] : long.MaxValue, c < computed.Count ? computed.Times[c] : long.MaxValue);
             bool isStored = s < stored.Count && stored.Times[s] == time, isComputed = c < computed.Count && computed.Times[c] == time;
-            if (isStored && isComputed)
+            if (isStored && time < tally.KeepBeforeMs)
+            {
+                // Sealed: what was told stays.
+            }
+            else if (isStored && isComputed)
             {
                 if (!Same(stored, s, computed, c))
                 {
                     batch.Samples.Add(SampleAt(corrected ??= Revision.Make(labels, revision + 1), computed, c));
                     tally.Replaced++;
+                    tally.Note(unit, time, replaced: 1);
                 }
             }
             else if (isComputed)
@@ -335,11 +372,13 @@ public sealed partial class RuleHealer
                 Labels into = revision == 0 ? labels : corrected ??= Revision.Make(labels, revision + 1);
                 batch.Samples.Add(SampleAt(into, computed, c));
                 tally.Added++;
+                tally.Note(unit, time, added: 1);
             }
             else if (unit.IsOnGrid(time) && !unit.Failed.Contains(time))
             {
                 batch.Samples.Add(new SeriesSample(corrected ??= Revision.Make(labels, revision + 1), time, Revision.Removed));
                 tally.Removed++;
+                tally.Note(unit, time, removed: 1);
             }
             s += isStored ? 1 : 0;
             c += isComputed ? 1 : 0;
@@ -371,8 +410,8 @@ public sealed partial class RuleHealer
 
     private static string Text(long ms) => DateTimeOffset.FromUnixTimeMilliseconds(ms).ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", System.Globalization.CultureInfo.InvariantCulture);
 
-    [LoggerMessage(EventId = 3251, Level = LogLevel.Information, Message = "late data between {From} and {To}: {Rules} rules evaluated again over {Steps} steps; {Added} results added, {Replaced} replaced, {Removed} removed, in {Took}")]
-    private static partial void LogHealed(ILogger log, string from, string to, int rules, long steps, long added, long replaced, long removed, TimeSpan took);
+    [LoggerMessage(EventId = 3251, Level = LogLevel.Information, Message = "{Reason}, {From} to {To}: {Rules} rules evaluated again over {Steps} steps; {Added} results added, {Replaced} replaced, {Removed} removed, in {Took}")]
+    private static partial void LogHealed(ILogger log, string reason, string from, string to, int rules, long steps, long added, long replaced, long removed, TimeSpan took);
 
     [LoggerMessage(EventId = 3252, Level = LogLevel.Warning, Message = "the rule that records {Metric} in group {Group} is not evaluated again after late data: it cannot be told from the one in group {Other}; give them a label with different values")]
     private static partial void LogNotApart(ILogger log, string metric, string group, string other);
@@ -383,10 +422,28 @@ public sealed partial class RuleHealer
     private sealed class Tally
     {
         public HashSet<string> Rules { get; } = new(StringComparer.Ordinal);
+        public Dictionary<string, RuleChange> Changed { get; } = new(StringComparer.Ordinal);
+
+        /// <summary>What is stored before this time stays.</summary>
+        public long KeepBeforeMs { get; init; } = long.MinValue;
         public long Steps;
         public long Added;
         public long Replaced;
         public long Removed;
         public long Failures;
+
+        public void Note(HealUnit unit, long timeMs, long added = 0, long replaced = 0, long removed = 0)
+        {
+            if (!Changed.TryGetValue(unit.Key, out RuleChange? change))
+                change = new RuleChange(unit.GroupName, unit.Rule.Name, new SortedDictionary<string, string>(unit.Fixed.ToDictionary(), StringComparer.Ordinal), timeMs, timeMs, 0, 0, 0);
+            Changed[unit.Key] = change with
+            {
+                FromMs = Math.Min(change.FromMs, timeMs),
+                ToMs = Math.Max(change.ToMs, timeMs),
+                Added = change.Added + added,
+                Replaced = change.Replaced + replaced,
+                Removed = change.Removed + removed,
+            };
+        }
     }
 }

@@ -176,6 +176,61 @@ public sealed class RuleHealerTests : IDisposable
         Assert.Equal(before, world.Text("joined", toMs: At(9)));
     }
 
+    [Fact]
+    public async Task A_new_rule_is_backfilled_with_those_that_read_it_and_is_what_it_would_have_been()
+    {
+        List<SeriesSample> all = Data(new Random(6), 60);
+        var world = new World(_meter);
+        world.Use(Rules.Replace("record: job:rate", "record: not:yet", StringComparison.Ordinal));
+        await world.RunAsync(all, 40, s_none);
+        Assert.Equal("", world.Text("job:rate"));
+        world.Use(Rules);
+        await world.RunAsync(all, 60, s_none, first: 40);
+        var told = new List<(long Steps, long Due)>();
+        HealReport report = await world.Healer.HealAsync(new HealRequest(StartMs, At(59)) { Kind = HealKind.Backfill, Rules = (_, rule) => rule.Name == "job:rate", Progress = (steps, due) => told.Add((steps, due)) }, default);
+        Assert.True(report.Added > 60, report.ToString());
+        Assert.Contains(report.Changed, c => c is { Record: "job:rate", Group: "a" } && c.Added > 60 && c.Removed == 0 && c.FromMs >= StartMs && c.ToMs < At(41));
+        Assert.Equal(told[0].Due, told[^1].Steps);
+        Assert.True(told.Count > 3);
+        var onTime = new World(_meter);
+        await onTime.RunAsync(all, 60, s_none);
+        Same(onTime, world, At(58));
+        // Again: there is nothing left to do.
+        Assert.Equal(0, (await world.Healer.HealAsync(new HealRequest(StartMs, At(59)) { Kind = HealKind.Backfill, Rules = (_, rule) => rule.Name == "job:rate" }, default)).Changes);
+    }
+
+    [Theory]
+    [InlineData(HealKind.Late, 0)]
+    [InlineData(HealKind.Backfill, 1)]
+    [InlineData(HealKind.Reopen, 2)]
+    public async Task What_is_sealed_stays_and_a_backfill_only_adds_there_unless_it_is_opened_again(HealKind kind, int sealing)
+    {
+        List<SeriesSample> all = [.. Enumerable.Range(0, 60).Select(i => new SeriesSample(Labels.Of("__name__", "g"), At(i), i))];
+        List<SeriesSample> late = [.. Enumerable.Range(0, 60).Select(i => new SeriesSample(Labels.Of("__name__", "g", "job", "late"), At(i), 1000))];
+        // No rule ran in the first ten steps; the window is a hundred seconds, so that half is sealed.
+        var world = new World(_meter, "groups: [{name: a, interval: 5s, rules: [{record: other, expr: sum(g)}]}]", TimeSpan.FromSeconds(103));
+        await world.RunAsync(all, 10, s_none);
+        world.Use("groups: [{name: b, interval: 5s, rules: [{record: sum, expr: sum(g)}]}]");
+        await world.RunAsync(all, 61, s_none, first: 10);
+        foreach (SeriesSample sample in late)
+            world.Store.Add(sample.Labels, sample.TimestampMs, sample.Value);
+        HealReport report = await world.Healer.HealAsync(new HealRequest(StartMs, At(59)) { Kind = kind, Rules = kind == HealKind.Late ? null : (_, _) => true }, default);
+        double[] values = world.Values("sum");
+        // Now is three seconds behind tick 60: from tick 40 on nothing is sealed. The rule began at tick 9.
+        Assert.Equal(sealing switch { 0 => (51, 20), 1 => (60, 29), _ => (60, 60) }, (values.Length, values.Count(v => v >= 1000)));
+        Assert.Equal(0, report.Failures);
+    }
+
+    [Fact]
+    public async Task Only_rules_that_read_what_came_are_evaluated_again_when_its_metrics_are_known()
+    {
+        var world = new World(_meter);
+        await world.RunAsync(Data(new Random(1), 60), 70, s_none);
+        HealReport some = await world.Healer.HealAsync(new HealRequest(StartMs + 50_000, StartMs + 100_000) { Metrics = ["latency_bucket"] }, default);
+        Assert.Equal((1, 0), (some.Rules, some.Changes));
+        Assert.Equal(0, (await world.Healer.HealAsync(new HealRequest(StartMs + 50_000, StartMs + 100_000) { Metrics = ["other"] }, default)).Rules);
+    }
+
     private static long At(int tick) => StartMs + (tick * 5000L);
 
     private static List<SeriesSample> Data(Random random, int ticks)
@@ -203,10 +258,10 @@ public sealed class RuleHealerTests : IDisposable
         return samples;
     }
 
-    private static void Same(World a, World b)
+    private static void Same(World a, World b, long toMs = long.MaxValue / 2)
     {
         foreach (string name in new[] { "job:rate", "job:mean", "busy", "later:seen", "none", "ratio", "from:later", "before", "running", "sub", "spread", "fixed" })
-            Assert.Equal(a.Text(name), b.Text(name));
+            Assert.Equal(a.Text(name, toMs), b.Text(name, toMs));
     }
 
     private sealed class World
@@ -215,13 +270,13 @@ public sealed class RuleHealerTests : IDisposable
         private readonly RuleEngine _engine;
         private readonly RuleVersions _versions = new(null, "");
 
-        public World(Meter meter, string rules = RuleHealerTests.Rules)
+        public World(Meter meter, string rules = RuleHealerTests.Rules, TimeSpan? lateWindow = null)
         {
             Reader = new RevisionReader(Store);
             var around = new RuleSurroundings(new PromQlEngine(new EngineOptions(), _time), Reader, Store, new Passed());
             _engine = new RuleEngine(around, new RuleEngineOptions { CatchUpMax = TimeSpan.FromHours(1), StepsPerTurn = 1 }, _time, meter, NullLogger.Instance);
             Use(rules);
-            Healer = new RuleHealer(around, _engine, _versions, new RuleHealerOptions { SliceSteps = 7, BatchSamples = 50 }, _time, meter, NullLogger.Instance);
+            Healer = new RuleHealer(around, _engine, _versions, new RuleHealerOptions { SliceSteps = 7, BatchSamples = 50, LateWindow = lateWindow ?? TimeSpan.FromDays(7) }, _time, meter, NullLogger.Instance);
         }
 
         public SeriesInMemory Store { get; } = new();
@@ -271,6 +326,14 @@ public sealed class RuleHealerTests : IDisposable
                     count += SpecialValues.IsStale(value) ? 0 : 1;
             }
             return count;
+        }
+
+        public double[] Values(string name)
+        {
+            var buffer = new SampleBuffer();
+            using ISeriesSet set = Reader.Select(0, long.MaxValue / 2, [new LabelMatcher(MatchType.Equal, "__name__", name)], default);
+            set.Read(0, buffer);
+            return [.. buffer.Values];
         }
 
         /// <summary>All samples, to the bit.</summary>
