@@ -93,6 +93,20 @@ internal sealed class BlockFile
         }
     }
 
+    /// <summary>Reads a chunk whole. Null: it is whole; else what is wrong with it.</summary>
+    public string? Check(in BlockEntry entry, ChunkScratch scratch, SampleGather into)
+    {
+        try
+        {
+            Read(entry, long.MinValue, long.MaxValue, scratch, into);
+            return null;
+        }
+        catch (Exception e) when (e is InvalidDataException or IOException)
+        {
+            return e.Message;
+        }
+    }
+
     /// <summary>The summary of a chunk within one slot. False: it has histograms, start times, stale markers or NaN among its samples, a sum that is not finite, or is damaged.</summary>
     public bool TryReadSummary(in BlockEntry entry, ChunkScratch scratch, out SlotSummary summary)
     {

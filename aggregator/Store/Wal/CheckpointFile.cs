@@ -23,7 +23,7 @@ internal readonly record struct Checkpoint(ulong Number, ulong Next, long Bounda
 internal sealed class CheckpointFile
 {
     private const byte Version = 1;
-    private const int MaxBytes = 512 << 20;
+    public const int MaxBytes = 512 << 20;
     private static readonly string[] s_names = ["checkpoint-0", "checkpoint-1"];
     private readonly IDisk _disk;
     private readonly string _folder;
@@ -33,6 +33,9 @@ internal sealed class CheckpointFile
         _disk = disk;
         _folder = folder;
     }
+
+    /// <summary>Names of the two files.</summary>
+    public static IReadOnlyList<string> Names => s_names;
 
     /// <summary>Checkpoint files that were not whole.</summary>
     public int Damaged { get; private set; }
@@ -58,6 +61,17 @@ internal sealed class CheckpointFile
             ReadState(best, records, head);
         records.CountFrom = newest.Next;
         return newest;
+    }
+
+    /// <summary>Reads one checkpoint's content to its end. Throws <see cref="InvalidDataException"/>.</summary>
+    public static Checkpoint Parse(byte[] content, RecordApplier records, HeadWriter head)
+    {
+        if (content.Length == 0 || content[0] != Version)
+            throw new InvalidDataException(content.Length == 0 ? "it is empty" : $"its version {content[0]} is not known; {Version} would be");
+        var reader = new ByteReader(content.AsSpan(1));
+        var checkpoint = new Checkpoint(reader.Varint(), reader.Varint(), reader.Zigzag());
+        ReadState(content, records, head);
+        return checkpoint;
     }
 
     /// <summary>The checkpoint files as they are, by name, for a copy.</summary>
