@@ -19,7 +19,20 @@ public enum DiskCall
     SyncFolder,
 }
 
-/// <summary>The power is gone: thrown by every call until <see cref="FaultyDisk.Crash"/>. On purpose no IOException, so that nobody handles it.</summary>
+/// <summary>What of the things not yet synced is there after a power cut.</summary>
+public enum CrashKeeps
+{
+    /// <summary>Nothing of them.</summary>
+    Nothing,
+    /// <summary>All of them.</summary>
+    All,
+    /// <summary>Of each file and folder what came first, the last sector torn.</summary>
+    Prefix,
+    /// <summary>Each sector as chance has it: lost, there, or torn.</summary>
+    Sectors,
+}
+
+/// <summary>The power is gone: thrown by every call until <see cref="FaultyDisk.Crash(CrashKeeps)"/>. On purpose no IOException, so that nobody handles it.</summary>
 public sealed class PowerCutException : Exception
 {
     /// <summary>Makes one.</summary>
@@ -37,6 +50,7 @@ public sealed class FaultyDisk(Random random) : IDisk
 {
     private const int Sector = 512;
     private const int IoError = 5;
+    private static readonly CrashKeeps[] s_moods = [CrashKeeps.Nothing, CrashKeeps.All, CrashKeeps.Sectors];
     private readonly Dictionary<string, Inode> _names = new(StringComparer.Ordinal);
     private readonly Dictionary<string, Inode> _durableNames = new(StringComparer.Ordinal);
     private readonly List<(string Folder, Action Apply)> _pendingNames = [];
@@ -143,7 +157,12 @@ public sealed class FaultyDisk(Random random) : IDisk
     /// The machine goes down and comes up again: open handles are dead, locks gone, and of what was not durable some is lost, some torn, some there.
     /// With <paramref name="onlyProcess"/> the process was killed and the machine stayed up: nothing that was written is lost, nothing more is durable.
     /// </summary>
-    public void Crash(bool onlyProcess = false)
+    public void Crash(bool onlyProcess = false) => Crash(onlyProcess, null);
+
+    /// <summary>The machine goes down and comes up again; of what was not durable there is what <paramref name="keeps"/> says.</summary>
+    public void Crash(CrashKeeps keeps) => Crash(onlyProcess: false, keeps);
+
+    private void Crash(bool onlyProcess, CrashKeeps? keeps)
     {
         _life++;
         _dead = false;
@@ -154,7 +173,7 @@ public sealed class FaultyDisk(Random random) : IDisk
         // Names come back as a prefix of their changes per folder: file systems journal them in order.
         foreach (IGrouping<string, (string Folder, Action Apply)> folder in _pendingNames.GroupBy(p => p.Folder).OrderBy(g => g.Key, StringComparer.Ordinal))
         {
-            int keep = random.Next(folder.Count() + 1);
+            int keep = keeps switch { CrashKeeps.Nothing => 0, CrashKeeps.All => folder.Count(), _ => random.Next(folder.Count() + 1) };
             foreach ((string _, Action apply) in folder.Take(keep))
                 apply();
         }
@@ -163,7 +182,7 @@ public sealed class FaultyDisk(Random random) : IDisk
         foreach ((string path, Inode inode) in _durableNames)
             _names[path] = inode;
         foreach ((string _, Inode inode) in _names.OrderBy(n => n.Key, StringComparer.Ordinal))
-            inode.Crash(random);
+            inode.Crash(random, keeps ?? s_moods[random.Next(s_moods.Length)]);
     }
 
     /// <summary>A second disk with the files as they are read now; on both all is durable then.</summary>
@@ -296,20 +315,23 @@ public sealed class FaultyDisk(Random random) : IDisk
             _dirty.Clear();
         }
 
-        public void Crash(Random random)
+        public void Crash(Random random, CrashKeeps keeps)
         {
             Grow();
-            int mood = random.Next(3); // all lost, all there, or each as it comes
-            foreach (int s in _dirty.Concat(_undecided).Order())
+            int[] loose = [.. _dirty.Concat(_undecided).Order()];
+            int kept = keeps switch { CrashKeeps.Nothing => 0, CrashKeeps.Prefix => random.Next(loose.Length + 1), _ => loose.Length };
+            for (int i = 0; i < loose.Length; i++)
             {
-                int fate = mood == 2 ? random.Next(3) : mood;
-                if (fate == 1)
-                    Copy(Current, _durable, s, 0, Sector);
-                else if (fate == 2)
-                    Copy(Current, _durable, s, 0, random.Next(Sector));
+                int bytes = keeps switch
+                {
+                    CrashKeeps.Sectors => random.Next(3) switch { 0 => 0, 1 => Sector, _ => random.Next(Sector) },
+                    CrashKeeps.Prefix when i == kept => random.Next(Sector),
+                    _ => i < kept ? Sector : 0,
+                };
+                Copy(Current, _durable, loose[i], 0, bytes);
             }
-            if (_durableLength != Length && mood != 0)
-                _durableLength = mood == 1 ? Length : random.Next(Math.Min(Length, _durableLength), Math.Max(Length, _durableLength) + 1);
+            if (_durableLength != Length && keeps != CrashKeeps.Nothing)
+                _durableLength = keeps == CrashKeeps.All ? Length : random.Next(Math.Min(Length, _durableLength), Math.Max(Length, _durableLength) + 1);
             _dirty.Clear();
             _undecided.Clear();
             _durable.AsSpan(_durableLength).Clear();
