@@ -3,7 +3,6 @@ using Bellwether.Agent.Spool;
 using Bellwether.Agent.Stream;
 using Bellwether.Core.Codec;
 using Bellwether.Core.Durable;
-using Bellwether.Core.Model;
 using Bellwether.Core.Platform;
 using Bellwether.Kit;
 using FsCheck;
