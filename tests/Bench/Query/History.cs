@@ -1,6 +1,4 @@
-using System.Buffers.Binary;
 using System.Globalization;
-using System.Text;
 using Bellwether.Core.Codec;
 
 namespace Bellwether.Bench.Query;
@@ -71,12 +69,9 @@ internal sealed class History
         int at = 0;
         for (int s = 0; s < _labels.Count; s++)
         {
-            _message[at++] = 1 << 3 | 2;
-            at += Varint((ulong)(_labels[s].Length + (ticks * 18)), _message.AsSpan(at));
-            _labels[s].CopyTo(_message, at);
-            at += _labels[s].Length;
+            at += RequestParts.Series(_labels[s], ticks, _message.AsSpan(at));
             for (int t = 0; t < ticks; t++)
-                at += Sample(columns[t][s], firstMs + (t * IntervalMs), _message.AsSpan(at));
+                at += RequestParts.Sample(columns[t][s], firstMs + (t * IntervalMs), _message.AsSpan(at));
         }
         if (_compressed.Length == 0)
             _compressed = new byte[Snappy.MaxCompressedLength(_message.Length)];
@@ -102,45 +97,5 @@ internal sealed class History
             _values[s] = Math.Round(_random.NextDouble() * 0.002, 6);
     }
 
-    private void Add(string name, params (string Name, string Value)[] labels)
-    {
-        using var bytes = new MemoryStream();
-        Label(bytes, "__name__", name);
-        foreach ((string label, string value) in labels)
-            Label(bytes, label, value);
-        _labels.Add(bytes.ToArray());
-    }
-
-    private static void Label(MemoryStream into, string name, string value)
-    {
-        byte[] n = Encoding.UTF8.GetBytes(name), v = Encoding.UTF8.GetBytes(value);
-        into.WriteByte(1 << 3 | 2);
-        into.WriteByte((byte)(n.Length + v.Length + 4));
-        into.WriteByte(1 << 3 | 2);
-        into.WriteByte((byte)n.Length);
-        into.Write(n);
-        into.WriteByte(2 << 3 | 2);
-        into.WriteByte((byte)v.Length);
-        into.Write(v);
-    }
-
-    // A millisecond time of this century takes six bytes: the sample is 16, with its head 18.
-    private static int Sample(double value, long timeMs, Span<byte> into)
-    {
-        into[0] = 2 << 3 | 2;
-        into[1] = 16;
-        into[2] = 1 << 3 | 1;
-        BinaryPrimitives.WriteDoubleLittleEndian(into[3..], value);
-        into[11] = 2 << 3;
-        return Varint((ulong)timeMs, into[12..]) == 6 ? 18 : throw new InvalidOperationException("a time of this bench takes six bytes");
-    }
-
-    private static int Varint(ulong value, Span<byte> into)
-    {
-        int at = 0;
-        for (; value >= 0x80; value >>= 7)
-            into[at++] = (byte)(value | 0x80);
-        into[at++] = (byte)value;
-        return at;
-    }
+    private void Add(string name, params ReadOnlySpan<(string Name, string Value)> labels) => _labels.Add(RequestParts.Labels(name, labels));
 }

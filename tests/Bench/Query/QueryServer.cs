@@ -33,6 +33,12 @@ internal sealed class QueryServer : IAsyncDisposable
 
     public string Folder { get; }
 
+    /// <summary>What an agent of this bench shows.</summary>
+    public const string Token = "5f2c6a1d9e8b47c3a0f1e2d3c4b5a697";
+
+    /// <summary>Where agents connect; ours only.</summary>
+    public int GrpcPort { get; private set; }
+
     /// <summary>CPU seconds of its programs since they were started.</summary>
     public double CpuSeconds => _programs.Sum(p => ProcessUse.Of(p.Id).CpuSeconds);
 
@@ -40,10 +46,17 @@ internal sealed class QueryServer : IAsyncDisposable
 
     public static QueryServer Bellwether(TimeProvider time) => new("bellwether", "/api/v1/write", "", time, static (s, rules, withRules) =>
     {
-        string grpc = $"127.0.0.1:{FreePort()}";
+        if (s.GrpcPort == 0)
+        {
+            s.GrpcPort = FreePort();
+            s.Write("token", Token + "\n");
+            if (!OperatingSystem.IsWindows())
+                File.SetUnixFileMode(Path.Combine(s.Folder, "token"), UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        }
         s.Write("aggregator.yaml", $$$"""
-            listen: {grpc: {address: "{{{grpc}}}"}, http: {address: "127.0.0.1:{{{s.Port}}}"}}
+            listen: {grpc: {address: "127.0.0.1:{{{s.GrpcPort}}}"}, http: {address: "127.0.0.1:{{{s.Port}}}"}}
             data_dir: store
+            agents: [{id: "*", token_file: token}]
             global: {evaluation_interval: 30s}
             {{{(withRules ? $"rule_files: [\"{rules}\"]" : "")}}}
 
@@ -96,6 +109,44 @@ internal sealed class QueryServer : IAsyncDisposable
             await program.DisposeAsync();
         }
         _programs.Clear();
+    }
+
+    /// <summary>kill -9.</summary>
+    public async Task KillAsync()
+    {
+        foreach (Running program in _programs)
+        {
+            await program.KillAsync();
+            await program.DisposeAsync();
+        }
+        _programs.Clear();
+    }
+
+    /// <summary>Starts it, and waits until a query gives something; gives how long that took.</summary>
+    public async Task<TimeSpan> StartUntilAsync(string query, long timeMs, CancellationToken cancel)
+    {
+        long began = _time.GetTimestamp();
+        _programs.AddRange(_start(this, "", false));
+        while (await TryAskAsync(query, timeMs, cancel) is not > 0)
+        {
+            if (_programs.Exists(p => p.HasExited))
+                throw new InvalidOperationException($"{Name} ended: {_programs.First(p => p.HasExited).Output}");
+            await Task.Delay(TimeSpan.FromMilliseconds(20), _time, cancel);
+        }
+        return _time.GetElapsedTime(began);
+    }
+
+    /// <summary>The sum of what an instant query gives; null: it does not answer yet.</summary>
+    public async Task<double?> TryAskAsync(string query, long timeMs, CancellationToken cancel)
+    {
+        try
+        {
+            return await AskAsync(new MeasuredQuery("", query, TimeSpan.Zero, TimeSpan.Zero, 0), timeMs, cancel);
+        }
+        catch (Exception e) when (e is HttpRequestException or InvalidOperationException or JsonException)
+        {
+            return null;
+        }
     }
 
     public async Task WriteAsync(ReadOnlyMemory<byte> body, CancellationToken cancel)
