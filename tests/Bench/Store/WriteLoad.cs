@@ -35,10 +35,16 @@ internal sealed class WriteLoad
     public string AllSamples => FormattableString.Invariant($"sum(count_over_time({{job=\"bench\"}}[{(Ticks + 20) * IntervalMs / 1000}s]))");
 
     /// <summary>Sends all of it, one request after the other was acknowledged.</summary>
-    public async Task SendAsync(Func<ReadOnlyMemory<byte>, Task> send)
+    /// <param name="send">Sends a body.</param>
+    /// <param name="half">Called when half of it is sent.</param>
+    public async Task SendAsync(Func<ReadOnlyMemory<byte>, Task> send, Action? half = null)
     {
         for (int tick = 0; tick < Ticks; tick++)
+        {
+            if (tick == Ticks / 2)
+                half?.Invoke();
             await SendTickAsync(EndMs - ((Ticks - 1 - tick) * IntervalMs), send);
+        }
     }
 
     /// <summary>Sends one tick more.</summary>
