@@ -300,8 +300,19 @@ public sealed partial class ScrapeParser
             return -1;
         }
         int slot = outcome == MapOutcome.Drop ? -1 : SlotFor(kept);
+        if (slot >= 0 && _births is not null)
+            NoteBirth(_births, name, slot);
         int group = slot >= 0 && _format == ExpositionFormat.OpenMetricsText ? GroupOf(tick, exposed, name, type, slot) : -1;
         return _cache.Add(series, slot, group);
+    }
+
+    private void NoteBirth(StartInference births, string name, int slot)
+    {
+        MetricMetadata? described = Table.MetadataOf(name) ?? (name.EndsWith("_total", StringComparison.Ordinal) ? Table.MetadataOf(name[..^6]) : null);
+        if (described?.Type == MetricType.Counter)
+            births.AddCounter(slot);
+        else if (name == "process_start_time_seconds" && _labels.Count == 0)
+            births.SetProcessStart(slot);
     }
 
     private Labels? BuildExposed(string name, MetricType type, out string? doubled)

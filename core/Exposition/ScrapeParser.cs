@@ -12,6 +12,9 @@ public sealed record ScrapeParserOptions
     /// <summary>Whether series with times of their own get stale markers when they vanish (Prometheus: track_timestamps_staleness).</summary>
     public bool TrackTimestampsStaleness { get; init; }
 
+    /// <summary>Whether the start of counters that do not tell it themselves is inferred from what the bodies have and from <c>process_start_time_seconds</c>. Text formats only.</summary>
+    public bool InferStartTimes { get; init; }
+
     /// <summary>Samples after mapping above which the scrape fails (Prometheus: sample_limit). Default and 0: <see cref="SamplesMax"/>.</summary>
     public int SampleLimit { get; init; }
 
@@ -56,6 +59,7 @@ public sealed partial class ScrapeParser
     private readonly List<Label> _labels = [];
     private readonly int _sampleLimit;
     private readonly BodyBuffers _buffers;
+    private readonly StartInference? _births;
     private byte[] _current = [];
     private byte[] _previous = [];
     private int _previousLength;
@@ -94,6 +98,7 @@ public sealed partial class ScrapeParser
         _buffers = buffers ?? new BodyBuffers();
         _mapper = mapper;
         _options = options;
+        _births = options.InferStartTimes ? new StartInference() : null;
         _sampleLimit = options.SampleLimit > 0 ? options.SampleLimit : ScrapeParserOptions.SamplesMax;
         Table = new SourceTable(name, intervalMs);
     }
@@ -198,6 +203,8 @@ public sealed partial class ScrapeParser
         if (!_startsKnown && _format != ExpositionFormat.PrometheusProtobuf)
             RepeatStarts(tick);
         _startsKnown = true;
+        if (_format != ExpositionFormat.PrometheusProtobuf)
+            _births?.Complete(tick);
         EndVanished(tick, all: false);
         MarkSeen(tick, also: false);
         if (_anyTimed)
@@ -283,11 +290,13 @@ public sealed partial class ScrapeParser
         SourceTable old = Table;
         Table = new SourceTable(old.Name, old.IntervalMs);
         _slotOf = [];
+        var carried = new List<(int Old, int New)>();
         for (int slot = 0; carry && slot < old.Count; slot++)
         {
             if (SourceTick.IsSet(tick.Present, slot) || (_options.TrackTimestampsStaleness && SourceTick.IsSet(_timedBefore, slot)))
-                SlotFor(old[slot]);
+                carried.Add((slot, SlotFor(old[slot])));
         }
+        _births?.Renew(carry ? carried : null);
         _carried = Table.Count;
         _seen = new ulong[(_carried + 63) >> 6];
         for (int slot = 0; slot < _carried; slot++)

@@ -62,6 +62,7 @@ public sealed class ScrapeCollector : ICollector
             HonorTimestamps = job.HonorTimestamps,
             TrackTimestampsStaleness = job.TrackTimestampsStaleness,
             SampleLimit = job.SampleLimit,
+            InferStartTimes = job.InferStartTimes,
         };
         _parser = new ScrapeParser(name, (int)target.Interval.TotalMilliseconds, new TargetSeriesMapper(job, target.Labels), options, bodies);
         string[] names = ["up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling", "scrape_series_added"];

@@ -198,7 +198,7 @@ public sealed record EvaluationSection
     public TimeSpan DelayMax { get; init; } = TimeSpan.FromSeconds(2);
 
     /// <summary>Whether experimental PromQL is accepted.</summary>
-    [Restart("Accept Prometheus' experimental PromQL: functions, limitk, anchored and smoothed, fill, arithmetic of durations.")]
+    [Restart("Accept Prometheus' experimental PromQL: functions, limitk, smoothed, fill, arithmetic of durations.")]
     public bool Experimental { get; init; }
 }
 

@@ -111,6 +111,10 @@ public sealed record ScrapeConfig
     [Option("Whether series with timestamps of their own get stale markers when they go.")]
     public bool TrackTimestampsStaleness { get; init; }
 
+    /// <summary>Whether the start of counters is inferred where the target does not tell it; default false.</summary>
+    [Option("Whether the start of counters is inferred where the target does not tell it (docs/kpis.md, exact counts): from what the scrape before had, and from process_start_time_seconds.")]
+    public bool InferStartTimes { get; init; }
+
     /// <summary>Whether compressed answers are asked for; default true.</summary>
     [Option("Whether compressed answers are asked for.")]
     public bool EnableCompression { get; init; } = true;

@@ -93,6 +93,7 @@ public static class ScrapeReading
             HonorLabels = section.Flag("honor_labels", false),
             HonorTimestamps = section.Flag("honor_timestamps", true),
             TrackTimestampsStaleness = section.Flag("track_timestamps_staleness", false),
+            InferStartTimes = section.Flag("infer_start_times", false),
             EnableCompression = section.Flag("enable_compression", true),
             BodySizeLimit = section.Size("body_size_limit", global.BodySizeLimit) is { Bytes: > 0 } size ? size : global.BodySizeLimit,
             SampleLimit = Limit(section, "sample_limit", global.SampleLimit),

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Bellwether.Core.Model;
 using Bellwether.Evaluate.PromQl.Syntax;
 
@@ -5,7 +6,7 @@ namespace Bellwether.Evaluate.PromQl.Evaluation;
 
 /// <summary>
 /// The experimental <c>anchored</c> and <c>smoothed</c> ranges (PROM-52): the range gets a sample at each edge, taken from before it or interpolated, and
-/// nothing is extrapolated.
+/// nothing is extrapolated. A start timestamp is a sample of zero at that time: an anchored counter that began within the range, or that began anew, counts whole.
 /// </summary>
 internal static class ExtendedRange
 {
@@ -21,6 +22,8 @@ internal static class ExtendedRange
     {
         if (!Cover(source.FloatTimes, start, end, boundary, lookback, out int from, out int to))
             return false;
+        if (boundary == Boundary.Anchored && function is ("increase" or "rate"))
+            return SetDifference(AnchoredIncrease(source, from, to, start, lookback), into, i, call, function);
         List<long> times = source.FloatTimes;
         List<double> values = source.Floats;
         var points = new List<double>();
@@ -53,6 +56,22 @@ internal static class ExtendedRange
         return SetDifference(Increase(points, counter, smoothed && times[to] > end && to > from && values[to] < values[to - 1]), into, i, call, function);
     }
 
+    /// <summary>The last value less the first, or less the zero that its start timestamp says, and what was there before each reset of the counter.</summary>
+    private static double AnchoredIncrease(RangeSeries source, int from, int to, long startMs, long lookback)
+    {
+        ReadOnlySpan<double> values = CollectionsMarshal.AsSpan(source.Floats);
+        ReadOnlySpan<long> times = CollectionsMarshal.AsSpan(source.FloatTimes), starts = CollectionsMarshal.AsSpan(source.FloatStarts);
+        // A sample before the range is nearer to its edge than the zero before that sample; only without one the zero takes its place.
+        bool fromZero = times[from] > startMs && starts[from] != 0 && starts[from] > startMs - lookback && starts[from] < times[from];
+        double increase = values[to] - (fromZero ? 0 : values[from]);
+        for (int k = from + 1; k <= to; k++)
+        {
+            if (values[k] < values[k - 1] || RateFunctions.StartSaysReset(times[k - 1], starts[k - 1], times[k], starts[k]))
+                increase += values[k - 1];
+        }
+        return increase;
+    }
+
     private static double Increase(List<double> points, bool counter, bool rightCrossesReset)
     {
         double increase = points[^1] - points[0];
@@ -76,11 +95,9 @@ internal static class ExtendedRange
     /// <summary>The samples to use: the last at or before the start (within the lookback), those within, and for smoothed the first after the end.</summary>
     private static bool Cover(List<long> times, long start, long end, Boundary boundary, long lookback, out int from, out int to)
     {
-        int firstInside = times.FindIndex(t => t > start);
-        if (firstInside < 0)
-            firstInside = times.Count;
+        int firstInside = FirstAfter(times, start);
         from = firstInside > 0 && times[firstInside - 1] > start - lookback ? firstInside - 1 : firstInside;
-        to = times.FindLastIndex(t => t <= end);
+        to = FirstAfter(times, end) - 1;
         bool inside = to >= firstInside;
         if (boundary == Boundary.Anchored)
             return inside && from < times.Count;
@@ -90,6 +107,12 @@ internal static class ExtendedRange
         if (from >= times.Count || to < from || times[from] > end)
             return false;
         return inside || (to > from);
+    }
+
+    private static int FirstAfter(List<long> times, long after)
+    {
+        int at = times.BinarySearch(after + 1);
+        return at < 0 ? ~at : at;
     }
 
     /// <summary>The value at a time between two samples; a counter that was reset between them is taken to have started from zero.</summary>

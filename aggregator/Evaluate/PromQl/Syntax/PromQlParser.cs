@@ -162,7 +162,7 @@ public sealed partial class PromQlParser
                 expr = OffsetModifier(expr);
             else if (IsSymbol("@"))
                 expr = AtModifierOf(expr);
-            else if (_options.Experimental && (IsWord("anchored") || IsWord("smoothed")) && expr is VectorSelector or MatrixSelector)
+            else if ((IsWord("anchored") || (_options.Experimental && IsWord("smoothed"))) && expr is VectorSelector or MatrixSelector)
                 expr = BoundaryOf(expr);
             else
                 break;

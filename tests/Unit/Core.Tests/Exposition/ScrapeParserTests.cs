@@ -229,6 +229,75 @@ public class ScrapeParserTests
     }
 
     [Fact]
+    public void A_counter_that_the_scrape_before_did_not_have_began_after_it()
+    {
+        var b = new Bodies(new ScrapeParserOptions { InferStartTimes = true });
+        b.Scrape("# TYPE o counter\no{a=\"x\"} 5\n# TYPE g gauge\ng 1\n");
+        Assert.Empty(Starts(b));
+        b.Scrape("# TYPE o counter\no{a=\"x\"} 5\no{a=\"y\"} 2\n# TYPE g gauge\ng 1\ng{a=\"y\"} 1\n");
+        Assert.Equal(["o{a=\"y\"} 1015000"], Starts(b));
+        // Gone and back it is no new one.
+        b.Scrape("# TYPE o counter\no{a=\"x\"} 5\n");
+        b.Scrape("# TYPE o counter\no{a=\"x\"} 5\no{a=\"y\"} 3\n");
+        Assert.Empty(Starts(b));
+        // After scrapes that failed: it began after the last good one.
+        b.Fail();
+        b.Scrape("broken{\n");
+        b.Scrape("# TYPE o counter\no{a=\"x\"} 5\no{a=\"z\"} 1\n");
+        Assert.Equal(["o{a=\"z\"} 1060000"], Starts(b));
+    }
+
+    [Fact]
+    public void With_the_processs_start_the_first_scrape_and_a_restart_tell_when_counters_began()
+    {
+        const string Process = "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds ";
+        var b = new Bodies(new ScrapeParserOptions { InferStartTimes = true });
+        b.Scrape("# TYPE o_total counter\no_total 5\n" + Process + "900.5\n");
+        Assert.Equal(["o_total 900500"], Starts(b));
+        b.Scrape("# TYPE o_total counter\no_total 6\n" + Process + "900.9\n");
+        Assert.Empty(Starts(b));
+        // It grew past what it had: nothing but the process tells.
+        b.Scrape("# TYPE o_total counter\no_total 7\n" + Process + "1035\n");
+        Assert.Equal(["o_total 1035000"], Starts(b));
+        b.Fail();
+        b.Scrape("# TYPE o_total counter\no_total 8\n" + Process + "1035\n");
+        Assert.Empty(Starts(b));
+        // A process that begins in the future tells nothing.
+        var skewed = new Bodies(new ScrapeParserOptions { InferStartTimes = true });
+        skewed.Scrape("# TYPE o_total counter\no_total 5\n" + Process + "9e9\n");
+        Assert.Empty(Starts(skewed));
+    }
+
+    [Fact]
+    public void What_a_counter_tells_of_its_start_goes_before_what_is_inferred_and_nothing_is_unless_asked_for()
+    {
+        var b = new Bodies(new ScrapeParserOptions { InferStartTimes = true });
+        b.Scrape("# EOF\n", ExpositionFormat.OpenMetricsText);
+        b.Scrape("# TYPE o counter\no_total 5\no_created 1007\n# TYPE p counter\np_total 1\n# EOF\n", ExpositionFormat.OpenMetricsText);
+        Assert.Equal(["o_total 1007000", "p_total 1015000"], Starts(b));
+        var plain = new Bodies();
+        plain.Scrape("# EOF\n");
+        plain.Scrape("# TYPE o_total counter\no_total 5\nprocess_start_time_seconds 900\n");
+        Assert.Empty(Starts(plain));
+    }
+
+    [Fact]
+    public void A_renewed_table_repeats_what_was_inferred_and_infers_nothing_of_what_lives_on()
+    {
+        var b = new Bodies(new ScrapeParserOptions { InferStartTimes = true });
+        b.Scrape("# TYPE o counter\no{a=\"old\"} 5\n");
+        b.Scrape("# TYPE o counter\no{a=\"old\"} 5\no{a=\"new\"} 1\n");
+        SourceTable before = b.Parser.Table;
+        b.Scrape("# TYPE o counter\no{a=\"old\"} 5\no{a=\"new\"} 1\n# TYPE g gauge\n" + string.Concat(Enumerable.Range(0, 3000).Select(i => $"g{{i=\"{i}\"}} 1\n")));
+        b.Scrape("# TYPE o counter\no{a=\"old\"} 5\no{a=\"new\"} 1\n");
+        Assert.NotSame(before, b.Parser.Table);
+        b.Scrape("# TYPE o counter\no{a=\"old\"} 6\no{a=\"new\"} 2\n");
+        Assert.Equal(["o{a=\"new\"} 1015000"], Starts(b));
+        b.Scrape("# TYPE o counter\no{a=\"old\"} 6\no{a=\"new\"} 2\n");
+        Assert.Empty(Starts(b));
+    }
+
+    [Fact]
     public void Exemplars_are_kept()
     {
         var b = new Bodies();
