@@ -15,8 +15,8 @@ public sealed class SeriesInMemory : ISeriesReader, ISampleAppender
     /// <summary>Samples before this are refused as too old.</summary>
     public long OldestMs { get; set; } = long.MinValue;
 
-    /// <summary>Adds one sample.</summary>
-    public void Add(Labels labels, long timestampMs, double value) => Put(new SeriesSample(labels, timestampMs, value));
+    /// <summary>Adds one sample, with the start of its counter where it is known.</summary>
+    public void Add(Labels labels, long timestampMs, double value, long startMs = 0) => Put(new SeriesSample(labels, timestampMs, value, null, startMs));
 
     /// <summary>All samples of a series, in time order.</summary>
     public IReadOnlyList<SeriesSample> Of(Labels labels)

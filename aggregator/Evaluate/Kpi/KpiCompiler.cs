@@ -6,7 +6,7 @@ using Bellwether.Evaluate.Rules.Templates;
 namespace Bellwether.Evaluate.Kpi;
 
 /// <summary>Makes the rules of one KPI: of an index its inputs' shares, their contributions and their sum; the value; its break-downs; target and state.</summary>
-internal sealed class KpiCompiler(KpiDraft draft, Func<string, KpiDefinition> kpiNamed, Func<string, IReadOnlyList<string>, string?> recordBy)
+internal sealed partial class KpiCompiler(KpiDraft draft, Func<string, KpiDefinition> kpiNamed, Func<string, IReadOnlyList<string>, string?> recordBy)
 {
     /// <summary>The metric of all targets, by label <c>kpi</c>.</summary>
     public const string TargetMetric = "kpi:target";
@@ -26,6 +26,11 @@ internal sealed class KpiCompiler(KpiDraft draft, Func<string, KpiDefinition> kp
         foreach (string record in kpi.By.Select(b => kpi.Record + BreakDown.Suffix(b)).Concat(kpi.BreakDowns.Select(b => kpi.Record + BreakDown.Suffix([b.Key]))).Prepend(kpi.Record))
         {
             yield return record;
+            if (record == kpi.Record && kpi.Exact is { } exact)
+            {
+                foreach (string suffix in exact.Reconcile is null ? [KpiExact.PlainSuffix] : (string[])[KpiExact.PlainSuffix, KpiExact.LedgerSuffix, KpiExact.DifferenceSuffix, KpiExact.UnexplainedSuffix])
+                    yield return record + suffix;
+            }
             if (kpi.Index is null)
                 continue;
             yield return record + ":share";
@@ -41,6 +46,8 @@ internal sealed class KpiCompiler(KpiDraft draft, Func<string, KpiDefinition> kp
     public List<RuleDefinition> Rules()
     {
         AddValue(_kpi.Record, [], _kpi.Expression);
+        if (_kpi.Exact is { } exact)
+            AddExact(exact);
         foreach (ValueList<string> labels in _kpi.By)
             AddBreakDown(labels);
         foreach ((string label, string expression) in _kpi.BreakDowns)

@@ -107,6 +107,60 @@ public sealed record KpiIndex
     public MissingInput Missing { get; init; }
 }
 
+/// <summary>The form <c>exact</c>: what counters grew by in a window, from scrape to scrape, without extrapolation. Immutable.</summary>
+public sealed record KpiExact
+{
+    /// <summary>The ending of PromQL's plain figure.</summary>
+    public const string PlainSuffix = ":plain";
+
+    /// <summary>The ending of the figure of the application's own books.</summary>
+    public const string LedgerSuffix = ":ledger";
+
+    /// <summary>The ending of the count less the ledger.</summary>
+    public const string DifferenceSuffix = ":difference";
+
+    /// <summary>The ending of that part of a difference that cannot have been counted between the reading of the one and the other.</summary>
+    public const string UnexplainedSuffix = ":unexplained";
+
+    /// <summary>The selector of the counters.</summary>
+    public required string Counter { get; init; }
+
+    /// <summary>The window.</summary>
+    public TimeSpan Window { get; init; }
+
+    /// <summary>The smallest step of the unit; the value is a multiple of it.</summary>
+    public double Step { get; init; } = 1;
+
+    /// <summary>What it is compared with; null: nothing.</summary>
+    public KpiReconcile? Reconcile { get; init; }
+}
+
+/// <summary>The figure of the application's own books that an exact count is compared with. Immutable.</summary>
+public sealed record KpiReconcile
+{
+    /// <summary>PromQL of the figure for the same window.</summary>
+    public required string Expression { get; init; }
+
+    /// <summary>How far apart the two are read at most: the longest interval of both sources.</summary>
+    public TimeSpan Skew { get; init; }
+
+    /// <summary>A difference up to this is none.</summary>
+    public double Tolerance { get; init; }
+}
+
+/// <summary>Whether an exact count agrees with the application's own books.</summary>
+public enum ReconcileState
+{
+    /// <summary>One of the two is not there.</summary>
+    Unknown,
+
+    /// <summary>They agree, but for what was counted between the reading of the one and the other.</summary>
+    Reconciled,
+
+    /// <summary>They differ by more than can have been counted between.</summary>
+    Differs,
+}
+
 /// <summary>One KPI as its file says it, checked. Immutable; compares by content.</summary>
 public sealed record KpiDefinition
 {
@@ -139,6 +193,9 @@ public sealed record KpiDefinition
 
     /// <summary>Its parts when it is a composite index, else null.</summary>
     public KpiIndex? Index { get; init; }
+
+    /// <summary>What is counted when it is an exact count, else null.</summary>
+    public KpiExact? Exact { get; init; }
 
     /// <summary>The value that is aimed at, or null.</summary>
     public double? Target { get; init; }
@@ -185,6 +242,10 @@ public sealed record KpiDefinition
             return KpiState.Critical;
         return Beyond(v, Warning) ? KpiState.Warning : KpiState.Healthy;
     }
+
+    /// <summary>What the unexplained part of a difference means; null: it is not known.</summary>
+    public ReconcileState ReconcileStateOf(double? unexplained) =>
+        unexplained is not { } u || double.IsNaN(u) || Exact?.Reconcile is not { } reconcile ? ReconcileState.Unknown : u > reconcile.Tolerance ? ReconcileState.Differs : ReconcileState.Reconciled;
 
     /// <summary>Whether a value reaches the target; null: there is no target or no value.</summary>
     public bool? MeetsTarget(double? value) =>

@@ -173,6 +173,7 @@ public sealed class KpiExplainer(PromQlEngine engine, ISeriesReader reader, ICov
     {
         ParenExpr paren => Operands(paren.Inner),
         UnaryExpr unary => Operands(unary.Operand),
+        CallExpr { Function.Name: "round" } round => Operands(round.Arguments[0]),
         BinaryExpr binary => Operands(binary.Left).Concat(Operands(binary.Right)),
         _ => ExprWalk.Selectors(expr).Any() ? [expr] : [],
     };

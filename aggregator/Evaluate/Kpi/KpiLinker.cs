@@ -128,7 +128,7 @@ internal sealed class KpiLinker
     }
 
     private static IEnumerable<string> Expressions(KpiDefinition kpi) =>
-        [.. kpi.Expression.Length > 0 ? [kpi.Expression] : Array.Empty<string>(), .. kpi.BreakDowns.Select(b => b.Value), .. kpi.Index?.Inputs.Select(i => i.Expression) ?? []];
+        [.. kpi.Expression.Length > 0 ? [kpi.Expression] : Array.Empty<string>(), .. kpi.Exact?.Reconcile is { } r ? [r.Expression] : Array.Empty<string>(), .. kpi.BreakDowns.Select(b => b.Value), .. kpi.Index?.Inputs.Select(i => i.Expression) ?? []];
 
     private bool NoCircle()
     {
@@ -172,7 +172,9 @@ internal sealed class KpiLinker
                 CheckSum(draft, index);
             return;
         }
-        CheckExpressionUnit(draft.Section, draft.Ratio is null ? "expr" : "ratio", kpi.Expression, kpi.Unit);
+        CheckExpressionUnit(draft.Section, kpi.Exact is not null ? "exact" : draft.Ratio is null ? "expr" : "ratio", kpi.Expression, kpi.Unit);
+        if (kpi.Exact?.Reconcile is { } reconcile)
+            CheckExpressionUnit(draft.Section, "reconcile", reconcile.Expression, kpi.Unit);
     }
 
     private void CheckExpressionUnit(ConfigSection section, string key, string expression, string unit)

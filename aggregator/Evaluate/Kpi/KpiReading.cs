@@ -6,9 +6,10 @@ using Bellwether.Evaluate.PromQl.Syntax;
 namespace Bellwether.Evaluate.Kpi;
 
 /// <summary>Reads one element of <c>kpis</c>.</summary>
-internal static class KpiReading
+internal static partial class KpiReading
 {
     private static readonly (string, KpiDirection)[] s_directions = [("higher", KpiDirection.Higher), ("lower", KpiDirection.Lower)];
+    private static readonly string[] s_forms = ["expr", "ratio", "exact", "index"];
     private static readonly string[] s_parts = ["part", "good", "bad"];
 
     public static KpiDraft Read(ConfigSection section, string file, TimeSpan? fileInterval)
@@ -59,16 +60,21 @@ internal static class KpiReading
     private static KpiDraft ReadForm(KpiDraft draft)
     {
         ConfigSection section = draft.Section;
-        bool expr = section.Has("expr"), ratio = section.Has("ratio"), index = section.Has("index");
-        int forms = (expr ? 1 : 0) + (ratio ? 1 : 0) + (index ? 1 : 0);
-        if (forms != 1)
+        string[] forms = [.. s_forms.Where(section.Has)];
+        if (section.Has("reconcile") && forms is not ["exact"])
+            section.Error("reconcile", "goes with 'exact' only: an extrapolated number equals no ledger");
+        if (forms.Length != 1)
         {
-            section.Error(forms == 0 ? "has no value; give one of 'expr', 'ratio' and 'index'" : "has several values; keep one of 'expr', 'ratio' and 'index'");
+            section.Error(forms.Length == 0 ? "has no value; give one of 'expr', 'ratio', 'exact' and 'index'" : "has several values; keep one of 'expr', 'ratio', 'exact' and 'index'");
             return draft;
         }
-        if (expr)
-            return draft with { Definition = draft.Definition with { Expression = ReadExpression(section, "expr") } };
-        return ratio ? ReadRatio(draft) : ReadIndex(draft);
+        return forms[0] switch
+        {
+            "expr" => draft with { Definition = draft.Definition with { Expression = ReadExpression(section, "expr") } },
+            "ratio" => ReadRatio(draft),
+            "exact" => ReadExact(draft),
+            _ => ReadIndex(draft),
+        };
     }
 
     /// <summary>PromQL that must be there, parse and be a number or a vector.</summary>

@@ -55,8 +55,8 @@ public sealed class KpiEndpoints
         if (!TryTime(parameters, "time", NowMs, out long at))
             return RestAnswer.BadParameter("time", "must be RFC 3339 or Unix seconds");
         string owner = parameters.One("owner"), audience = parameters.One("audience"), state = parameters.One("state"), after = parameters.One("after");
-        if (state.Length > 0 && !Enum.GetValues<KpiState>().Select(Word).Contains(state))
-            return RestAnswer.BadParameter("state", $"'{state}' is no state; there are: {string.Join(", ", Enum.GetValues<KpiState>().Select(Word))}");
+        if (state.Length > 0 && !Enum.GetValues<KpiState>().Select(Word<KpiState>).Contains(state))
+            return RestAnswer.BadParameter("state", $"'{state}' is no state; there are: {string.Join(", ", Enum.GetValues<KpiState>().Select(Word<KpiState>))}");
         List<KpiDefinition> asked = [.. _sources.Book.Kpis.Where(k =>
             (owner.Length == 0 || k.Owner == owner) && (audience.Length == 0 || k.Audience.Contains(audience)) && string.CompareOrdinal(k.Name, after) > 0)];
         var shown = new List<(KpiDefinition Kpi, KpiReadout Now)>();
@@ -140,10 +140,11 @@ public sealed class KpiEndpoints
             return RestAnswer.Problem(StatusCodes.Status404NotFound, "no such definition", $"at {RestJson.TimeText(at)} the KPI '{name}' was not defined; its first version counts from {RestJson.TimeText(_sources.Book.Versions(name)[0].FromMs)}");
         KpiExplanation explanation = _explainer.Explain(version, at, context.RequestAborted);
         KpiDefinition? kpi = _sources.Book.Find(name);
-        return RestAnswer.Ok(json => WriteExplanation(json, name, kpi, at, explanation));
+        ExactReadout? exact = kpi?.Exact is null ? null : ReadExact(kpi, explanation.StepMs, context.RequestAborted);
+        return RestAnswer.Ok(json => WriteExplanation(json, name, kpi, at, explanation, exact));
     }
 
-    private static void WriteExplanation(Utf8JsonWriter json, string name, KpiDefinition? kpi, long at, KpiExplanation explanation)
+    private static void WriteExplanation(Utf8JsonWriter json, string name, KpiDefinition? kpi, long at, KpiExplanation explanation, ExactReadout? exact)
     {
         json.WriteStartObject();
         json.WriteString("name", name);
@@ -156,6 +157,8 @@ public sealed class KpiEndpoints
         RestJson.Time(json, "readsFrom", explanation.ReadsFromMs);
         WriteValues(json, "recorded", explanation.Recorded);
         WriteValues(json, "recomputed", explanation.Recomputed);
+        if (kpi is not null)
+            WriteExact(json, kpi, exact);
         bool isSame = explanation.Recorded.Count == explanation.Recomputed.Count && explanation.Recorded.All(r => explanation.Recomputed.Any(o => o.Labels.Equals(r.Labels) && o.Value.Equals(r.Value)));
         json.WriteBoolean("same", isSame);
         json.WriteBoolean("absent", explanation.Recorded.Count == 0);
@@ -215,6 +218,7 @@ public sealed class KpiEndpoints
         json.WriteEndObject();
         RestJson.Texts(json, "breakDowns", kpi.By.Select(b => string.Join(',', b)).Concat(kpi.BreakDowns.Select(b => b.Key)));
         json.WriteBoolean("isIndex", kpi.Index is not null);
+        WriteExact(json, kpi, now.Exact);
         RestJson.Number(json, "value", now.Values.Count == 1 ? now.Values[0].Value : null);
         json.WriteBoolean("absent", now.Values.Count == 0);
         json.WriteString("state", Word(now.State));
@@ -297,7 +301,39 @@ public sealed class KpiEndpoints
         QueryResult result = _sources.Engine.Instant(_sources.Reader, kpi.Record, at, cancellation);
         List<SeriesValue> values = [.. result.Series.Take(MaxLimit).Select(s => new SeriesValue(s.Labels, s.Points[^1].Value))];
         KpiState state = values.Count == 0 ? KpiState.Unknown : values.Max(v => kpi.StateOf(v.Value));
-        return new KpiReadout(values, state);
+        return new KpiReadout(values, state) { Exact = kpi.Exact is null ? null : ReadExact(kpi, at, cancellation) };
+    }
+
+    private ExactReadout ReadExact(KpiDefinition kpi, long at, CancellationToken cancellation)
+    {
+        double? Of(string suffix) => _sources.Engine.Instant(_sources.Reader, kpi.Record + suffix, at, cancellation).Series is [var one, ..] ? one.Points[^1].Value : null;
+        return kpi.Exact!.Reconcile is null
+            ? new ExactReadout(Of(KpiExact.PlainSuffix), null, null, null)
+            : new ExactReadout(Of(KpiExact.PlainSuffix), Of(KpiExact.LedgerSuffix), Of(KpiExact.DifferenceSuffix), Of(KpiExact.UnexplainedSuffix));
+    }
+
+    private static void WriteExact(Utf8JsonWriter json, KpiDefinition kpi, ExactReadout? now)
+    {
+        if (kpi.Exact is not { } exact || now is null)
+            return;
+        json.WriteStartObject("exact");
+        json.WriteString("counter", exact.Counter);
+        json.WriteNumber("windowSeconds", exact.Window.TotalSeconds);
+        json.WriteNumber("step", exact.Step);
+        RestJson.Number(json, "plain", now.Plain);
+        if (exact.Reconcile is { } reconcile)
+        {
+            json.WriteStartObject("reconciliation");
+            json.WriteString("state", Word(kpi.ReconcileStateOf(now.Unexplained)));
+            json.WriteString("expression", reconcile.Expression);
+            RestJson.Number(json, "ledger", now.Ledger);
+            RestJson.Number(json, "difference", now.Difference);
+            RestJson.Number(json, "unexplained", now.Unexplained);
+            json.WriteNumber("tolerance", reconcile.Tolerance);
+            json.WriteNumber("skewSeconds", reconcile.Skew.TotalSeconds);
+            json.WriteEndObject();
+        }
+        json.WriteEndObject();
     }
 
     private RestAnswer? Find(HttpContext context, out KpiDefinition kpi)
@@ -325,7 +361,8 @@ public sealed class KpiEndpoints
 
     private static string Key(Labels labels) => string.Join(',', labels.AsSpan().ToArray().Where(l => l.Name != LabelNames.MetricName).Select(l => $"{l.Name}={l.Value}"));
 
-    private static string Word(KpiState state) => state.ToString().ToUpperInvariant();
+    private static string Word<T>(T state)
+        where T : struct, Enum => state.ToString().ToUpperInvariant();
 
     private static bool TryLimit(ApiParameters parameters, out int limit)
     {
@@ -342,5 +379,12 @@ public sealed class KpiEndpoints
 
     private long NowMs => _time.GetUtcNow().ToUnixTimeMilliseconds();
 
-    private readonly record struct KpiReadout(IReadOnlyList<SeriesValue> Values, KpiState State);
+    private readonly record struct KpiReadout(IReadOnlyList<SeriesValue> Values, KpiState State)
+    {
+        /// <summary>Of an exact count.</summary>
+        public ExactReadout? Exact { get; init; }
+    }
+
+    /// <summary>What stands beside an exact count.</summary>
+    private sealed record ExactReadout(double? Plain, double? Ledger, double? Difference, double? Unexplained);
 }

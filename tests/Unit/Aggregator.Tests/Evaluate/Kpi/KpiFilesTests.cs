@@ -9,7 +9,7 @@ public sealed class KpiFilesTests
     [Theory]
     [InlineData("kpis:\n  - name: a\n    unit: euros\n    expr: sum(\n", "kpi.yaml:4:11: kpis[0].expr: could not parse expression")]
     [InlineData("kpis:\n  - name: a\n    exprr: x\n", "kpi.yaml:3:5: kpis[0].exprr: unknown key 'exprr'; did you mean 'expr'?")]
-    [InlineData("kpis:\n  - name: a\n", "kpi.yaml:2:5: kpis[0]: has no value; give one of 'expr', 'ratio' and 'index'")]
+    [InlineData("kpis:\n  - name: a\n", "kpi.yaml:2:5: kpis[0]: has no value; give one of 'expr', 'ratio', 'exact' and 'index'")]
     [InlineData("kpis:\n  - name: a\n    expr: x\n    ratio: {bad: y, total: z}\n", "has several values")]
     [InlineData("kpis:\n  - name: a b\n    expr: x\n", "'a b' makes no metric name")]
     [InlineData("kpis:\n  - {name: a, expr: x}\n  - {name: a, expr: y}\n", "the KPI 'a' is there already: kpi.yaml:2")]
