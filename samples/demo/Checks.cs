@@ -9,7 +9,7 @@ internal sealed class Checks(DemoSite site, TimeProvider time, TextWriter output
 {
     private const int LedgerRows = 3;
     private const int RulesOfFiles = 12;
-    private const int RulesOfKpis = 22;
+    private const int RulesOfKpis = 34;
     private const int RulesOfSlos = 33;
     private int _passed;
     private int _failed;
@@ -19,6 +19,7 @@ internal sealed class Checks(DemoSite site, TimeProvider time, TextWriter output
         await CheckAsync("all sources are up", () => SourcesAsync(cancellation));
         await CheckAsync("orders and revenue in the store equal the shop's database at each scrape, to the order and the cent", () => LedgerAsync(cancellation));
         await CheckAsync("the orders that the PostgreSQL query counts are those that the shop counts", () => CustomQueryAsync(cancellation));
+        await CheckAsync("the counted orders and revenue of the hour reconcile with the shop's database, to the order and the cent", () => ReconciledAsync(cancellation));
         await CheckAsync("every rule is healthy", () => RulesAsync(cancellation));
         await CheckAsync("each KPI equals its expression, asked at the same time", () => KpisAsync(cancellation));
         await CheckAsync("the shop's index explains itself, and its promise has a state", () => ExplainedAsync(cancellation));
@@ -95,6 +96,31 @@ internal sealed class Checks(DemoSite site, TimeProvider time, TextWriter output
             await site.Api.ValueAsync("sum(shop_orders_total)", cancellation) is { } counted && counted == await site.Api.ValueAsync("sum(orders_created_total)", cancellation),
             TimeSpan.FromSeconds(30), cancellation);
         await client.PostAsync($"http://{site.ShopAddress}/load/resume", null, cancellation);
+    }
+
+    /// <summary>The customers pause, so that all have seen the same; then count, ledger and database are one number.</summary>
+    private async Task ReconciledAsync(CancellationToken cancellation)
+    {
+        using var client = new HttpClient();
+        await client.PostAsync($"http://{site.ShopAddress}/load/pause", null, cancellation);
+        await site.WaitAsync("orders and revenue to be reconciled", async () => await IsReconciledAsync("orders_of_the_hour", cancellation) && await IsReconciledAsync("revenue_of_the_hour", cancellation), TimeSpan.FromSeconds(60), cancellation);
+        await using NpgsqlDataSource database = NpgsqlDataSource.Create(site.Database);
+        await using NpgsqlCommand select = database.CreateCommand("select count(*), sum(cents)::bigint from orders where at > now() - interval '1 hour'");
+        await using NpgsqlDataReader reader = await select.ExecuteReaderAsync(cancellation);
+        await reader.ReadAsync(cancellation);
+        (long orders, long cents) = (reader.GetInt64(0), reader.GetInt64(1));
+        double? counted = await site.Api.ValueAsync("kpi:orders_of_the_hour:orders", cancellation), euros = await site.Api.ValueAsync("kpi:revenue_of_the_hour:euros", cancellation);
+        double? plain = await site.Api.ValueAsync("kpi:orders_of_the_hour:orders:plain", cancellation);
+        await output.WriteLineAsync(string.Create(CultureInfo.InvariantCulture, $"      orders of the hour: {counted} counted, {orders} in the database, {plain:F2} by increase()"));
+        Expect(counted == orders, $"{counted} orders are counted, the shop's database has {orders}");
+        Expect(euros == (double)(cents / 100m), $"{euros} euros are counted, the shop's database has {cents / 100m}");
+        await client.PostAsync($"http://{site.ShopAddress}/load/resume", null, cancellation);
+    }
+
+    private async Task<bool> IsReconciledAsync(string kpi, CancellationToken cancellation)
+    {
+        JsonElement now = (await site.Api.GetAsync($"/api/v1/kpis/{kpi}", cancellation)).GetProperty("exact").GetProperty("reconciliation");
+        return now.GetProperty("state").GetString() == "RECONCILED" && now.GetProperty("difference") is { ValueKind: JsonValueKind.Number } difference && difference.GetDouble() == 0;
     }
 
     /// <summary>The index is what its contributions add up to, and says what it rests on; the promise has a state.</summary>

@@ -25,7 +25,6 @@ internal sealed class OrderBook(NpgsqlDataSource database, ShopMetrics metrics, 
             create table if not exists scrapes (at timestamptz not null, orders bigint not null, cents bigint not null);
             """);
         await create.ExecuteNonQueryAsync();
-        await RestoreCountersAsync();
     }
 
     public async Task<int> CountProductsAsync(CancellationToken cancellation)
@@ -74,14 +73,6 @@ internal sealed class OrderBook(NpgsqlDataSource database, ShopMetrics metrics, 
     }
 
     public void Dispose() => _gate.Dispose();
-
-    private async Task RestoreCountersAsync()
-    {
-        await using NpgsqlCommand past = database.CreateCommand("select category, method, cents from orders");
-        await using NpgsqlDataReader reader = await past.ExecuteReaderAsync();
-        while (await reader.ReadAsync())
-            Count(reader.GetString(0), reader.GetString(1), reader.GetInt64(2));
-    }
 
     private void Count(string category, string method, long cents)
     {

@@ -16,6 +16,8 @@ builder.Services.AddSingleton<OrderBook>();
 builder.Services.AddHostedService<LoadGenerator>();
 
 WebApplication app = builder.Build();
+using (var process = System.Diagnostics.Process.GetCurrentProcess())
+    app.Services.GetRequiredService<ShopMetrics>().ProcessStart.Set(new DateTimeOffset(process.StartTime).ToUnixTimeSeconds());
 await app.Services.GetRequiredService<OrderBook>().CreateTablesAsync();
 app.UseMiddleware<RequestMetrics>();
 ShopEndpoints.Map(app);

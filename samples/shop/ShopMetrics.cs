@@ -33,10 +33,13 @@ internal sealed class ShopMetrics
 
     public Family DatabaseConnections { get; } = new("database_connections_active", "gauge", "Number of active database connections", []);
 
+    /// <summary>When the shop began, and with it its counters: from zero, whatever its database holds.</summary>
+    public Family ProcessStart { get; } = new("process_start_time_seconds", "gauge", "When the process began, in seconds since 1970", []);
+
     public string Render()
     {
         var text = new StringBuilder(16 * 1024);
-        foreach (Family family in new[] { Requests, RequestDuration, Payments, PaymentDuration, Revenue, Orders, OrderValue, ActiveUsers, Logins, Registrations, DatabaseConnections })
+        foreach (Family family in new[] { Requests, RequestDuration, Payments, PaymentDuration, Revenue, Orders, OrderValue, ActiveUsers, Logins, Registrations, DatabaseConnections, ProcessStart })
             family.Render(text);
         return text.ToString();
     }
