@@ -1,5 +1,4 @@
 using System.Net.Sockets;
-using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Bellwether.Agent.Configuration;
 using Bellwether.Core.Configuration;
@@ -62,7 +61,7 @@ internal sealed partial class AgentService : BackgroundService
         }
         await using (runtime)
         {
-            using PosixSignalRegistration? hangup = OperatingSystem.IsWindows() ? null : PosixSignalRegistration.Create(PosixSignal.SIGHUP, context => Reload(context, runtime));
+            using IDisposable? hangup = ReloadSignal.Listen(() => Reload(runtime));
             _notifier.Ready($"{runtime.CollectorCount} collectors");
             await WatchAsync(runtime, stoppingToken);
             _notifier.Stopping();
@@ -116,9 +115,8 @@ internal sealed partial class AgentService : BackgroundService
         }
     }
 
-    private void Reload(PosixSignalContext context, AgentRuntime runtime)
+    private void Reload(AgentRuntime runtime)
     {
-        context.Cancel = true;
         _notifier.Reloading();
         try
         {

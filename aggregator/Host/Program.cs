@@ -52,11 +52,7 @@ internal static class Program
         {
             await using var server = new AggregatorServer(file, config, time, loggers);
             await server.StartAsync(definitions, stop.Token);
-            using PosixSignalRegistration? hangup = OperatingSystem.IsWindows() ? null : PosixSignalRegistration.Create(PosixSignal.SIGHUP, c =>
-            {
-                c.Cancel = true;
-                server.Reload();
-            });
+            using IDisposable? hangup = ReloadSignal.Listen(() => server.Reload());
             var notifier = new ServiceNotifier(time);
             notifier.Ready(server.Addresses);
             Exception? failure = await UntilStoppedAsync(server, notifier, time, stop.Token);

@@ -40,6 +40,10 @@ internal static partial class Libc
 
     [LibraryImport("libc", EntryPoint = "rename", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Rename(string from, string to);
+
+    /// <summary>Sets what a signal does, and returns what it did before.</summary>
+    [LibraryImport("libc", EntryPoint = "signal", SetLastError = true)]
+    public static partial nint Signal(int signal, nint handler);
 }
 
 /// <summary>The Windows call that makes a file durable and says when it could not.</summary>

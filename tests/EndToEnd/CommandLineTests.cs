@@ -120,7 +120,7 @@ public sealed class CommandLineTests
         site.ConfigureAggregator();
         site.ConfigureAgent(Scrape(first.Address));
         await site.StartAggregatorAsync();
-        site.StartAgent();
+        site.StartAgentWithHangupIgnored();
         await site.WaitForAsync("the first target", async () => await site.Api.ValueAsync("count(ledger_value)") == 1);
         site.ConfigureAgent(Scrape(second.Address));
         site.Agent!.Signal("HUP");

@@ -91,6 +91,13 @@ internal sealed class Site : IAsyncDisposable
         _started.Add(Agent);
     }
 
+    /// <summary>The agent as <c>nohup</c> and some supervisors start it: with SIGHUP ignored.</summary>
+    public void StartAgentWithHangupIgnored()
+    {
+        Agent = Running.Start("sh", Folder, "-c", $"trap '' HUP; exec '{Programs.Agent}' run --config agent.yaml");
+        _started.Add(Agent);
+    }
+
     /// <summary>Another agent of the site, with a configuration of its own.</summary>
     public Running StartAgent(string file)
     {

@@ -30,18 +30,19 @@ internal sealed class StoreReader(string address) : IDisposable
     /// <summary>The newest sample of each series of a selector.</summary>
     public Task<List<StoredSeries>> NewestAsync(string selector, CancellationToken cancel) => QueryAsync(selector, cancel);
 
-    /// <summary>All raw samples of a selector from a time on, by series.</summary>
-    public Task<List<StoredSeries>> RawAsync(string selector, long fromMs, long nowMs, CancellationToken cancel)
+    /// <summary>All raw samples of a selector between two times, by series. The window stands still, however long the comparison takes.</summary>
+    public Task<List<StoredSeries>> RawAsync(string selector, long fromMs, long toMs, CancellationToken cancel)
     {
-        long seconds = ((nowMs - fromMs) / 1000) + 60;
-        return QueryAsync(string.Create(CultureInfo.InvariantCulture, $"{selector}[{seconds}s]"), cancel);
+        long seconds = ((toMs - fromMs) / 1000) + 60;
+        return QueryAsync(string.Create(CultureInfo.InvariantCulture, $"{selector}[{seconds}s]"), cancel, toMs);
     }
 
     public void Dispose() => _http.Dispose();
 
-    private async Task<List<StoredSeries>> QueryAsync(string query, CancellationToken cancel)
+    private async Task<List<StoredSeries>> QueryAsync(string query, CancellationToken cancel, long? atMs = null)
     {
-        using HttpResponseMessage response = await _http.GetAsync("/api/v1/query?query=" + Uri.EscapeDataString(query), cancel);
+        string at = atMs is { } ms ? string.Create(CultureInfo.InvariantCulture, $"&time={ms / 1000m}") : "";
+        using HttpResponseMessage response = await _http.GetAsync("/api/v1/query?query=" + Uri.EscapeDataString(query) + at, cancel);
         byte[] body = await response.Content.ReadAsByteArrayAsync(cancel);
         if (!response.IsSuccessStatusCode)
             throw new InvalidOperationException($"query {query}: {(int)response.StatusCode} {System.Text.Encoding.UTF8.GetString(body)}");
