@@ -14,7 +14,60 @@ internal static class StoreCommand
         new("store", "Checks, copies, restores, exports and imports the store. Without a FOLDER the data_dir of the configuration is meant.")
         {
             Verify(configOption(), load),
+            Export(configOption(), load),
+            Import(configOption(), load),
         };
+
+    private static Command Export(Option<string> config, Func<string, AggregatorConfig?> load)
+    {
+        Argument<string?> folder = Folder("The folder of a stopped store, or a copy of one (store backup).");
+        var format = new Option<string>("--format") { Description = $"{ExportCommand.OpenMetrics}: text with timestamps; {ExportCommand.Blocks}: TSDB blocks, one per day.", DefaultValueFactory = _ => ExportCommand.OpenMetrics };
+        format.AcceptOnlyFromAmong(ExportCommand.OpenMetrics, ExportCommand.Blocks);
+        var target = new Option<string?>("--output", "-o") { Description = "The file (without it: standard output), or for blocks the folder to put them in." };
+        var match = new Option<string[]>("--match") { Description = "Only series that match this selector, e.g. '{job=\"shop\"}'; may be given several times.", DefaultValueFactory = _ => [] };
+        var from = new Option<string?>("--from") { Description = "Oldest time, inclusive: Unix seconds or RFC 3339." };
+        var to = new Option<string?>("--to") { Description = "Newest time, inclusive." };
+        var command = new Command("export", "Writes samples as OpenMetrics text or as Prometheus TSDB blocks. Changes nothing in the store. Exit code 1 when something could not be read.") { config, format, target, match, from, to, folder };
+        command.SetAction((parse, cancellation) =>
+        {
+            string kind = parse.GetRequiredValue(format);
+            if (kind == ExportCommand.Blocks && parse.GetValue(target) is null)
+            {
+                Console.Error.WriteLine($"--format {kind} needs --output FOLDER");
+                return Task.FromResult(ExitWrongUse);
+            }
+            return ExportCommand.RangeOf(parse.GetRequiredValue(match), parse.GetValue(from), parse.GetValue(to), Console.Error) is { } range
+                ? RunAsync(FolderOf(parse, folder, config, load), path => ExportCommand.Run(path, kind, parse.GetValue(target), range, Console.Error, cancellation))
+                : Task.FromResult(ExitWrongUse);
+        });
+        return command;
+    }
+
+    private static Command Import(Option<string> config, Func<string, AggregatorConfig?> load)
+    {
+        var url = new Option<string?>("--url") { Description = "Import into the running aggregator at this address, e.g. http://127.0.0.1:9090, by remote write. Without it the store of --config is written, which no process may hold." };
+        var again = new Option<bool>("--again") { Description = "Import once more what the store says was imported, from the beginning." };
+        var paths = new Argument<string[]>("PATH") { Description = "Files of OpenMetrics text with timestamps, blocks of Prometheus, its data folders or snapshots.", Arity = ArgumentArity.OneOrMore };
+        var command = new Command("import", "Takes in OpenMetrics text and Prometheus TSDB blocks by the normal way of writing: any time within retention; what is there already stands once; of two values of one time the larger stands. An import that was broken off goes on where it was. Exit code 1 when something could not be taken.") { config, url, again, paths };
+        command.SetAction((parse, cancellation) => RunAsync("", async _ =>
+        {
+            var import = new ImportCommand(Console.Out, Console.Error, parse.GetValue(again), cancellation);
+            if (parse.GetValue(url) is { } address)
+                return AddressOf(address) is { } uri ? await import.IntoRunningAsync(uri, parse.GetRequiredValue(paths)) : ExitWrongUse;
+            return load(parse.GetRequiredValue(config)) is { } read ? await import.IntoStoreAsync(read, parse.GetRequiredValue(paths)) : ExitWrongUse;
+        }));
+        return command;
+    }
+
+    /// <summary>The address of a running aggregator; null after the error was told.</summary>
+    private static Uri? AddressOf(string text)
+    {
+        string address = text.Contains("://", StringComparison.Ordinal) ? text : "http://" + text;
+        if (Uri.TryCreate(address, UriKind.Absolute, out Uri? uri) && uri.Scheme is "http" or "https")
+            return uri;
+        Console.Error.WriteLine($"--url {text} is not an address, e.g. http://127.0.0.1:9090");
+        return null;
+    }
 
     private static Command Verify(Option<string> config, Func<string, AggregatorConfig?> load)
     {
