@@ -1,5 +1,7 @@
 using Bellwether.Agent.Collect.Postgres;
+using Bellwether.Agent.Configuration;
 using Bellwether.Core.Codec;
+using Bellwether.Core.Configuration;
 using Bellwether.Core.Model;
 using Bellwether.Kit;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -145,6 +147,21 @@ public sealed class PostgresCollectorTests(PostgresFixture fixture, ITestOutputH
         Assert.Equal(seen[0], seen[1]);
         Assert.Equal(seen[0], seen[2]);
         Assert.True(seen[3] > seen[0]);
+    }
+
+    [Fact]
+    public async Task The_packs_query_gives_mean_execution_times_by_statement()
+    {
+        if (fixture.Server is not { } server)
+            return;
+        string text = "agent: {id: a}\naggregators: [{address: \"127.0.0.1:1\", token: secret}]\n" + File.ReadAllText(Path.Combine(SourceTree.Root, "packs", "collectors", "postgres-statements.yaml"));
+        ConfigResult<AgentConfig> read = AgentConfigFile.Parse(text.Replace("postgresql://bellwether@localhost:5432/postgres", $"\"{server.ConnectionString("postgres")}\"", StringComparison.Ordinal), "agent.yaml");
+        Assert.True(read.IsOk, string.Join('\n', read.Errors));
+        await using PostgresCollector collector = Make(Assert.Single(read.Value.Collectors.Postgres).ToOptions(null));
+        Dictionary<string, double> samples = await CollectAsync(collector);
+
+        Assert.Equal(1, Value(samples, "pg_scrape_collector_success", "collector=\"pg_stat_statements\""));
+        Assert.True(Value(samples, "pg_stat_statements_mean_exec_time", "datname=\"postgres\"", "queryid=") > 0);
     }
 
     [Fact]
