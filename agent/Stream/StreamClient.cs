@@ -44,12 +44,8 @@ internal sealed partial class StreamClient
             .AddRetry(new RetryStrategyOptions<SessionEnd>
             {
                 ShouldHandle = static arguments => ValueTask.FromResult(arguments.Outcome.Result is { Calm: true }),
-                BackoffType = DelayBackoffType.Exponential,
-                UseJitter = true,
-                Delay = options.BackoffMin,
-                MaxDelay = options.BackoffMax,
                 MaxRetryAttempts = int.MaxValue,
-                Randomizer = NextRandom,
+                DelayGenerator = arguments => ValueTask.FromResult<TimeSpan?>(WaitOf(arguments.AttemptNumber, options, NextRandom())),
                 OnRetry = arguments =>
                 {
                     TellRetry(arguments.Outcome.Result?.Reason ?? "", arguments.RetryDelay.TotalSeconds);
@@ -72,6 +68,16 @@ internal sealed partial class StreamClient
 
     /// <summary>Called with every configuration that the aggregator sends; set before <see cref="RunAsync"/>.</summary>
     public Action<NewConfiguration>? ConfigurationCame { get; init; }
+
+    /// <summary>
+    /// The wait after failure number <paramref name="failure"/> (from 0): doubles up to <see cref="StreamOptions.BackoffMax"/>, of which the upper half is chance.
+    /// Polly's own jitter is added before its bound, so that a fleet would wait exactly the bound, all together.
+    /// </summary>
+    internal static TimeSpan WaitOf(int failure, StreamOptions options, double random)
+    {
+        double whole = Math.Min(options.BackoffMax.TotalSeconds, options.BackoffMin.TotalSeconds * Math.Pow(2, failure));
+        return TimeSpan.FromSeconds(whole * (1 + random) / 2);
+    }
 
     /// <summary>How a session ended. Calm: back off before the next.</summary>
     private sealed record SessionEnd(string Reason, bool Calm);

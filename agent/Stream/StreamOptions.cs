@@ -36,7 +36,7 @@ internal sealed record StreamOptions
     /// <summary>First wait after a failure; doubles, with jitter, up to <see cref="BackoffMax"/>. Default: 500 ms.</summary>
     public TimeSpan BackoffMin { get; init; } = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>Longest wait between attempts. Default: 1.5 s, so that a backlog is there within two seconds of the end of an outage. The jitter spreads a fleet over it.</summary>
+    /// <summary>Longest wait between attempts. Default: 1.5 s, so that a backlog is there within two seconds of the end of an outage. The jitter spreads a fleet over its upper half.</summary>
     public TimeSpan BackoffMax { get; init; } = TimeSpan.FromSeconds(1.5);
 
     /// <summary>How long the answer to a hello may take. Default: 10 s.</summary>

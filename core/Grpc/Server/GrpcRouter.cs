@@ -87,6 +87,7 @@ public sealed partial class GrpcRouter
     private readonly TimeProvider _time;
     private readonly CancellationToken _stopping;
     private readonly ILogger _log;
+    private readonly RefusalLog _refusals;
     private int _calls;
 
     /// <summary>Makes a router.</summary>
@@ -104,6 +105,7 @@ public sealed partial class GrpcRouter
         _time = time;
         _stopping = stopping;
         _log = log;
+        _refusals = new RefusalLog(time, log);
     }
 
     /// <summary>Called with the remote and the reason when a credential does not count; any thread.</summary>
@@ -136,7 +138,7 @@ public sealed partial class GrpcRouter
         string reason = "";
         if (!endpoint.OpenToAll && _authenticator is not null && (identity = _authenticator.Authenticate(http, out reason)) is null)
         {
-            NotLetIn(_log, RemoteOf(http)?.ToString() ?? "", http.Request.Path.Value!, reason);
+            _refusals.Refused(RemoteOf(http), http.Request.Path.Value!, reason);
             if (RemoteOf(http) is { } remote)
                 Refused?.Invoke(remote, reason);
             AnswerAlone(http, new GrpcStatus(GrpcStatusCode.Unauthenticated, reason));
@@ -288,7 +290,4 @@ public sealed partial class GrpcRouter
 
     [LoggerMessage(2001, LogLevel.Error, "{Path}: the handler failed; the client was answered UNKNOWN")]
     private static partial void HandlerFailed(ILogger log, string path, Exception exception);
-
-    [LoggerMessage(2002, LogLevel.Warning, "{Remote}: {Path} refused: {Reason}")]
-    private static partial void NotLetIn(ILogger log, string remote, string path, string reason);
 }

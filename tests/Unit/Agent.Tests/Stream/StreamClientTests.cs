@@ -54,6 +54,20 @@ public sealed class StreamClientTests : IDisposable
     }
 
     [Fact]
+    public void A_fleet_that_waits_its_longest_is_spread_over_the_upper_half_of_the_bound()
+    {
+        var options = new StreamOptions { Aggregators = [], BackoffMin = TimeSpan.FromSeconds(0.5), BackoffMax = TimeSpan.FromSeconds(1.5) };
+        Assert.Equal(TimeSpan.FromSeconds(0.25), StreamClient.WaitOf(0, options, 0));
+        Assert.Equal(TimeSpan.FromSeconds(0.75), StreamClient.WaitOf(1, options, 0.5));
+        foreach (int failure in (int[])[2, 40, int.MaxValue])
+        {
+            Assert.Equal(TimeSpan.FromSeconds(0.75), StreamClient.WaitOf(failure, options, 0));
+            Assert.Equal(TimeSpan.FromSeconds(1.125), StreamClient.WaitOf(failure, options, 0.5));
+            Assert.Equal(TimeSpan.FromSeconds(1.5), StreamClient.WaitOf(failure, options, 1));
+        }
+    }
+
+    [Fact]
     public async Task Tls_with_a_ca_file_and_a_token_lets_the_agent_in()
     {
         using var certificates = new TestCertificates();
