@@ -11,6 +11,7 @@ using Bellwether.Aggregator.Configuration;
 using Bellwether.Core.Configuration;
 using Bellwether.Core.Exposition;
 using Bellwether.Core.Grpc.Server;
+using Bellwether.Core.Model;
 using Bellwether.Core.Platform;
 using Bellwether.Core.Telemetry;
 using Bellwether.Evaluate.Kpi;
@@ -46,6 +47,7 @@ namespace Bellwether.Aggregator.Run;
 internal sealed partial class AggregatorServer : IAsyncDisposable
 {
     private static readonly TimeSpan s_periodsLook = TimeSpan.FromHours(1);
+    private static readonly TimeSpan s_plannedLook = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan s_doorsClose = TimeSpan.FromSeconds(5);
     private readonly string _file;
     private readonly TimeProvider _time;
@@ -76,6 +78,8 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     private readonly HealBook _heals;
     private readonly HealDesk _desk;
     private readonly HealEndpoints _healEndpoints;
+    private readonly MaintenanceKeeper _maintenance;
+    private readonly DefinitionBook _sloVersions;
     private readonly Lock _reloadGate = new();
     private readonly AggregatorConfig _first;
     private AggregatorConfig _config;
@@ -124,6 +128,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         _heals = new HealBook(disk, Path.Combine(config.DataDir, "heals"), time, ProcessRandom.Create(), loggers.CreateLogger<HealBook>());
         _desk = new HealDesk(new RuleHealer(rulesOn, _rules, _versions, new RuleHealerOptions(), time, _meter, loggers.CreateLogger<RuleHealer>()), _heals, time, loggers.CreateLogger<HealDesk>());
         _healer = new LateHealer(late, _desk, new LateHealerOptions(), time, loggers.CreateLogger<LateHealer>());
+        _maintenance = new MaintenanceKeeper(_store, _reader, late, config.Retention.Raw, time, loggers.CreateLogger<MaintenanceKeeper>());
         _healEndpoints = new HealEndpoints(_desk, () => _rules.Status, time, _stop.Token);
         var apiOptions = new QueryApiOptions
         {
@@ -136,10 +141,13 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
             Retention = PrometheusDuration.Format(config.Retention.Raw),
         };
         _kpis = new KpiBook(disk, Path.Combine(config.DataDir, "kpis"), config.Global.EvaluationInterval, time, ProcessRandom.Create(), loggers.CreateLogger<KpiBook>());
-        var kpiSources = new KpiSources(_kpis, engine, _reader, new FleetCoverage(_completeness.Book, _store.Engine, time));
+        _sloVersions = new DefinitionBook(disk, Path.Combine(config.DataDir, "slos"), time, ProcessRandom.Create(), loggers.CreateLogger<DefinitionBook>());
+        var coverage = new FleetCoverage(_completeness.Book, _store.Engine, time);
+        var finality = new FinalityJudge(_reader, coverage, () => _rules.Status, engine.Lookback, time) { IsWaiting = (from, to) => late.List().Any(r => r.FromMs <= to && r.ToMs >= from) };
+        var kpiSources = new KpiSources(_kpis, engine, _reader, coverage) { Heals = _heals, Finality = finality };
         _kpiEndpoints = new KpiEndpoints(kpiSources, time);
         _slaEndpoints = new SlaEndpoints(kpiSources, time);
-        _sloEndpoints = new SloEndpoints(new SloSources(() => Volatile.Read(ref _definitions)?.Slos ?? SloRuleSet.Empty, () => _rules.Status, engine, _reader), time);
+        _sloEndpoints = new SloEndpoints(new SloSources(() => Volatile.Read(ref _definitions)?.Slos ?? SloRuleSet.Empty, () => _rules.Status, engine, _reader) { Maintenances = () => _kpis.Slas.Maintenances, Heals = _heals, Finality = finality, Versions = _sloVersions.Versions }, time);
         _api = new QueryApi(SourcesOf(engine), apiOptions, time, _meter, loggers.CreateLogger<QueryApi>());
         _configState = new ConfigState(true, NowMs);
         _meter.CreateObservableGauge(MetricNames.AggregatorReloadSuccessful, () => ConfigNow().Ok ? 1 : 0, description: "1 when the last reading of the configuration succeeded.");
@@ -174,7 +182,8 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         ApplyRules(definitions.Groups);
         Volatile.Write(ref _definitions, definitions);
         _kpis.Apply(definitions.Kpis, NextStepMs);
-        _running = [_rules.RunAsync(_stop.Token), TurnPeriodsAsync(_stop.Token), _completeness.RunAsync(_stop.Token), _inbox.RunAsync(_stop.Token), _healer.RunAsync(_stop.Token), .. _forwarder is null ? (Task[])[] : [_forwarder.RunAsync(_stop.Token)]];
+        _sloVersions.Apply(SloVersions.Of(definitions.Slos.Set), definitions.Slos.Groups.Select(NextStepMs).DefaultIfEmpty(NowMs).Min());
+        _running = [_rules.RunAsync(_stop.Token), TurnPeriodsAsync(_stop.Token), _completeness.RunAsync(_stop.Token), _inbox.RunAsync(_stop.Token), _healer.RunAsync(_stop.Token), KeepPlannedAsync(_stop.Token), .. _forwarder is null ? (Task[])[] : [_forwarder.RunAsync(_stop.Token)]];
         await _grpc.StartAsync(cancellation);
         await _http.StartAsync(cancellation);
         _health.Set("", true);
@@ -204,6 +213,33 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
                 ApplyRules(next.Groups);
                 Volatile.Write(ref _definitions, next);
                 PeriodsTurned(_log, next.Slos.Groups.Count);
+            }
+        }
+    }
+
+    /// <summary>Keeps the series of planned work in line with the files.</summary>
+    private async Task KeepPlannedAsync(CancellationToken stopping)
+    {
+        while (!stopping.IsCancellationRequested)
+        {
+            try
+            {
+                if (Volatile.Read(ref _definitions) is { } now)
+                {
+                    int changed = await _maintenance.StepAsync(now.Kpis.Slas.Maintenances, now.Slos.Set, stopping);
+                    if (changed > 0)
+                        PlannedWritten(_log, changed);
+                }
+                await Task.Delay(s_plannedLook, _time, stopping);
+            }
+            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (StoreUnavailableException e)
+            {
+                PlannedNotWritten(_log, e.Message);
+                await Task.Delay(s_plannedLook, _time, stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
         }
     }
@@ -257,6 +293,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         ApplyRules(definitions.Groups);
         Volatile.Write(ref _definitions, definitions);
         _kpis.Apply(definitions.Kpis, group => FloorMs(nowMs, group));
+        _sloVersions.Apply(SloVersions.Of(definitions.Slos.Set), definitions.Slos.Groups.Select(g => FloorMs(nowMs, g)).DefaultIfEmpty(nowMs).Min());
         _completeness.Book.Configure(NowMs, config.Fleet.Expected, config.Fleet.Retired);
         _config = config;
         Reloaded(_log, _file, definitions.Groups.Count);
@@ -313,6 +350,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         _receiver.Dispose();
         _api.Dispose();
         _kpis.Dispose();
+        _sloVersions.Dispose();
         _desk.Dispose();
         _heals.Dispose();
         _completeness.Dispose();
@@ -557,6 +595,12 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
 
     [LoggerMessage(5014, LogLevel.Information, "calendar objectives have the rules of the next periods; {Groups} groups")]
     private static partial void PeriodsTurned(ILogger log, int groups);
+
+    [LoggerMessage(5015, LogLevel.Debug, "planned work: {Minutes} minutes of objectives were entered or withdrawn")]
+    private static partial void PlannedWritten(ILogger log, int minutes);
+
+    [LoggerMessage(5016, LogLevel.Warning, "planned work cannot be written now, trying again: {Reason}")]
+    private static partial void PlannedNotWritten(ILogger log, string reason);
 
     [LoggerMessage(5006, LogLevel.Warning, "the new configuration changes more than agents, rule_files and log: the rest takes effect at the next start")]
     private static partial void NeedsRestart(ILogger log);

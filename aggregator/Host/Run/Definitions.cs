@@ -1,4 +1,6 @@
+using Bellwether.Core.Configuration;
 using Bellwether.Evaluate.Kpi;
+using Bellwether.Evaluate.Kpi.Sla;
 using Bellwether.Evaluate.Rules;
 using Bellwether.Evaluate.Slo;
 
@@ -14,5 +16,19 @@ internal sealed record Definitions(RuleSet Rules, KpiSet Kpis, SloRuleSet Slos)
     public IReadOnlyList<RuleGroupDefinition> Groups => [.. Rules.Groups, .. Kpis.Groups, .. Slos.Groups];
 
     /// <summary>Remarks that refuse nothing.</summary>
-    public IReadOnlyList<string> Warnings => [.. Rules.Warnings, .. Kpis.Warnings, .. Slos.Warnings];
+    public IReadOnlyList<string> Warnings => [.. Rules.Warnings, .. Kpis.Warnings, .. Slos.Warnings, .. UnknownPlanned()];
+
+    private IEnumerable<string> UnknownPlanned()
+    {
+        HashSet<string> names = [.. Slos.Set.Slos.SelectMany(s => new[] { s.Id, s.Name })], services = [.. Slos.Set.Slos.Select(s => s.Service)];
+        foreach (Maintenance maintenance in Kpis.Slas.Maintenances)
+        {
+            foreach (string name in maintenance.Slos.Where(n => !names.Contains(n)))
+                yield return $"maintenance '{maintenance.Name}': there is no objective '{name}'{Near(name, names)}";
+            foreach (string name in maintenance.Services.Where(n => !services.Contains(n)))
+                yield return $"maintenance '{maintenance.Name}': no objective is of a service '{name}'{Near(name, services)}";
+        }
+    }
+
+    private static string Near(string word, IEnumerable<string> words) => NearestWord.Find(word, words) is { } near ? $"; did you mean '{near}'?" : "";
 }

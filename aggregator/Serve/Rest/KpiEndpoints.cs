@@ -3,10 +3,12 @@ using Bellwether.Core.Configuration;
 using Bellwether.Core.Model;
 using Bellwether.Evaluate.Kpi;
 using Bellwether.Evaluate.PromQl;
+using Bellwether.Evaluate.Rules.Healing;
 using Bellwether.Serve.QueryApi;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
+using MatchType = Bellwether.Core.Model.MatchType;
 
 namespace Bellwether.Serve.Rest;
 
@@ -15,7 +17,14 @@ namespace Bellwether.Serve.Rest;
 /// <param name="Engine">Evaluates.</param>
 /// <param name="Reader">The data.</param>
 /// <param name="Coverage">How complete the data is.</param>
-public sealed record KpiSources(KpiBook Book, PromQlEngine Engine, ISeriesReader Reader, ICoverageSource Coverage);
+public sealed record KpiSources(KpiBook Book, PromQlEngine Engine, ISeriesReader Reader, ICoverageSource Coverage)
+{
+    /// <summary>The reasons of corrected results; null: none are known.</summary>
+    public HealBook? Heals { get; init; }
+
+    /// <summary>Says whether numbers are final; null: nobody does.</summary>
+    public FinalityJudge? Finality { get; init; }
+}
 
 /// <summary><c>GET /api/v1/kpis</c>, <c>/api/v1/kpis/{name}</c> and <c>/api/v1/kpis/{name}/explain</c> (docs/kpis.md, /api/v1/openapi.json). Thread-safe.</summary>
 public sealed class KpiEndpoints
@@ -26,6 +35,7 @@ public sealed class KpiEndpoints
     /// <summary>KPIs or series of one answer at most.</summary>
     public const int MaxLimit = 1_000;
 
+    private const int CorrectionsMax = 240;
     private const long DefaultRangeMs = 3_600_000;
     private readonly KpiSources _sources;
     private readonly TimeProvider _time;
@@ -111,6 +121,7 @@ public sealed class KpiEndpoints
         if (history.Error is { } error)
             return RestAnswer.Problem(error.Kind == QueryErrorKind.Timeout ? StatusCodes.Status503ServiceUnavailable : StatusCodes.Status422UnprocessableEntity, "the history cannot be read", error.Message);
         KpiReadout now = Read(kpi, end, context.RequestAborted);
+        var corrections = Corrections.Read(_sources.Reader, [new LabelMatcher(MatchType.Equal, LabelNames.MetricName, record)], start, end, _sources.Heals, CorrectionsMax, context.RequestAborted);
         string after = parameters.One("after");
         List<ResultSeries> series = [.. history.Series.Where(s => after.Length == 0 || string.CompareOrdinal(Key(s.Labels), after) > 0).OrderBy(s => Key(s.Labels), StringComparer.Ordinal).Take(limit + 1)];
         return RestAnswer.Ok(json =>
@@ -122,6 +133,7 @@ public sealed class KpiEndpoints
             json.WriteNumber("stepSeconds", step / 1000.0);
             json.WriteString("by", parameters.One("by"));
             WriteHistory(json, kpi, series.Take(limit));
+            RestJson.Corrections(json, corrections.Newest, corrections.All);
             WriteVersions(json, _sources.Book.Versions(kpi.Name));
             json.WriteString("next", series.Count > limit ? Key(series[limit - 1].Labels) : null);
             json.WriteEndObject();
@@ -223,6 +235,7 @@ public sealed class KpiEndpoints
         json.WriteBoolean("absent", now.Values.Count == 0);
         json.WriteString("state", Word(now.State));
         RestJson.Truth(json, "meetsTarget", now.Values.Count == 1 ? kpi.MeetsTarget(now.Values[0].Value) : null);
+        RestJson.Finality(json, now.Finality);
         WriteValues(json, "series", now.Values);
     }
 
@@ -301,7 +314,7 @@ public sealed class KpiEndpoints
         QueryResult result = _sources.Engine.Instant(_sources.Reader, kpi.Record, at, cancellation);
         List<SeriesValue> values = [.. result.Series.Take(MaxLimit).Select(s => new SeriesValue(s.Labels, s.Points[^1].Value))];
         KpiState state = values.Count == 0 ? KpiState.Unknown : values.Max(v => kpi.StateOf(v.Value));
-        return new KpiReadout(values, state) { Exact = kpi.Exact is null ? null : ReadExact(kpi, at, cancellation) };
+        return new KpiReadout(values, state) { Finality = _sources.Finality?.Of(kpi.Record, [], at, cancellation), Exact = kpi.Exact is null ? null : ReadExact(kpi, at, cancellation) };
     }
 
     private ExactReadout ReadExact(KpiDefinition kpi, long at, CancellationToken cancellation)
@@ -381,6 +394,9 @@ public sealed class KpiEndpoints
 
     private readonly record struct KpiReadout(IReadOnlyList<SeriesValue> Values, KpiState State)
     {
+        /// <summary>Whether the value is final.</summary>
+        public Finality? Finality { get; init; }
+
         /// <summary>Of an exact count.</summary>
         public ExactReadout? Exact { get; init; }
     }

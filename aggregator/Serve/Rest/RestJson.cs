@@ -1,6 +1,8 @@
 using System.Globalization;
 using System.Text.Json;
 using Bellwether.Core.Model;
+using Bellwether.Evaluate.Kpi;
+using Bellwether.Evaluate.Rules.Healing;
 
 namespace Bellwether.Serve.Rest;
 
@@ -57,6 +59,47 @@ internal static class RestJson
             if (label.Name != LabelNames.MetricName)
                 json.WriteString(label.Name, label.Value);
         }
+        json.WriteEndObject();
+    }
+
+    /// <summary>Results that were corrected after they were told: what was told first, what counts now, and which entries of <c>/api/v1/heals</c> say why.</summary>
+    public static void Corrections(Utf8JsonWriter json, IReadOnlyList<Correction> corrections, int all)
+    {
+        json.WriteNumber("correctionCount", all);
+        json.WriteStartArray("corrections");
+        foreach (Correction correction in corrections)
+        {
+            json.WriteStartObject();
+            Time(json, "time", correction.TimeMs);
+            Labels(json, "labels", correction.Series);
+            json.WriteStartArray("values");
+            foreach (double? value in correction.Values)
+                Value(json, value);
+            json.WriteEndArray();
+            json.WriteStartArray("heals");
+            foreach (ulong heal in correction.Heals)
+                json.WriteNumberValue(heal);
+            json.WriteEndArray();
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
+    /// <summary>Whether a number is final, and how complete what it stands on is.</summary>
+    public static void Finality(Utf8JsonWriter json, Finality? finality)
+    {
+        if (finality is not { } known)
+        {
+            json.WriteNull("finality");
+            return;
+        }
+        json.WriteStartObject("finality");
+        json.WriteString("state", known.State.ToString().ToLowerInvariant());
+        Number(json, "coverage", known.Coverage.Share);
+        json.WriteNumber("received", known.Coverage.Received);
+        json.WriteNumber("due", known.Coverage.Due);
+        json.WriteNumber("sources", known.Coverage.Sources);
+        Time(json, "sealsAt", known.SealsAtMs);
         json.WriteEndObject();
     }
 }

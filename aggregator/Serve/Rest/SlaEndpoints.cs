@@ -37,7 +37,7 @@ public sealed class SlaEndpoints(KpiSources sources, TimeProvider time)
             return RestAnswer.BadParameter("tier", $"'{tier}' is no tier; there are: {string.Join(", ", set.Checks.Select(c => c.Tier).Where(t => t.Length > 0).Distinct())}");
         var rows = new List<Row>();
         foreach (KpiDefinition kpi in sources.Book.Kpis.Where(k => k.IsSla && tier is null or ""))
-            rows.Add(RowOf(kpi, One(kpi.Record, at, context.RequestAborted)));
+            rows.Add(RowOf(kpi, One(kpi.Record, at, context.RequestAborted)) with { Finality = sources.Finality?.Of(kpi.Record, [], at, context.RequestAborted) });
         foreach (SlaCheck check in set.Checks.Where(c => tier is null || c.Tier == tier))
             rows.Add(RowOf(check, at, context.RequestAborted));
         List<MaintenanceTime> planned = [.. Maintenance.Merged(set.Maintenances, at, at + (long)PlannedAhead.TotalMilliseconds).Take(PlannedMax)];
@@ -64,7 +64,7 @@ public sealed class SlaEndpoints(KpiSources sources, TimeProvider time)
         string labels = $"{{sla=\"{check.Id}\",tier=\"{check.Tier}\"}}";
         double? state = One(SlaCompiler.StateMetric + labels, at, cancellation);
         return new Row(check.Id, check.Tier, check.Unit, check.Target, null, null, check.Direction, One(SlaCompiler.ActualMetric + labels, at, cancellation), One(SlaCompiler.MeasuredMetric + labels, at, cancellation),
-            state switch { 0 => KpiState.Healthy, 1 => KpiState.Warning, >= 2 => KpiState.Critical, _ => KpiState.Unknown }, check);
+            state switch { 0 => KpiState.Healthy, 1 => KpiState.Warning, >= 2 => KpiState.Critical, _ => KpiState.Unknown }, check) { Finality = sources.Finality?.Of(SlaCompiler.ActualMetric, [("sla", check.Id), ("tier", check.Tier)], at, cancellation) };
     }
 
     private static Row RowOf(KpiDefinition kpi, double? value) =>
@@ -86,6 +86,7 @@ public sealed class SlaEndpoints(KpiSources sources, TimeProvider time)
         RestJson.Number(json, "actual", row.Actual);
         RestJson.Number(json, "measured", row.Measured);
         json.WriteString("status", Word(row.State));
+        RestJson.Finality(json, row.Finality);
         json.WriteString("measurement_window", row.Check is { } check ? PrometheusDuration.Format(check.MeasurementWindow) : "");
         json.WriteString("evaluation_window", row.Check is { } evaluated ? PrometheusDuration.Format(evaluated.EvaluationWindow) : "");
         json.WriteString("grace_period", row.Check is { } graced ? PrometheusDuration.Format(graced.GracePeriod) : "");
@@ -127,13 +128,13 @@ public sealed class SlaEndpoints(KpiSources sources, TimeProvider time)
             json.WriteString("month", text);
             json.WriteStartArray("contracts");
             foreach (SlaMonth month in months)
-                Write(json, month, set);
+                Write(json, month, set, sources.Finality?.Of(SlaCompiler.ActualMetric, [("sla", month.Check.Id), ("tier", month.Check.Tier)], month.FromMs, month.ToMs, context.RequestAborted));
             json.WriteEndArray();
             json.WriteEndObject();
         });
     }
 
-    private static void Write(Utf8JsonWriter json, SlaMonth month, SlaSet set)
+    private static void Write(Utf8JsonWriter json, SlaMonth month, SlaSet set, Finality? finality)
     {
         json.WriteStartObject();
         json.WriteString("name", month.Contract.Name);
@@ -145,6 +146,7 @@ public sealed class SlaEndpoints(KpiSources sources, TimeProvider time)
         RestJson.Time(json, "from", month.FromMs);
         RestJson.Time(json, "to", month.ToMs);
         json.WriteBoolean("over", month.IsOver);
+        RestJson.Finality(json, finality);
         RestJson.Number(json, "target", month.Check.Target);
         RestJson.Number(json, "value", month.Value);
         RestJson.Truth(json, "met", month.Value is { } value && !double.IsNaN(value) ? !month.Check.Misses(value) : null);
@@ -182,5 +184,8 @@ public sealed class SlaEndpoints(KpiSources sources, TimeProvider time)
 
     private static string Word(KpiState state) => state.ToString().ToUpperInvariant();
 
-    private sealed record Row(string Metric, string Tier, string Unit, double? Target, double? Warning, double? Critical, KpiDirection Direction, double? Actual, double? Measured, KpiState State, SlaCheck? Check);
+    private sealed record Row(string Metric, string Tier, string Unit, double? Target, double? Warning, double? Critical, KpiDirection Direction, double? Actual, double? Measured, KpiState State, SlaCheck? Check)
+    {
+        public Finality? Finality { get; init; }
+    }
 }

@@ -1,14 +1,19 @@
+using System.Globalization;
 using System.Text.Json;
 using Bellwether.Core.Configuration;
 using Bellwether.Core.Model;
+using Bellwether.Evaluate.Kpi;
+using Bellwether.Evaluate.Kpi.Sla;
 using Bellwether.Evaluate.PromQl;
 using Bellwether.Evaluate.Rules;
+using Bellwether.Evaluate.Rules.Healing;
 using Bellwether.Evaluate.Slo;
 using Bellwether.Evaluate.Slo.Compiling;
 using Bellwether.Serve.QueryApi;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
+using MatchType = Bellwether.Core.Model.MatchType;
 
 namespace Bellwether.Serve.Rest;
 
@@ -17,7 +22,20 @@ namespace Bellwether.Serve.Rest;
 /// <param name="Rules">The rule groups as they stand.</param>
 /// <param name="Engine">Evaluates.</param>
 /// <param name="Reader">The data.</param>
-public sealed record SloSources(Func<SloRuleSet> Slos, Func<IReadOnlyList<RuleGroupStatus>> Rules, PromQlEngine Engine, ISeriesReader Reader);
+public sealed record SloSources(Func<SloRuleSet> Slos, Func<IReadOnlyList<RuleGroupStatus>> Rules, PromQlEngine Engine, ISeriesReader Reader)
+{
+    /// <summary>Planned work.</summary>
+    public Func<IReadOnlyList<Maintenance>> Maintenances { get; init; } = () => [];
+
+    /// <summary>The reasons of corrected results; null: none are known.</summary>
+    public HealBook? Heals { get; init; }
+
+    /// <summary>Says whether numbers are final; null: nobody does.</summary>
+    public FinalityJudge? Finality { get; init; }
+
+    /// <summary>The versions of an objective's definition, the oldest first.</summary>
+    public Func<string, IReadOnlyList<KpiVersion>> Versions { get; init; } = _ => [];
+}
 
 /// <summary><c>GET /api/v1/slos</c> and <c>/api/v1/slos/{id}</c> (docs/slo.md). Thread-safe.</summary>
 public sealed class SloEndpoints
@@ -28,6 +46,7 @@ public sealed class SloEndpoints
     /// <summary>Objectives of one answer at most.</summary>
     public const int MaxLimit = 1_000;
 
+    private const int PlannedMax = 100;
     private const int PointsWanted = 240;
     private readonly SloSources _sources;
     private readonly TimeProvider _time;
@@ -96,6 +115,10 @@ public sealed class SloEndpoints
             return RestAnswer.Problem(StatusCodes.Status404NotFound, "no such objective", $"there is no objective '{id}'{(near is null ? "; GET /api/v1/slos lists them" : $"; did you mean '{near}'?")}");
         }
         var parameters = new ApiParameters(context.Request.Query, null);
+        IReadOnlyList<KpiVersion> versions = _sources.Versions(id);
+        KpiVersion? version = null;
+        if (parameters.One("version") is { Length: > 0 } number && (version = versions.FirstOrDefault(v => v.Number.ToString(CultureInfo.InvariantCulture) == number)) is null)
+            return RestAnswer.BadParameter("version", versions.Count == 0 ? "no versions are known" : $"'{number}' is no version; there are {versions[0].Number} to {versions[^1].Number}");
         if (!TryTime(parameters, "end", NowMs, out long end))
             return RestAnswer.BadParameter("end", "must be RFC 3339 or Unix seconds");
         if (!TryTime(parameters, "start", StartOf(slo.Slo, end), out long start))
@@ -117,6 +140,7 @@ public sealed class SloEndpoints
             histories.Add((name, history.Series));
         }
         SloReadout now = Read(slo, end, context.RequestAborted);
+        var corrections = Corrections.Read(_sources.Reader, [new LabelMatcher(MatchType.Equal, LabelNames.MetricName, BudgetRules.Remaining), new LabelMatcher(MatchType.Equal, "slo_id", id)], start, end, _sources.Heals, PointsWanted, context.RequestAborted);
         return RestAnswer.Ok(json =>
         {
             json.WriteStartObject();
@@ -128,7 +152,13 @@ public sealed class SloEndpoints
             foreach ((string name, IReadOnlyList<ResultSeries> series) in histories)
                 WriteHistory(json, name, series);
             json.WriteEndObject();
-            WriteRules(json, slo);
+            RestJson.Corrections(json, corrections.Newest, corrections.All);
+            json.WriteStartArray("versions");
+            foreach (KpiVersion each in versions)
+                WriteVersion(json, each);
+            json.WriteEndArray();
+            RestJson.Number(json, "version", (version ?? versions.LastOrDefault())?.Number);
+            WriteRules(json, version?.Rules.Select(r => new SloRule(r.Record, r.Expr) { Labels = r.Labels }) ?? slo.Groups.SelectMany(g => g.Rules));
             json.WriteEndObject();
         });
     }
@@ -154,10 +184,21 @@ public sealed class SloEndpoints
         json.WriteEndArray();
     }
 
-    private static void WriteRules(Utf8JsonWriter json, CompiledSlo slo)
+    private static void WriteVersion(Utf8JsonWriter json, KpiVersion version)
+    {
+        json.WriteStartObject();
+        json.WriteNumber("number", version.Number);
+        json.WriteString("hash", version.Hash);
+        RestJson.Time(json, "from", version.FromMs);
+        json.WriteBoolean("end", version.IsEnd);
+        RestJson.Number(json, "objective", version.Target);
+        json.WriteEndObject();
+    }
+
+    private static void WriteRules(Utf8JsonWriter json, IEnumerable<SloRule> rules)
     {
         json.WriteStartArray("rules");
-        foreach (SloRule rule in slo.Groups.SelectMany(g => g.Rules))
+        foreach (SloRule rule in rules)
         {
             json.WriteStartObject();
             json.WriteString(rule.IsAlert ? "alert" : "record", rule.Name);
@@ -180,7 +221,13 @@ public sealed class SloEndpoints
         QueryResult result = _sources.Engine.Instant(_sources.Reader, $"{{__name__=~\"slo:.+\", slo_id=\"{Quoted(slo.Slo.Id)}\"}}", at, cancellation);
         HashSet<string> groups = [.. slo.Groups.Select(g => g.Name)];
         List<RuleStatus> alerts = [.. _sources.Rules().Where(g => g.Definition.File == slo.Slo.Place.File && groups.Contains(g.Definition.Name)).SelectMany(g => g.Rules).Where(r => r.Definition.IsAlert)];
-        return new SloReadout(slo, at, result.Series, alerts, result.Error?.Message ?? "");
+        return new SloReadout(slo, at, result.Series, alerts, result.Error?.Message ?? "") { Planned = Planned(slo.Slo, at), Finality = _sources.Finality?.Of(BudgetRules.Remaining, [("slo_id", slo.Slo.Id)], at, cancellation) };
+    }
+
+    private List<(MaintenanceTime Time, Maintenance Of)> Planned(SloDefinition slo, long at)
+    {
+        List<Maintenance> all = [.. _sources.Maintenances().Where(m => m.CoversSlo(slo.Id, slo.Name, slo.Service))];
+        return [.. Maintenance.Merged(all, StartOf(slo, at), at).TakeLast(PlannedMax).Select(t => (t, all.First(m => m.Name == t.Maintenance)))];
     }
 
     private static string Quoted(string text) => text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal);

@@ -1,6 +1,8 @@
 using System.Text.Json;
 using Bellwether.Core.Configuration;
 using Bellwether.Core.Model;
+using Bellwether.Evaluate.Kpi;
+using Bellwether.Evaluate.Kpi.Sla;
 using Bellwether.Evaluate.PromQl;
 using Bellwether.Evaluate.Rules;
 using Bellwether.Evaluate.Slo;
@@ -44,6 +46,18 @@ internal sealed class SloReadout
     }
 
     public SloDefinition Slo => _compiled.Slo;
+
+    /// <summary>Planned work since the period began.</summary>
+    public IReadOnlyList<(MaintenanceTime Time, Maintenance Of)> Planned { get; init; } = [];
+
+    /// <summary>Whether the numbers are final.</summary>
+    public Finality? Finality { get; init; }
+
+    /// <summary>The error ratio as it would be without planned work, from the counts; null where there are none.</summary>
+    private static double? Before(Dictionary<string, double> values, string window) =>
+        Of(values, "slo:sli_total:count" + window) is { } total and > 0 && Of(values, "slo:sli_good:count" + window) is { } good ? (total - good) / total : null;
+
+    private double? WorstBefore => _members.Select(m => Before(m.Values, PeriodName)).Where(v => v is not null && !double.IsNaN(v.Value)).Max();
 
     private double? Worst(string metric, bool least)
     {
@@ -90,9 +104,11 @@ internal sealed class SloReadout
         RestJson.Number(json, "sli", error is null ? null : 1 - error);
         json.WriteBoolean("absent", _members.Count == 0);
         RestJson.Number(json, "budgetRemaining", Worst(BudgetRules.Remaining, least: true));
+        WritePlanned(json);
         RestJson.Number(json, "currentBurnRate", Worst(BudgetRules.CurrentBurn, least: false));
         RestJson.Number(json, "periodBurnRate", Worst(BudgetRules.PeriodBurn, least: false));
         json.WriteString("state", State);
+        RestJson.Finality(json, Finality);
         WriteMembers(json);
         WriteSeries(json);
         WriteAlerts(json);
@@ -101,6 +117,26 @@ internal sealed class SloReadout
             json.WriteStringValue(warning.Message);
         json.WriteEndArray();
         json.WriteString("error", _error);
+    }
+
+    /// <summary>What planned work since the period began took out, and what the numbers were without it.</summary>
+    private void WritePlanned(Utf8JsonWriter json)
+    {
+        double budget = (double)(100 - Slo.ObjectivePercent) / 100;
+        RestJson.Number(json, "sliBefore", WorstBefore is { } error ? 1 - error : null);
+        RestJson.Number(json, "budgetRemainingBefore", WorstBefore is { } burnt && budget > 0 && Slo.Method == BudgetingMethod.Occurrences ? 1 - (burnt / budget) : null);
+        json.WriteStartArray("planned");
+        foreach ((MaintenanceTime time, Maintenance of) in Planned)
+        {
+            json.WriteStartObject();
+            json.WriteString("maintenance", time.Maintenance);
+            RestJson.Time(json, "from", time.FromMs);
+            RestJson.Time(json, "to", time.ToMs);
+            json.WriteString("reason", of.Reason);
+            json.WriteString("approvedBy", of.ApprovedBy);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
     }
 
     private void WriteWindow(Utf8JsonWriter json)
@@ -155,6 +191,7 @@ internal sealed class SloReadout
                 RestJson.Number(json, "good", Of(values, "slo:sli_good:count" + window));
                 RestJson.Number(json, "total", Of(values, "slo:sli_total:count" + window));
                 RestJson.Number(json, "errorRatio", error);
+                RestJson.Number(json, "errorRatioBefore", Before(values, window));
                 RestJson.Number(json, "burnRate", isBurn ? Of(values, "slo:burn_rate:ratio" + window) : budget > 0 ? error / (double)budget : null);
                 json.WriteEndObject();
             }

@@ -29,6 +29,12 @@ public sealed record Maintenance
     /// <summary>Tiers that it corrects; empty: all.</summary>
     public ValueList<string> Tiers { get; init; } = [];
 
+    /// <summary>Objectives that it corrects, by id or name; see <see cref="CoversSlo"/>.</summary>
+    public ValueList<string> Slos { get; init; } = [];
+
+    /// <summary>Services whose objectives it corrects.</summary>
+    public ValueList<string> Services { get; init; } = [];
+
     /// <summary>The begin: of the one time, or from when on it recurs. Unix ms.</summary>
     public long FromMs { get; init; }
 
@@ -47,8 +53,15 @@ public sealed record Maintenance
     /// <summary>Whose clock <see cref="At"/> is of.</summary>
     public TimeZoneInfo TimeZone { get; init; } = TimeZoneInfo.Utc;
 
-    /// <summary>Whether it corrects a check.</summary>
-    public bool Covers(string sla, string tier) => (Slas.Count == 0 || Slas.Contains(sla)) && (Tiers.Count == 0 || Tiers.Contains(tier));
+    private bool NamesSlas => Slas.Count + Tiers.Count > 0;
+
+    private bool NamesSlos => Slos.Count + Services.Count > 0;
+
+    /// <summary>Whether it corrects a check: it names its SLA and tier, or names nothing at all.</summary>
+    public bool Covers(string sla, string tier) => (NamesSlas || !NamesSlos) && (Slas.Count == 0 || Slas.Contains(sla)) && (Tiers.Count == 0 || Tiers.Contains(tier));
+
+    /// <summary>Whether it corrects an objective: it names it or its service, or names nothing at all.</summary>
+    public bool CoversSlo(string id, string name, string service) => NamesSlos ? Slos.Contains(id) || Slos.Contains(name) || Services.Contains(service) : !NamesSlas;
 
     /// <summary>Its times that overlap a range, cut to it, in order of time.</summary>
     public IEnumerable<MaintenanceTime> Within(long fromMs, long toMs)

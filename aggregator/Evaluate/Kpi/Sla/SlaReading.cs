@@ -206,6 +206,8 @@ internal sealed partial class SlaReading
             ApprovedBy = section.RequiredText("approved_by"),
             Slas = section.Texts("slas"),
             Tiers = section.Texts("tiers"),
+            Slos = section.Texts("slos"),
+            Services = section.Texts("services"),
             TimeZone = Zone(section),
             Days = ReadDays(section),
         };

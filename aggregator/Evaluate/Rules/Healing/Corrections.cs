@@ -28,6 +28,12 @@ public static class Corrections
     {
         var levels = new Dictionary<Labels, SortedDictionary<int, Dictionary<long, double?>>>();
         var samples = new SampleBuffer();
+        // Without a revision there is nothing to tell, and the first values need not be read.
+        using (ISeriesSet revised = reader.Select(fromMs, toMs, [.. matchers, new LabelMatcher(MatchType.NotEqual, Revision.Label, "")], cancellation))
+        {
+            if (revised.Count == 0)
+                return ([], 0);
+        }
         using (ISeriesSet set = reader.Select(fromMs, toMs, [.. matchers, new LabelMatcher(MatchType.Regex, Revision.Label, ".*")], cancellation))
         {
             for (int i = 0; i < set.Count; i++)

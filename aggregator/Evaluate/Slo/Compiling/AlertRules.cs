@@ -72,7 +72,7 @@ internal sealed class AlertRules(SloFrame frame, BurnWindows table, string metri
         if (policy.WhenNoData)
         {
             annotations = new Dictionary<string, string> { ["summary"] = $"{Slo.Service} {Slo.Name}: no burn rate over {BurnWindows.Text(policy.Lookback)}, for there is no data" };
-            string absent = $"absent({frame.Series(metric + Name(policy.Lookback))})";
+            string absent = $"absent({frame.Series(metric + Name(policy.Lookback))}) unless {PlannedSeries.Covers(frame.PlannedId, PlannedSeries.Step)}";
             rules.Add(new SloRule(policy.Name, absent) { IsAlert = true, For = policy.After, Labels = SloLabels.Merge(labels, new Dictionary<string, string> { ["slo_no_data"] = "true" }), Annotations = annotations });
         }
     }

@@ -60,8 +60,7 @@ public static class BudgetRules
     private static SloRule RemainingSlices(SloFrame frame, CalendarPeriod period)
     {
         decimal slices = (period.EndMs - period.StartMs) / (decimal)frame.Slo.Slice.TotalMilliseconds;
-        string own = $"{{slo_id=\"{SloFrame.Quoted(frame.Slo.Id)}\", slo_period=\"{period.Name}\"}}", name = frame.PeriodName;
-        string bad = $"sum without (slo_window) (slo:sli_total:count{name}{own} - slo:sli_good:count{name}{own})";
+        string bad = $"sum without (slo_window) ({new IndicatorRules(frame, frame.Slo.Indicator).Bad(frame.PeriodName, period.Name)})";
         return new SloRule(Remaining, $"1 - {bad} / ({SloFrame.Number(slices)} * {SloFrame.Number(frame.Budget)})") { Labels = frame.Labels("", period.Name) };
     }
 

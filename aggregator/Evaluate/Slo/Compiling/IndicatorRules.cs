@@ -8,6 +8,9 @@ internal sealed class IndicatorRules(SloFrame frame, SloIndicator indicator)
 {
     private const string Total = "slo:sli_total:count", Good = "slo:sli_good:count", ErrorRatio = "slo:sli_error:ratio", SliceRatio = "slo:sli_slice:ratio";
 
+    /// <summary>Events of the last five minutes when all of them lay in planned work; and the bad ones of these.</summary>
+    private const string PlannedTotal = "slo:sli_planned_total:count", PlannedBad = "slo:sli_planned_bad:count";
+
     private BudgetingMethod Method => frame.Slo.Method;
 
     /// <summary>A ratio with a window, that has no counts.</summary>
@@ -38,11 +41,48 @@ internal sealed class IndicatorRules(SloFrame frame, SloIndicator indicator)
             frame.NeedsMinutes = true;
             AddCountsOfSamples(rules);
         }
+        if (HasPlannedTiles)
+            AddPlannedTiles(rules);
         foreach (string name in frame.Windows.Select(BurnWindows.Text).Append(frame.PeriodName))
         {
             // One rule does for all periods of a calendar: the counts carry the period.
-            string total = frame.Series(Total + name), good = frame.Series(Good + name);
-            rules.Add(Rule(ErrorRatio + name, $"({total} - {good}) / ({total} > 0)", name));
+            rules.Add(Rule(ErrorRatio + name, $"{Bad(name)} / ({Valid(name)} > 0)", name));
+        }
+    }
+
+    /// <summary>The bad events of a window that count: without those of planned work.</summary>
+    internal string Bad(string name, string period = "")
+    {
+        string bad = $"({frame.Series(Total + name, period)} - {frame.Series(Good + name, period)})";
+        return HasPlannedTiles ? $"(clamp_min({bad} - ignoring (slo_window) {Planned(PlannedBad, name, period)}, 0) or ignoring (slo_window) {bad})" : bad;
+    }
+
+    private string Valid(string name)
+    {
+        string total = frame.Series(Total + name);
+        return HasPlannedTiles ? $"({total} - ignoring (slo_window) {Planned(PlannedTotal, name)} or ignoring (slo_window) {total})" : total;
+    }
+
+    private string Planned(string metric, string name, string period = "") => name == TileName || (frame.Window.Calendar is not null && name == frame.PeriodName)
+        ? frame.Series(metric + name, period)
+        : $"sum_over_time({frame.Series(metric + TileName)}[{name}:{TileName}])";
+
+    private static string TileName => BurnWindows.Text(CountStyle.Tile);
+
+    /// <summary>Whether planned work is taken out by tiles. Long slices are left out themselves, and of ratios without counts nothing can be taken out.</summary>
+    private bool HasPlannedTiles => !IsWindowedRatio && frame.Windows.Contains(CountStyle.Tile) && (Method == BudgetingMethod.Occurrences || IsOfTiles(frame.Slo.Slice));
+
+    private static bool IsOfTiles(TimeSpan slice) => slice <= CountStyle.Tile && CountStyle.Tile.Ticks % slice.Ticks == 0;
+
+    private void AddPlannedTiles(List<SloRule> rules)
+    {
+        string total = frame.Series(Total + TileName), covers = PlannedSeries.Covers(frame.PlannedId, CountStyle.Tile);
+        rules.Add(Rule(PlannedTotal + TileName, $"{total} and {covers}", TileName));
+        rules.Add(Rule(PlannedBad + TileName, $"({total} - {frame.Series(Good + TileName)}) and {covers}", TileName));
+        foreach (CalendarPeriod period in frame.Periods)
+        {
+            foreach (string metric in new[] { PlannedTotal, PlannedBad })
+                rules.Add(PeriodRule(metric, "sum_over_time", frame.Series(metric + TileName), period, CountStyle.Tile));
         }
     }
 
@@ -57,6 +97,8 @@ internal sealed class IndicatorRules(SloFrame frame, SloIndicator indicator)
             expression = EventRatio(slice);
         else
             expression = $"{GoodSamples(slice)} / {AllSamples(slice)}";
+        if (!IsOfTiles(slice))
+            expression = $"({expression}) unless {PlannedSeries.Covers(frame.PlannedId, slice)}";
         rules.Add(Rule(SliceRatio, expression, ""));
     }
 
@@ -97,7 +139,7 @@ internal sealed class IndicatorRules(SloFrame frame, SloIndicator indicator)
     private void AddCountsOfSlices(List<SloRule> rules)
     {
         TimeSpan slice = frame.Slo.Slice;
-        bool tiles = slice <= CountStyle.Tile && CountStyle.Tile.Ticks % slice.Ticks == 0;
+        bool tiles = IsOfTiles(slice);
         string series = frame.Series(SliceRatio), good = series;
         if (Method == BudgetingMethod.Timeslices)
             good = IsComposite ? series : $"({series} {frame.Slo.SliceOperator} bool {SloFrame.Number(frame.Slo.SliceTarget)})";

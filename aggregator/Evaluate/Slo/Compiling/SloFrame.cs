@@ -32,6 +32,9 @@ internal sealed class SloFrame
     /// <summary>Whether something is summed from slices or tiles.</summary>
     public bool NeedsMinutes { get; set; }
 
+    /// <summary>The objective whose planned work counts: of a composite's members, the composite.</summary>
+    public string PlannedId { get => field ?? Slo.Id; init; }
+
     /// <summary>The share of bad that is allowed.</summary>
     public decimal Budget => (100 - Slo.ObjectivePercent) / 100;
 
@@ -39,7 +42,7 @@ internal sealed class SloFrame
     public string PeriodName => Window.Calendar?.Shorthand ?? BurnWindows.Text(Window.Length);
 
     /// <summary>The objective's own series of a metric.</summary>
-    public string Series(string metric) => $"{metric}{{slo_id=\"{Quoted(Slo.Id)}\"}}";
+    public string Series(string metric, string period = "") => $"{metric}{{slo_id=\"{Quoted(Slo.Id)}\"{(period.Length > 0 ? $", slo_period=\"{period}\"" : "")}}}";
 
     /// <summary>A text between PromQL's quotes: names of OpenSLO may have backslashes.</summary>
     public static string Quoted(string text) => text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal);
@@ -60,7 +63,7 @@ internal sealed class SloFrame
 
     /// <summary>This frame for a member of a composite: its series have the member's name.</summary>
     public SloFrame ForMember(SloMember member) =>
-        new(Slo with { Name = $"{Slo.Name}-{member.Name}", Indicator = member.Indicator, ObjectivePercent = member.ObjectivePercent, SliceTarget = member.SliceTarget, SliceOperator = member.SliceOperator, Members = [] }, Window, Windows, Periods, _extra);
+        new(Slo with { Name = $"{Slo.Name}-{member.Name}", Indicator = member.Indicator, ObjectivePercent = member.ObjectivePercent, SliceTarget = member.SliceTarget, SliceOperator = member.SliceOperator, Members = [] }, Window, Windows, Periods, _extra) { PlannedId = PlannedId };
 
     /// <summary>What holds only inside a calendar period.</summary>
     public static string Within(CalendarPeriod period) => $"on() (vector(time()) > {Seconds(period.StartMs)} <= {Seconds(period.EndMs)})";

@@ -3,6 +3,7 @@ using Bellwether.Core.Configuration;
 using Bellwether.Core.Model;
 using Bellwether.Evaluate.PromQl;
 using Bellwether.Evaluate.Rules;
+using Bellwether.Evaluate.Rules.Healing;
 using Bellwether.Evaluate.Slo;
 using Bellwether.Evaluate.Slo.Compiling;
 using Bellwether.Evaluate.Slo.Reading;
@@ -26,7 +27,9 @@ internal sealed class SloSite : IDisposable
         Start = startMs;
         Time = new VirtualTime(DateTimeOffset.FromUnixTimeMilliseconds(startMs));
         Engine = new PromQlEngine(new EngineOptions(), Time);
-        Rules = new RuleEngine(new RuleSurroundings(Engine, Store, Store, new Done()), new RuleEngineOptions { StepsPerTurn = 100_000, CatchUpMax = TimeSpan.FromDays(365) }, Time, _meter, NullLogger.Instance);
+        Reader = new RevisionReader(Store);
+        Around = new RuleSurroundings(Engine, Reader, Store, new Done());
+        Rules = new RuleEngine(Around, new RuleEngineOptions { StepsPerTurn = 100_000, CatchUpMax = TimeSpan.FromDays(365) }, Time, _meter, NullLogger.Instance);
         if (asSloth)
         {
             Rules.Apply(SloCompiler.ToRules(SloCompiler.CompileAsSloth(read.Value, new SlothStyleOptions()).Value!, new RuleFileOptions()).Value!.Groups);
@@ -49,6 +52,20 @@ internal sealed class SloSite : IDisposable
     public PromQlEngine Engine { get; }
 
     public RuleEngine Rules { get; }
+
+    /// <summary>The store with corrections laid over it.</summary>
+    public RevisionReader Reader { get; }
+
+    public RuleSurroundings Around { get; }
+
+    /// <summary>A desk over the rules, with its record in a folder of its own.</summary>
+    public (HealDesk Desk, HealBook Book) Desk()
+    {
+        var disk = new FaultyDisk(new Random(1));
+        var book = new HealBook(disk, "/heals", Time, new Random(1), NullLogger.Instance);
+        var healer = new RuleHealer(Around, Rules, new RuleVersions(null, ""), new RuleHealerOptions(), Time, _meter, NullLogger.Instance);
+        return (new HealDesk(healer, book, Time, NullLogger.Instance), book);
+    }
 
     /// <summary>Adds a counter with a sample per 15 s that grows in each minute by what <paramref name="perMinute"/> says of the minute (0 is the first). Negative: no samples there.</summary>
     public SloSite Counter(string name, string label, string value, int minutes, Func<int, double> perMinute)
@@ -97,7 +114,7 @@ internal sealed class SloSite : IDisposable
     /// <summary>The one value of an expression now, rounded to 9 places; null: it has none.</summary>
     public double? Ask(string expression)
     {
-        QueryResult result = Engine.Instant(Store, expression, Time.NowMs);
+        QueryResult result = Engine.Instant(Reader, expression, Time.NowMs);
         Assert.True(result.Error is null, result.Error?.Message);
         return result.Series.Count == 0 ? null : Math.Round(Assert.Single(result.Series).Points[^1].Value, 9);
     }

@@ -2,8 +2,11 @@ using System.Globalization;
 using System.Text.Json;
 using Bellwether.Aggregator.Tests.Evaluate.Kpi;
 using Bellwether.Aggregator.Tests.Evaluate.Kpi.Sla;
+using Bellwether.Aggregator.Tests.Evaluate.Slo;
 using Bellwether.Core.Model;
 using Bellwether.Evaluate.Kpi;
+using Bellwether.Evaluate.Kpi.Sla;
+using Bellwether.Evaluate.Rules.Healing;
 using Bellwether.Serve.Rest;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Routing;
@@ -16,6 +19,15 @@ namespace Bellwether.Aggregator.Tests.Serve.Rest;
 public sealed class OpenApiTests : IAsyncLifetime, IDisposable
 {
     private readonly KpiSite _site = SlaTests.Month();
+    private readonly SloSite _slos = new("""
+        service: shop
+        slos:
+          - {name: bad, objective: 99, total: requests_total, bad: 'requests_total{code="500"}'}
+          - {name: good, objective: 90, calendar: month, total: requests_total, good: 'requests_total{code="200"}'}
+          - {name: none, service: other, objective: 99.9, total: nothing_total, bad: 'nothing_total{code="500"}'}
+        """);
+    private readonly KpiVersion _version = new() { Name = "shop-bad", Number = 1, FromMs = SloSite.StartMs, Target = 99, Rules = [new("a", "b", new Dictionary<string, string> { ["c"] = "d" })] };
+    private (HealDesk Desk, HealBook Book) _heals;
     private WebApplication? _app;
     private HttpClient _client = new();
     private JsonElement _document;
@@ -42,7 +54,17 @@ public sealed class OpenApiTests : IAsyncLifetime, IDisposable
         builder.Services.AddRoutingCore();
         _app = builder.Build();
         _app.UseRouting();
-        var sources = new KpiSources(_site.Book, _site.Engine, _site.Store, new Unknown());
+        var finality = new FinalityJudge(_site.Store, new Unknown(), () => _site.Rules.Status, TimeSpan.FromMinutes(5), _site.Time);
+        var sources = new KpiSources(_site.Book, _site.Engine, _site.Store, new Unknown()) { Finality = finality };
+        await HealSlosAsync();
+        new SloEndpoints(new SloSources(() => _slos.Slos, () => _slos.Rules.Status, _slos.Engine, _slos.Reader)
+        {
+            Heals = _heals.Book,
+            Finality = new FinalityJudge(_slos.Reader, new Unknown(), () => _slos.Rules.Status, TimeSpan.FromMinutes(5), _slos.Time),
+            Versions = id => id == _version.Name ? [_version] : [],
+            Maintenances = () => [new Maintenance { Name = "m", FromMs = SloSite.StartMs, ToMs = SloSite.StartMs + 60_000 }],
+        }, _slos.Time).Map(_app);
+        new HealEndpoints(_heals.Desk, () => _slos.Rules.Status, _slos.Time, default).Map(_app);
         new KpiEndpoints(sources, _site.Time).Map(_app);
         new SlaEndpoints(sources, _site.Time).Map(_app);
         _app.MapOpenApi();
@@ -51,12 +73,27 @@ public sealed class OpenApiTests : IAsyncLifetime, IDisposable
         _document = JsonDocument.Parse(await _client.GetStringAsync("/api/v1/openapi.json")).RootElement;
     }
 
+    // Half an hour in which bad requests come late, and a backfill.
+    private async Task HealSlosAsync()
+    {
+        _slos.Counter("requests_total", "code", "200", 31, _ => 95);
+        await _slos.RunAsync(30);
+        _slos.Counter("requests_total", "code", "500", 31, _ => 5);
+        _heals = _slos.Desk();
+        Assert.True((await _heals.Desk.HealAsync(new HealRequest(SloSite.StartMs, _slos.Time.NowMs) { Reason = "late data" }, default)).Replaced > 0);
+        Assert.Null(_heals.Desk.Begin(new HealRequest(SloSite.StartMs, _slos.Time.NowMs) { Kind = HealKind.Reopen, Reason = "r", By = "b", Rules = (_, _) => true }, out Task running, default));
+        await running;
+    }
+
     public async Task DisposeAsync() => await _app!.DisposeAsync();
 
     public void Dispose()
     {
         _client.Dispose();
         _site.Dispose();
+        _slos.Dispose();
+        _heals.Desk.Dispose();
+        _heals.Book.Dispose();
     }
 
     [Theory]
@@ -74,6 +111,18 @@ public sealed class OpenApiTests : IAsyncLifetime, IDisposable
     [InlineData("/api/v1/sla/status", "/api/v1/sla/status?tier=x")]
     [InlineData("/api/v1/sla/report", "/api/v1/sla/report?month=2027-01")]
     [InlineData("/api/v1/sla/report", "/api/v1/sla/report?month=2027-01&contract=x")]
+    [InlineData("/api/v1/slos", "/api/v1/slos?limit=1")]
+    [InlineData("/api/v1/slos", "/api/v1/slos")]
+    [InlineData("/api/v1/slos", "/api/v1/slos?state=x")]
+    [InlineData("/api/v1/slos/{**id}", "/api/v1/slos/shop-bad?step=5m")]
+    [InlineData("/api/v1/slos/{**id}", "/api/v1/slos/shop-bad?version=1")]
+    [InlineData("/api/v1/slos/{**id}", "/api/v1/slos/shop-bad?version=2")]
+    [InlineData("/api/v1/slos/{**id}", "/api/v1/slos/shop-good")]
+    [InlineData("/api/v1/slos/{**id}", "/api/v1/slos/nope")]
+    [InlineData("/api/v1/heals", "/api/v1/heals")]
+    [InlineData("/api/v1/heals", "/api/v1/heals?limit=1&kind=reopen")]
+    [InlineData("/api/v1/heals", "/api/v1/heals?kind=x")]
+    [InlineData("/api/v1/rules/backfill", "/api/v1/rules/backfill")]
     public async Task Each_answer_has_the_shape_that_the_document_promises(string path, string request)
     {
         using HttpResponseMessage response = await _client.GetAsync(request);
@@ -89,9 +138,41 @@ public sealed class OpenApiTests : IAsyncLifetime, IDisposable
     [Fact]
     public void Every_endpoint_is_in_the_document_and_the_other_way_round()
     {
-        IEnumerable<string?> served = ((IEndpointRouteBuilder)_app!).DataSources.SelectMany(d => d.Endpoints).OfType<RouteEndpoint>().Select(e => e.RoutePattern.RawText).Where(p => p != "/api/v1/openapi.json").Order(StringComparer.Ordinal);
+        IEnumerable<string?> served = ((IEndpointRouteBuilder)_app!).DataSources.SelectMany(d => d.Endpoints).OfType<RouteEndpoint>().Select(e => e.RoutePattern.RawText).Distinct().Where(p => p != "/api/v1/openapi.json").Order(StringComparer.Ordinal);
         Assert.Equal(served, _document.GetProperty("paths").EnumerateObject().Select(p => p.Name).Order(StringComparer.Ordinal));
         Assert.Equal("3.1.0", _document.GetProperty("openapi").GetString());
+    }
+
+    [Fact]
+    public async Task What_was_corrected_stands_in_the_history_with_the_value_before_and_the_reason()
+    {
+        JsonElement slo = JsonDocument.Parse(await _client.GetStringAsync("/api/v1/slos/shop-bad")).RootElement;
+        Assert.True(slo.GetProperty("correctionCount").GetInt32() > 20);
+        JsonElement last = slo.GetProperty("corrections").EnumerateArray().Last();
+        Assert.Equal([1.0, -4.0], last.GetProperty("values").EnumerateArray().Select(v => Math.Round(v.GetDouble(), 2)));
+        ulong id = Assert.Single(last.GetProperty("heals").EnumerateArray()).GetUInt64();
+        JsonElement heals = JsonDocument.Parse(await _client.GetStringAsync("/api/v1/heals?metric=slo:period_error_budget_remaining:ratio")).RootElement.GetProperty("heals");
+        Assert.Equal((id, "late data"), (heals.EnumerateArray().Single().GetProperty("id").GetUInt64(), heals[0].GetProperty("reason").GetString()));
+        // What is asked for is written down before, and what was done after.
+        JsonElement reopened = JsonDocument.Parse(await _client.GetStringAsync("/api/v1/heals?kind=reopen")).RootElement.GetProperty("heals");
+        Assert.Equal([(false, "b"), (true, "b")], reopened.EnumerateArray().Select(h => (h.GetProperty("asked").GetBoolean(), h.GetProperty("by").GetString()!)));
+    }
+
+    [Fact]
+    public async Task A_backfill_that_cannot_be_is_refused_with_the_reason()
+    {
+        foreach ((string form, string detail) in new[]
+        {
+            ("rule=*", "from: must be RFC 3339 or Unix seconds"),
+            ("from=1", "rule: is missing; give a recorded metric or a group, with * for any text; '*' is all"),
+            ("from=1&rule=slo-shop-bat", "rule: 'slo-shop-bat' is no recorded metric and no group; did you mean 'slo-shop-bad'?"),
+            ("from=1&rule=*", "the range is longer than 400 days"),
+            ("from=1799990000&rule=*&reopen=true&by=me", "a sealed period is opened again only with 'reason' and 'by', which are written down"),
+        })
+        {
+            using HttpResponseMessage answer = await _client.PostAsync("/api/v1/rules/backfill?" + form, null);
+            Assert.Equal((400, detail), ((int)answer.StatusCode, JsonDocument.Parse(await answer.Content.ReadAsStringAsync()).RootElement.GetProperty("detail").GetString()));
+        }
     }
 
     [Fact]
