@@ -209,6 +209,16 @@ public sealed class FaultyDisk(Random random) : IDisk
     /// <summary>Turns a bit of a file: rot.</summary>
     public void FlipBit(string path, long bit) => _names[path].Flip(bit);
 
+    /// <summary>Puts other bytes in a file's place, durably: rot, or a hand that means well. A file that is not there is made.</summary>
+    public void Put(string path, ReadOnlySpan<byte> content)
+    {
+        var inode = new Inode();
+        inode.Write(0, content);
+        inode.Sync();
+        _names[path] = inode;
+        _durableNames[path] = inode;
+    }
+
     /// <summary>A copy of a file's bytes as a reader sees them.</summary>
     public byte[] Content(string path) => _names[path].Current.AsSpan(0, _names[path].Length).ToArray();
 
