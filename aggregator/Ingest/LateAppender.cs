@@ -19,6 +19,9 @@ public sealed class LateAppender(ISampleAppender inner, LateRanges late) : ISamp
         return result;
     }
 
+    /// <inheritdoc/>
+    public Labels? Known(Labels labels) => inner.Known(labels);
+
     private void Note(List<SeriesSample> samples)
     {
         long passed = late.EvaluatedMs?.Invoke() ?? long.MaxValue;

@@ -11,6 +11,7 @@ namespace Bellwether.Store;
 public sealed partial class StoreEngine
 {
     private const int ToldAtOnce = 10_000;
+    private readonly SampleBatch _replayed = new();
     private long _replayedFrames;
     private ulong _replayNext;
     private long _unreadableFrames;
@@ -34,6 +35,8 @@ public sealed partial class StoreEngine
         {
             _index.Gate.ExitWriteLock();
         }
+        _replayed.Samples.Clear();
+        _replayed.Samples.TrimExcess();
         // A copy has no log: frames that the checkpoint would take for covered must not be numbered again.
         wal.SkipTo(_checkpoint.Next);
         _head.ReplayEnded();
@@ -106,11 +109,15 @@ public sealed partial class StoreEngine
 
     private bool ReplayBatch(BatchFrameReader batches, ref ByteReader reader, ulong sequence)
     {
-        var batch = new SampleBatch();
+        SampleBatch batch = _replayed;
+        batch.Samples.Clear();
+        batch.Exemplars.Clear();
+        batch.Metadata.Clear();
         if (!batches.TryRead(ref reader, sequence, batch))
             return false;
-        foreach (SeriesSample sample in batch.Samples)
+        for (int i = 0; i < batch.Samples.Count; i++)
         {
+            SeriesSample sample = batch.Samples[i];
             if (_head.Judge(sample.TimestampMs) == AppendOutcome.TooOld)
                 continue;
             if (sample.TimestampMs < _head.SkipBeforeMs)
@@ -119,8 +126,13 @@ public sealed partial class StoreEngine
                 continue;
             }
             // A clock that went back since must not cost what was acknowledged: only age is judged again.
-            if (_head.Resolve(sample.Labels, out _, out _) is not { } series)
-                continue;
+            int number = batches.Numbers[i];
+            if (batches.SeriesAt(number) is not { IsRemoved: false } series)
+            {
+                if (_head.Resolve(sample.Labels, out _, out _) is not { } found)
+                    continue;
+                batches.Found(number, series = found);
+            }
             if (sample.Histogram is { } histogram)
                 _head.Append(series, sample.TimestampMs, histogram, sample.StartMs);
             else

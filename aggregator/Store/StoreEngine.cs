@@ -36,6 +36,8 @@ public sealed partial class StoreEngine : ILedgerSource, IDisposable
     private AgeClock _age = null!;
     private Checkpoint _checkpoint;
     private readonly ISampleTap? _tap;
+    private HeadSeries? _lastAppended;
+    private Labels? _lastLabels;
 
     private StoreEngine(StoreOptions options, IDisk disk, TimeProvider time, Random random, Meter meter, ILogger log, ISampleTap? tap, IDisposable folderLock)
     {
@@ -105,7 +107,7 @@ public sealed partial class StoreEngine : ILedgerSource, IDisposable
         _index.Gate.EnterWriteLock();
         try
         {
-            foreach (SeriesSample sample in batch.Samples)
+            foreach (ref readonly SeriesSample sample in System.Runtime.InteropServices.CollectionsMarshal.AsSpan(batch.Samples))
             {
                 AppendOne(sample, result);
                 FlushLarge();
@@ -118,6 +120,20 @@ public sealed partial class StoreEngine : ILedgerSource, IDisposable
         }
         LogBatch();
         return result;
+    }
+
+    /// <summary>The label set's own object of the series in memory; null: there is no such series. Thread-safe.</summary>
+    public Labels? Known(Labels labels)
+    {
+        _index.Gate.EnterReadLock();
+        try
+        {
+            return _index.TryGet(labels, out HeadSeries? series) ? series.Labels : null;
+        }
+        finally
+        {
+            _index.Gate.ExitReadLock();
+        }
     }
 
     /// <summary>Applies a run of records; the result holds once the next <see cref="Commit"/> has returned.</summary>
@@ -230,11 +246,16 @@ public sealed partial class StoreEngine : ILedgerSource, IDisposable
             result.Add(_head.Count(outcome), $"{sample.Labels}: the time {sample.TimestampMs} is {(outcome == AppendOutcome.TooNew ? "too far ahead of the clock" : "older than retention")}", sample.Histogram is not null);
             return;
         }
-        HeadSeries? series = _head.Resolve(sample.Labels, out outcome, out string? error);
-        if (series is null)
+        // Samples of one series come together.
+        if (_lastAppended is not { } series || !ReferenceEquals(sample.Labels, _lastLabels) || series.IsRemoved)
         {
-            result.Add(_head.Count(outcome), error, sample.Histogram is not null);
-            return;
+            if (_head.Resolve(sample.Labels, out outcome, out string? error) is not { } found)
+            {
+                result.Add(_head.Count(outcome), error, sample.Histogram is not null);
+                return;
+            }
+            _lastAppended = series = found;
+            _lastLabels = sample.Labels;
         }
         if (sample.Histogram is { } histogram)
             outcome = _head.Append(series, sample.TimestampMs, histogram, sample.StartMs);

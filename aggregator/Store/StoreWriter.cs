@@ -70,6 +70,9 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
     public SegmentProgress HeldOf(SegmentKey segment) => _engine.HeldOf(segment);
 
     /// <inheritdoc/>
+    public Labels? Known(Labels labels) => _engine.Known(labels);
+
+    /// <inheritdoc/>
     public async ValueTask<AppendResult> AppendAsync(SampleBatch batch, CancellationToken cancellation)
     {
         var work = new BatchWork(batch);

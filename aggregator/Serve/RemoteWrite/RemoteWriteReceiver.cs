@@ -1,8 +1,6 @@
-using System.Buffers;
 using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using System.Globalization;
-using Bellwether.Core.Codec;
 using Bellwether.Core.Model;
 using Bellwether.Core.Telemetry;
 using Microsoft.AspNetCore.Builder;
@@ -61,9 +59,6 @@ public sealed record RemoteWriteReceiveOptions
 /// </summary>
 public sealed class RemoteWriteReceiver : IDisposable
 {
-    /// <summary>Larger buffers are not kept for the next request: they are rare, and a pool would hold one of each size per thread.</summary>
-    private const int PooledBytesMax = 1 << 20;
-    private const int FirstReadBytes = 64 << 10;
     internal const string V2Message = "io.prometheus.write.v2.Request";
     internal const string SamplesWritten = "X-Prometheus-Remote-Write-Samples-Written";
     internal const string HistogramsWritten = "X-Prometheus-Remote-Write-Histograms-Written";
@@ -73,8 +68,8 @@ public sealed class RemoteWriteReceiver : IDisposable
     private readonly ISampleAppender _appender;
     private readonly RemoteWriteReceiveOptions _options;
     private readonly SemaphoreSlim _slots;
-    private readonly ConcurrentBag<WriteRequestReader> _readers = [];
-    private readonly ConcurrentBag<WriteRequestV2Reader> _readersV2 = [];
+    private readonly ConcurrentStack<ReceiveScratch> _scratch = [];
+    private readonly SeriesCache _series;
     private readonly Counter<long> _requests;
     private readonly Counter<long> _samples;
 
@@ -84,6 +79,7 @@ public sealed class RemoteWriteReceiver : IDisposable
         _appender = appender;
         _options = options;
         _slots = new SemaphoreSlim(options.ConcurrentMax);
+        _series = new SeriesCache(appender.Known);
         _requests = meter.CreateCounter<long>(MetricNames.ReceiveRequests, description: "Remote write requests received.");
         _samples = meter.CreateCounter<long>(MetricNames.ReceiveSamples, description: "Samples received by remote write.");
     }
@@ -124,54 +120,45 @@ public sealed class RemoteWriteReceiver : IDisposable
 
     private async Task ReceiveAsync(HttpContext context, bool v2)
     {
-        byte[] body = Rent((int)Math.Min(context.Request.ContentLength + 1 ?? FirstReadBytes, _options.BodyBytesMax + 1L));
-        byte[]? plain = null;
-        try
+        // The one used last is in the processor's caches; what a request that was cut off may still use is not used again.
+        if (!_scratch.TryPop(out ReceiveScratch? scratch))
+            scratch = new ReceiveScratch(_options, _series);
+        if (await ReadBodyAsync(context, scratch) is { } length)
         {
-            int length = 0;
-            while (true)
-            {
-                int read = await context.Request.Body.ReadAsync(body.AsMemory(length), context.RequestAborted);
-                if (read == 0)
-                    break;
-                length += read;
-                if (length > _options.BodyBytesMax)
-                {
-                    await AnswerAsync(context, StatusCodes.Status413PayloadTooLarge, $"the body is larger than {_options.BodyBytesMax} bytes: send smaller batches");
-                    return;
-                }
-                if (length == body.Length)
-                    body = Grow(body, (int)Math.Min(length * 4L, _options.BodyBytesMax + 1L));
-            }
-            SnappyOutcome outcome = Snappy.TryGetLength(body.AsSpan(0, length), _options.InflatedBytesMax, out int plainLength);
-            if (outcome == SnappyOutcome.Ok)
-            {
-                plain = Rent(plainLength);
-                outcome = Snappy.TryInflate(body.AsSpan(0, length), plain.AsSpan(0, plainLength));
-            }
-            if (outcome != SnappyOutcome.Ok)
-            {
-                await AnswerAsync(context, StatusCodes.Status400BadRequest, outcome == SnappyOutcome.TooLarge
-                    ? $"the body declares more than it can hold or more than {_options.InflatedBytesMax} bytes after inflation"
-                    : "the body is no snappy block (the framed format is not accepted)");
-                return;
-            }
-            await StoreAsync(context, plain.AsMemory(0, plainLength), v2);
+            if (scratch.Inflate(length, out ReadOnlyMemory<byte> message) is { } refused)
+                await AnswerAsync(context, StatusCodes.Status400BadRequest, refused);
+            else
+                await StoreAsync(context, scratch, message, v2);
         }
-        finally
+        scratch.Clear();
+        _scratch.Push(scratch);
+    }
+
+    /// <summary>The length of the body; null: it is too long, and that is answered.</summary>
+    private async Task<int?> ReadBodyAsync(HttpContext context, ReceiveScratch scratch)
+    {
+        int length = 0;
+        Memory<byte> room = scratch.BodyRoom(0, context.Request.ContentLength);
+        while (true)
         {
-            Return(body);
-            if (plain is not null)
-                Return(plain);
+            int read = await context.Request.Body.ReadAsync(room[length..], context.RequestAborted);
+            if (read == 0)
+                return length;
+            length += read;
+            if (length > _options.BodyBytesMax)
+            {
+                await AnswerAsync(context, StatusCodes.Status413PayloadTooLarge, $"the body is larger than {_options.BodyBytesMax} bytes: send smaller batches");
+                return null;
+            }
+            if (length == room.Length)
+                room = scratch.BodyRoom(length, null);
         }
     }
 
-    private async Task StoreAsync(HttpContext context, ReadOnlyMemory<byte> message, bool v2)
+    private async Task StoreAsync(HttpContext context, ReceiveScratch scratch, ReadOnlyMemory<byte> message, bool v2)
     {
-        var batch = new SampleBatch();
-        WriteRequestReport report = v2
-            ? Read(_readersV2, static options => new WriteRequestV2Reader(options), message.Span, batch)
-            : Read(_readers, static options => new WriteRequestReader(options), message.Span, batch);
+        SampleBatch batch = scratch.Batch;
+        WriteRequestReport report = scratch.ReaderOf(v2).Read(message.Span, batch);
         if (report.Malformed is not null)
         {
             await AnswerAsync(context, StatusCodes.Status400BadRequest, report.Malformed);
@@ -184,6 +171,8 @@ public sealed class RemoteWriteReceiver : IDisposable
         }
         catch (StoreUnavailableException e)
         {
+            // The batch may wait in the store still.
+            scratch.ForgetBatch();
             await RetryAsync(context, e.Message);
             return;
         }
@@ -199,15 +188,6 @@ public sealed class RemoteWriteReceiver : IDisposable
         }
         string reason = report.FirstInvalid ?? result.FirstError ?? "refused";
         await AnswerAsync(context, StatusCodes.Status400BadRequest, $"{refused} of {batch.Samples.Count + report.InvalidSamples} samples were refused, the others are stored; the first: {reason}");
-    }
-
-    private WriteRequestReport Read<T>(ConcurrentBag<T> readers, Func<RemoteWriteReceiveOptions, T> make, ReadOnlySpan<byte> message, SampleBatch batch) where T : RequestReader
-    {
-        if (!readers.TryTake(out T? reader))
-            reader = make(_options);
-        WriteRequestReport report = reader.Read(message, batch);
-        readers.Add(reader);
-        return report;
     }
 
     /// <summary>What was there already counts as written: the sender need not send it again.</summary>
@@ -255,21 +235,5 @@ public sealed class RemoteWriteReceiver : IDisposable
         context.Response.StatusCode = status;
         context.Response.ContentType = "text/plain; charset=utf-8";
         return context.Response.WriteAsync(reason + "\n", context.RequestAborted);
-    }
-
-    private static byte[] Grow(byte[] body, int size)
-    {
-        byte[] larger = Rent(size);
-        body.CopyTo(larger, 0);
-        Return(body);
-        return larger;
-    }
-
-    private static byte[] Rent(int size) => size > PooledBytesMax ? GC.AllocateUninitializedArray<byte>(size) : ArrayPool<byte>.Shared.Rent(size);
-
-    private static void Return(byte[] buffer)
-    {
-        if (buffer.Length <= PooledBytesMax)
-            ArrayPool<byte>.Shared.Return(buffer);
     }
 }

@@ -9,9 +9,19 @@ internal ref struct WireReader(ReadOnlySpan<byte> bytes)
 
     public readonly bool AtEnd => _rest.Length == 0;
 
+    /// <summary>Bytes not read yet.</summary>
+    public readonly int Left => _rest.Length;
+
     public bool TryField(out int number, out int type)
     {
         number = type = 0;
+        if (_rest.Length > 0 && _rest[0] is > 7 and < 0x80)
+        {
+            number = _rest[0] >> 3;
+            type = _rest[0] & 7;
+            _rest = _rest[1..];
+            return true;
+        }
         if (!TryVarint(out ulong key) || key > uint.MaxValue)
             return false;
         number = (int)(key >> 3);
@@ -21,6 +31,12 @@ internal ref struct WireReader(ReadOnlySpan<byte> bytes)
 
     public bool TryVarint(out ulong value)
     {
+        if (_rest.Length > 0 && _rest[0] < 0x80)
+        {
+            value = _rest[0];
+            _rest = _rest[1..];
+            return true;
+        }
         value = 0;
         for (int shift = 0, i = 0; shift < 70 && i < _rest.Length; shift += 7, i++)
         {

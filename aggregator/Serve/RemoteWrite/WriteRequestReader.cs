@@ -6,7 +6,9 @@ namespace Bellwether.Serve.RemoteWrite;
 /// Decodes <c>prometheus.WriteRequest</c> (remote write 1.0) by hand over the bytes. The forward queue keeps its samples in the same form, with a start time as field 3 of a sample.
 /// Source: prometheus.io/docs/specs/prw/remote_write_spec/.
 /// </summary>
-internal sealed class WriteRequestReader(RemoteWriteReceiveOptions options) : RequestReader(options)
+/// <param name="options">Limits.</param>
+/// <param name="cache">Knows the label sets that come again; null: none.</param>
+internal sealed class WriteRequestReader(RemoteWriteReceiveOptions options, SeriesCache? cache = null) : RequestReader(options)
 {
     /// <inheritdoc/>
     public override WriteRequestReport Read(ReadOnlySpan<byte> bytes, SampleBatch into)
@@ -39,15 +41,9 @@ internal sealed class WriteRequestReader(RemoteWriteReceiveOptions options) : Re
 
     private string? Series(ReadOnlySpan<byte> bytes, SampleBatch into)
     {
-        // Labels may stand behind the samples: read them first.
-        if (!TryLabels(bytes, out Labels? labels, out string? invalid))
+        if (!TrySeries(bytes, out Labels? labels, out string? invalid, out int rest))
             return "a time series";
-        if (labels is not null && labels.MetricName.Length == 0)
-        {
-            invalid = $"series {labels} has no metric name";
-            labels = null;
-        }
-        var reader = new WireReader(bytes);
+        var reader = new WireReader(bytes[rest..]);
         while (!reader.AtEnd)
         {
             if (!reader.TryField(out int field, out int type))
@@ -71,6 +67,51 @@ internal sealed class WriteRequestReader(RemoteWriteReceiveOptions options) : Re
                 return field switch { 2 => "a sample", 3 => "an exemplar", _ => "a histogram" };
         }
         return null;
+    }
+
+    // Labels may stand behind the samples: they are read first. Where all stand before, as senders write them, their bytes are looked up as a whole.
+    private bool TrySeries(ReadOnlySpan<byte> bytes, out Labels? labels, out string? invalid, out int rest)
+    {
+        invalid = null;
+        rest = LabelsEnd(bytes, out bool isWhole);
+        (ulong Slot, ulong Check) hash = default;
+        bool isCacheable = isWhole && cache is not null;
+        if (isCacheable && (labels = cache!.Find(bytes[..rest], out hash)) is not null)
+            return true;
+        if (!TryLabels(bytes, out labels, out invalid))
+            return false;
+        if (labels is not null && labels.MetricName.Length == 0)
+        {
+            invalid = $"series {labels} has no metric name";
+            labels = null;
+        }
+        if (isCacheable && labels is not null)
+            cache!.Remember(hash, labels);
+        return true;
+    }
+
+    /// <summary>Where the labels at the beginning of a series end.</summary>
+    /// <param name="bytes">The series.</param>
+    /// <param name="isWhole">No labels follow further behind, and all of it is well-formed.</param>
+    private static int LabelsEnd(ReadOnlySpan<byte> bytes, out bool isWhole)
+    {
+        isWhole = false;
+        int end = 0;
+        bool isBehind = false;
+        var reader = new WireReader(bytes);
+        while (!reader.AtEnd)
+        {
+            if (!reader.TryField(out int field, out int type) || !reader.TrySkip(type))
+                return 0;
+            bool isLabel = field == 1 && type == 2;
+            if (isLabel && isBehind)
+                return 0;
+            isBehind |= !isLabel;
+            if (isLabel)
+                end = bytes.Length - reader.Left;
+        }
+        isWhole = end > 0;
+        return end;
     }
 
     private bool ReadExemplar(ReadOnlySpan<byte> bytes, Labels? labels, SampleBatch into)

@@ -30,6 +30,9 @@ internal sealed class HeadSeries
     /// <summary>Its number in the head; grows, never used twice.</summary>
     public uint Reference { get; }
 
+    /// <summary>Its number in the dictionary of the log's batches, and which dictionary that is (0: none).</summary>
+    public (int Dictionary, int Number) InLog { get; set; }
+
     /// <summary>Time of the newest float sample in order; <see cref="long.MinValue"/>: none.</summary>
     public long NewestMs { get; private set; } = Never;
 

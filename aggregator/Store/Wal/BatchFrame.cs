@@ -14,17 +14,22 @@ internal sealed class BatchFrameWriter
     public const byte NewDictionary = 1;
 
     private const int DictionaryBytes = 8 << 20;
+
+    /// <summary>A dictionary is kept for so many times the bytes of its definitions: of a million series they alone are more than <see cref="DictionaryBytes"/>.</summary>
+    private const int DefinitionShare = 4;
     private const int FrameBytes = 1 << 20;
-    private const int MaxNumbers = 1 << 20;
+    private const int MaxNumbers = 1 << 22;
     private readonly ByteWriter _frame = new(4096);
     private readonly ByteWriter _samples = new(4096);
-    private readonly Dictionary<HeadSeries, int> _numbers = [];
+    private int _dictionary;
     private readonly List<double> _last = [];
     private readonly ByteWriter _exemplars = new();
     private readonly ByteWriter _metadata = new();
     private int _exemplarCount;
     private int _metadataCount;
-    private long _bytes = DictionaryBytes;
+    private long _bytes;
+    private long _definitionBytes;
+    private bool _isOver = true;
     private long _time;
     private int _count;
 
@@ -44,34 +49,39 @@ internal sealed class BatchFrameWriter
         _metadata.Clear();
         _count = _exemplarCount = _metadataCount = 0;
         _time = 0;
-        IsNew = _bytes >= DictionaryBytes || _numbers.Count >= MaxNumbers;
+        IsNew = _isOver || _bytes >= Math.Max(DictionaryBytes, DefinitionShare * _definitionBytes) || _last.Count >= MaxNumbers;
         if (!IsNew)
             return;
-        _numbers.Clear();
+        _dictionary++;
         _last.Clear();
-        _bytes = 0;
+        _bytes = _definitionBytes = 0;
+        _isOver = false;
     }
 
     /// <summary>Whether this frame begins a dictionary.</summary>
     public bool IsNew { get; private set; }
 
     /// <summary>Begins a dictionary with the next frame (the frame in making was not logged).</summary>
-    public void Forget() => _bytes = DictionaryBytes;
+    public void Forget() => _isOver = true;
 
     public void Add(HeadSeries series, long timeMs, double value, NativeHistogram? histogram, long startMs)
     {
-        bool isNew = !_numbers.TryGetValue(series, out int number);
+        (int dictionary, int number) = series.InLog;
+        bool isNew = dictionary != _dictionary;
         if (isNew)
         {
             number = _last.Count;
-            _numbers.Add(series, number);
+            series.InLog = (_dictionary, number);
             _last.Add(0);
         }
         int head = _samples.Length;
         _samples.Byte(0);
         _samples.Varint((ulong)number);
         if (isNew)
+        {
             RecordFrame.WriteLabels(series.Labels, _samples);
+            _definitionBytes += _samples.Length - head;
+        }
         _samples.Zigzag(timeMs - _time);
         _time = timeMs;
         if (startMs != 0)
@@ -150,7 +160,18 @@ internal sealed class BatchFrameReader
 {
     private readonly List<Labels> _labels = [];
     private readonly List<double> _last = [];
+    private readonly List<HeadSeries?> _series = [];
+    private readonly List<int> _numbers = [];
     private bool _isWhole;
+
+    /// <summary>The number of each sample's series in the frame read last.</summary>
+    public IReadOnlyList<int> Numbers => _numbers;
+
+    /// <summary>The series in memory that was found for a number; null: none yet. Whoever asks looks whether it was removed.</summary>
+    public HeadSeries? SeriesAt(int number) => _series[number];
+
+    /// <summary>Remembers what was found for a number.</summary>
+    public void Found(int number, HeadSeries? series) => _series[number] = series;
 
     /// <summary>The frame with which the dictionary begins.</summary>
     public ulong Context { get; private set; }
@@ -162,11 +183,13 @@ internal sealed class BatchFrameReader
         {
             _labels.Clear();
             _last.Clear();
+            _series.Clear();
             _isWhole = true;
             Context = sequence;
         }
         if (!_isWhole)
             return false;
+        _numbers.Clear();
         int count = from.Count(from.Left);
         long time = 0;
         for (int i = 0; i < count; i++)
@@ -209,9 +232,11 @@ internal sealed class BatchFrameReader
                 throw new InvalidDataException("a batch defines a series out of order");
             _labels.Add(RecordFrame.ReadLabels(ref from));
             _last.Add(0);
+            _series.Add(null);
         }
         if (number >= _labels.Count)
             throw new InvalidDataException("a batch names a series that it does not define");
+        _numbers.Add(number);
         time += from.Zigzag();
         long start = (head & 4) != 0 ? time - from.Zigzag() : 0;
         if ((head & 3) == 3)

@@ -1,0 +1,120 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using Bellwether.Core.Model;
+
+namespace Bellwether.Serve.RemoteWrite;
+
+/// <summary>
+/// Knows label sets by the bytes that they come in: a sender writes those of a series the same way each time, so that they need not be read, checked and looked up again. Holds the store's own
+/// objects only, so that it costs some 20 bytes per series; those that come no more are gone after it has grown twice. What is compared is a hash of 128 bits under a secret of this
+/// process: two sets that share it by accident are not to be expected in the age of the universe, and cannot be made on purpose. Thread-safe; looking up takes no lock.
+/// </summary>
+internal sealed class SeriesCache
+{
+    private const int FirstSlots = 1 << 10;
+
+    /// <summary>Above it all is forgotten: 3.6 million series.</summary>
+    private const int SlotsMax = 1 << 22;
+    private readonly ulong _key1 = Secret(), _key2 = Secret(), _key3 = Secret(), _key4 = Secret();
+    private readonly Func<Labels, Labels?> _known;
+    private readonly Lock _gate = new();
+    private Table _table = new(FirstSlots);
+    private Table? _smaller;
+
+    public SeriesCache(Func<Labels, Labels?> known) => _known = known;
+
+    private sealed class Table(int slots)
+    {
+        public readonly ulong[] Checks = new ulong[slots];
+        public readonly Labels?[] Sets = new Labels?[slots];
+        public int Count;
+    }
+
+    /// <summary>The set that came in these bytes before; null: not known.</summary>
+    public Labels? Find(ReadOnlySpan<byte> bytes, out (ulong Slot, ulong Check) hash)
+    {
+        hash = HashOf(bytes);
+        if (Find(Volatile.Read(ref _table), hash) is { } found)
+            return found;
+        if (Volatile.Read(ref _smaller) is not { } smaller || Find(smaller, hash) is not { } moved)
+            return null;
+        lock (_gate)
+            Add(hash, moved);
+        return moved;
+    }
+
+    /// <summary>Remembers the set if the store has it.</summary>
+    public void Remember((ulong Slot, ulong Check) hash, Labels labels)
+    {
+        if (_known(labels) is not { } kept)
+            return;
+        lock (_gate)
+            Add(hash, kept);
+    }
+
+    private static Labels? Find(Table table, (ulong Slot, ulong Check) hash)
+    {
+        ulong mask = (ulong)table.Sets.Length - 1;
+        for (ulong at = hash.Slot & mask; Volatile.Read(ref table.Sets[at]) is { } found; at = (at + 1) & mask)
+        {
+            if (table.Checks[at] == hash.Check)
+                return found;
+        }
+        return null;
+    }
+
+    private void Add((ulong Slot, ulong Check) hash, Labels labels)
+    {
+        if (_table.Count >= _table.Sets.Length / 8 * 7)
+        {
+            bool isFull = _table.Sets.Length >= SlotsMax;
+            // What still comes moves over when it comes; the rest goes with the table at the next growth.
+            Volatile.Write(ref _smaller, isFull ? null : _table);
+            Volatile.Write(ref _table, new Table(isFull ? FirstSlots : _table.Sets.Length * 2));
+        }
+        Put(_table, hash, labels);
+    }
+
+    private static void Put(Table table, (ulong Slot, ulong Check) hash, Labels labels)
+    {
+        ulong mask = (ulong)table.Sets.Length - 1;
+        ulong at = hash.Slot & mask;
+        for (; table.Sets[at] is not null; at = (at + 1) & mask)
+        {
+            if (table.Checks[at] == hash.Check)
+                return;
+        }
+        table.Checks[at] = hash.Check;
+        // Last, so that a reader who sees the set sees its check.
+        Volatile.Write(ref table.Sets[at], labels);
+        table.Count++;
+    }
+
+    private (ulong Slot, ulong Check) HashOf(ReadOnlySpan<byte> bytes)
+    {
+        ulong a = _key3 ^ (ulong)bytes.Length, b = _key4;
+        while (bytes.Length >= 16)
+        {
+            ulong low = BinaryPrimitives.ReadUInt64LittleEndian(bytes), high = BinaryPrimitives.ReadUInt64LittleEndian(bytes[8..]);
+            a = Fold(a ^ low, _key1 ^ high);
+            b = Fold(b ^ high, _key2 ^ low);
+            bytes = bytes[16..];
+        }
+        Span<byte> rest = stackalloc byte[16];
+        rest.Clear();
+        bytes.CopyTo(rest);
+        ulong last = BinaryPrimitives.ReadUInt64LittleEndian(rest), more = BinaryPrimitives.ReadUInt64LittleEndian(rest[8..]);
+        a = Fold(a ^ last, _key1 ^ more);
+        b = Fold(b ^ more, _key2 ^ last);
+        return (Fold(a ^ _key4, b ^ _key1), Fold(a ^ _key2, b ^ _key3));
+    }
+
+    private static ulong Fold(ulong a, ulong b)
+    {
+        ulong high = Math.BigMul(a, b, out ulong low);
+        return high ^ low;
+    }
+
+    // A secret against senders, which no behaviour depends on.
+    private static ulong Secret() => BinaryPrimitives.ReadUInt64LittleEndian(RandomNumberGenerator.GetBytes(8)) | 1;
+}
