@@ -515,6 +515,10 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
                 account.Spooled = Math.Max(account.Spooled, spooled);
             });
         }
+        replay.TakeLost(_log.Report.Lost);
+        // Behind the last frame that was read no ledger speaks: what the state knows to have been there is missing.
+        if (!recreated && _log.Report.Lost.Any(l => l.NextSequence >= _log.NextSequence) && !_segments.Exists(s => s.Locked is not null))
+            replay.Damaged.AddRange(unseen.Select(u => (_log.NextSequence, u.Account, u.Samples, _segments.Count == 0 ? 0 : _segments[^1].NewestMs)));
         replay.Finish(locked => unseen.ForEach(u => locked.Sources[u.Account] = new SourceSpan(u.Samples, locked.CreatedMs, locked.CreatedMs)));
         foreach (SpoolLedger.Account account in _ledger.Accounts)
             _droppedSamples += account.Dropped.Values.Sum(d => d.Samples);

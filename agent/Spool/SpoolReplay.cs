@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Bellwether.Agent.Stream;
 using Bellwether.Core.Codec;
+using Bellwether.Core.Durable;
 
 namespace Bellwether.Agent.Spool;
 
@@ -14,6 +15,8 @@ internal sealed class SpoolReplay(SpoolLedger ledger, SpoolState? kept, SpoolKey
     private Dictionary<int, string> _sources = [];
     private ulong _lastFile;
     private ulong _lastSequence;
+    private readonly List<(ulong FirstSequence, ulong NextSequence)> _gaps = [];
+    private readonly List<(ulong FirstSequence, ulong NextSequence, (ulong Key, int Account, long Samples, long TimestampMs) Missing)> _unsure = [];
     private bool _whole;
     private byte[] _opened = [];
 
@@ -28,8 +31,9 @@ internal sealed class SpoolReplay(SpoolLedger ledger, SpoolState? kept, SpoolKey
 
     public void Visit(ushort kind, ulong sequence, ulong file, ReadOnlySpan<byte> payload)
     {
-        // Files between may have been freed on purpose: then nothing is known of what was in them.
-        _whole &= file == _lastFile || sequence == _lastSequence + 1;
+        // Files between may have been freed on purpose: only the log's report can tell that from files that it could not read.
+        if (file != _lastFile && sequence > _lastSequence + 1)
+            _gaps.Add((_lastSequence + 1, sequence));
         _lastFile = file;
         _lastSequence = sequence;
         if (kind == SpoolFrames.Ledger)
@@ -56,6 +60,16 @@ internal sealed class SpoolReplay(SpoolLedger ledger, SpoolState? kept, SpoolKey
         _current?.Cipher?.Rest();
         if (_current is { Locked: not null })
             restOf(_current);
+    }
+
+    /// <summary>Counts what is missing where the log lost frames, called once it is open. What was freed in the same gap counts as well then: rather too much than nothing.</summary>
+    public void TakeLost(IReadOnlyList<LostRange> lost)
+    {
+        foreach ((ulong first, ulong next, (ulong Key, int Account, long Samples, long TimestampMs) missing) in _unsure)
+        {
+            if (lost.Any(l => l.NextSequence > l.FirstSequence && l.FirstSequence < next && l.NextSequence > first))
+                Damaged.Add(missing);
+        }
     }
 
     private void VisitSealed(ulong sequence, ReadOnlySpan<byte> frame)
@@ -92,7 +106,7 @@ internal sealed class SpoolReplay(SpoolLedger ledger, SpoolState? kept, SpoolKey
 
     private void VisitLedger(ulong sequence, ReadOnlySpan<byte> payload)
     {
-        bool whole = _whole;
+        bool whole = _whole && _gaps.Count == 0;
         long timeMs = _current?.CreatedMs ?? 0;
         try
         {
@@ -103,9 +117,12 @@ internal sealed class SpoolReplay(SpoolLedger ledger, SpoolState? kept, SpoolKey
                     locked.Sources[ledger.IndexOf(account.Name)] = new SourceSpan(spooled - account.Spooled, timeMs, timeMs);
                 else if (whole && spooled > account.Spooled)
                     Damaged.Add((sequence, ledger.IndexOf(account.Name), spooled - account.Spooled, timeMs));
+                else if (_whole && spooled > account.Spooled)
+                    _unsure.Add((_gaps[0].FirstSequence, _gaps[^1].NextSequence, (sequence, ledger.IndexOf(account.Name), spooled - account.Spooled, timeMs)));
                 account.Spooled = Math.Max(account.Spooled, spooled);
             });
             _whole = true;
+            _gaps.Clear();
         }
         catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
         {

@@ -22,7 +22,6 @@ internal sealed class SimulatedAgent
     private readonly SyncedWatermark _watermark = new();
     private Meter? _meter;
     private int _processes;
-    private long _droppedBefore;
 
     public SimulatedAgent(SimulatedWorld world, string name, string identity, int seed, bool smallSpool)
     {
@@ -49,6 +48,12 @@ internal sealed class SimulatedAgent
     /// <summary>Samples whose count died with the process while its disk was full: there was no room to write down what gave way last.</summary>
     public long Uncounted { get; private set; }
 
+    /// <summary>What the ledger of the process that ended last said to be produced.</summary>
+    public long ProducedBefore { get; private set; }
+
+    /// <summary>The same, what had given way, for whatever reason but damage; 0 once the next one has started.</summary>
+    public long DroppedBefore { get; private set; }
+
     public FaultyDisk Disk { get; set; }
 
     public VirtualTime Clock { get; } = new();
@@ -65,8 +70,8 @@ internal sealed class SimulatedAgent
         _meter = new Meter("agent");
         Spool = LogSpool.Open(Disk, Folder, _options, Clock, new Random(_random.Next()), _meter);
         _processes++;
-        Uncounted += Math.Max(0, _droppedBefore - Ledger().Dropped);
-        _droppedBefore = 0;
+        Uncounted += Math.Max(0, DroppedBefore - GaveWay());
+        DroppedBefore = 0;
         for (int i = 0; i < Sources; i++)
         {
             _tables[i] = new SourceTable($"{Name}/{i}", 1000);
@@ -79,8 +84,8 @@ internal sealed class SimulatedAgent
     /// <summary>The process is gone, with all that it did not write.</summary>
     public void Stop(bool inOrder)
     {
-        if (Spool is not null && Disk.Capacity != long.MaxValue)
-            _droppedBefore = Ledger().Dropped;
+        if (Spool is not null)
+            (ProducedBefore, DroppedBefore) = (Ledger().Produced, GaveWay());
         if (inOrder)
             Spool?.Dispose();
         Spool = null;
@@ -123,6 +128,9 @@ internal sealed class SimulatedAgent
     }
 
     public StreamSession NewSession() => new(new StreamIdentity { AgentId = Identity, Version = "1", ProcessId = $"{Name}-{_processes}" }, Spool!, _watermark);
+
+    // What turned out to have arrived included: that a crash may forget as well, and then the aggregator is asked once more.
+    private long GaveWay() => Spool!.Statistics.Dropped.Where(d => d.Reason != SpoolDropReasons.Damaged).Sum(d => d.Samples);
 
     /// <summary>What the spool's ledger says: handed over, still held, dropped, of that by damage, and why in words.</summary>
     public (long Produced, long Buffered, long Dropped, long Damaged, string Reasons) Ledger()

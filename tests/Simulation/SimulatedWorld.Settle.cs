@@ -9,8 +9,6 @@ namespace Bellwether.Simulation;
 internal sealed partial class SimulatedWorld
 {
     private const long SettleMaxMs = 600_000;
-    // Samples: about a segment.
-    private const long FullDiskSlack = 60;
     private const long FreshMaxMs = 5_000;
 
     private void Settle()
@@ -162,7 +160,7 @@ internal sealed partial class SimulatedWorld
             _trace.Note(_nowMs, agent.Name, "ledger: produced, stored", produced, there);
             // The ledger of a folder that was copied or lost is not whole: where it dropped anything, how much is not known from it. One that had no room may lack what gave way last.
             bool isKnown = !agent.LedgerIsCut || dropped + agent.Uncounted == 0;
-            long slack = agent.WasFull ? agent.Uncounted + FullDiskSlack : 0;
+            long slack = agent.WasFull ? agent.Uncounted : 0;
             if (isKnown && gone > dropped + slack)
                 throw new ViolationException($"{when}: {gone} samples of {agent.Name} that were durable are gone, {dropped} are counted as dropped: {string.Join(", ", Oracle.Gone.Where(g => g.StartsWith(agent.Name + "/", StringComparison.Ordinal)).Take(10))}");
             // What a failing disk no longer reads may have been sent before: of that alone the agent cannot know whether it arrived.

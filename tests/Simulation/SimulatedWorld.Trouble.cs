@@ -96,6 +96,7 @@ internal sealed partial class SimulatedWorld
         _trace.Note(_nowMs, agent.Name, onlyProcess ? "is killed" : "loses power", Crashes);
         agent.Disk.Crash(onlyProcess);
         agent.Stop(inOrder: false);
+        _trace.Note(_nowMs, agent.Name, "had produced, dropped", agent.ProducedBefore, agent.DroppedBefore);
         LeaveLink(agent);
     }
 

@@ -87,17 +87,6 @@ internal sealed partial class SimulatedWorld
         foreach (Link link in _links.ToArray())
             LinkTurn(link);
         Maintain();
-        Watch();
-    }
-
-    private bool _w;
-    private void Watch()
-    {
-        if (Environment.GetEnvironmentVariable("SIM_WATCH") is not { } w || _aggregator.Engine is null) return;
-        string[] p = w.Split('@');
-        bool now = Oracle.IsStored(_aggregator.Engine, p[0], long.Parse(p[1]));
-        if (now != _w) _trace.Note(_nowMs, Server, "WATCHED is " + now);
-        _w = now;
     }
 
     private void Advance(long ms)
@@ -241,6 +230,8 @@ internal sealed partial class SimulatedWorld
             AggregatorMessage message = AggregatorMessage.Parser.ParseFrom(next.Bytes);
             SegmentHeld? held = message.Ack?.Held.FirstOrDefault();
             _trace.Note(_nowMs, link.From.Name, $"hears {message.KindCase} {held?.Segment?.Epoch}/{held?.Segment?.Number}", (long)(held?.Records ?? 0), held?.Complete == true ? 1 : 0);
+            if (message.Hello is { } answer)
+                _trace.Note(_nowMs, link.From.Name, "is told that there are " + string.Join(", ", answer.Held.Select(h => $"{h.Segment.Number}: {h.Records}{(h.Complete ? " complete" : "")}")));
             StepAgent(link, new StreamEvent(StreamEventKind.Received, message));
         });
         return true;
@@ -300,7 +291,11 @@ internal sealed partial class SimulatedWorld
         if (_nowMs < _maintainAtMs || _aggregator.Engine is null)
             return;
         _maintainAtMs = _nowMs + 5000;
-        OnServer("maintain", () => { Watch(); _aggregator.Engine.Maintain(); _trace.Note(_nowMs, Server, $"maintained held {_aggregator.Engine.HeldSamples} failed {_aggregator.Engine.FailedCuts}", _aggregator.Engine.Blocks.Count, _aggregator.Clock.NowMs); Watch(); });
+        OnServer("maintain", () =>
+        {
+            _aggregator.Engine.Maintain();
+            _trace.Note(_nowMs, Server, $"maintained: {_aggregator.Engine.FailedCuts} cuts failed; held, files", _aggregator.Engine.HeldSamples, _aggregator.Engine.Blocks.Count);
+        });
     }
 
     private void StartWhatIsDown()
@@ -314,6 +309,19 @@ internal sealed partial class SimulatedWorld
         }
     }
 
+    private void NoteStart(string side)
+    {
+        if (_agents.Find(a => a.Name == side) is { Spool: not null } agent)
+        {
+            (long produced, long _, long dropped, long _, string reasons) = agent.Ledger();
+            _trace.Note(_nowMs, side, $"started, without count {agent.Uncounted} ({reasons}): produced, dropped", produced, dropped);
+        }
+        else
+        {
+            _trace.Note(_nowMs, side, "started");
+        }
+    }
+
     private void Started(string side, Action start, FaultyDisk disk)
     {
         Func<DiskCall, string, bool>? fault = disk.Fault;
@@ -323,7 +331,7 @@ internal sealed partial class SimulatedWorld
         try
         {
             start();
-            _trace.Note(_nowMs, side, "started");
+            NoteStart(side);
             if (side == Server && _aggregator.Engine!.Opened is { } found && found.UnreadableFrames + found.DamagedLogPlaces > 0)
                 _trace.Note(_nowMs, side, "frames unreadable, places damaged", found.UnreadableFrames, found.DamagedLogPlaces);
         }

@@ -226,6 +226,39 @@ public sealed class LogSpoolTests : IDisposable
             Decode(ReadAll(again, segment, 0));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void What_cannot_be_read_when_the_spool_is_opened_is_counted_once(bool isRot)
+    {
+        using (LogSpool spool = Open())
+        {
+            for (int s = 0; s < 4; s++)
+            {
+                for (int i = 0; i < 4; i++)
+                    spool.Append(_ticks.Next());
+                spool.StartSegment();
+            }
+        }
+        const string Second = "/spool/log/0000000000000002.seg";
+        if (isRot)
+            _disk.FlipBit(Second, (_disk.Content(Second).Length - 40) * 8L); // the last frame of a closed file
+        else
+            _disk.Fault = (call, path) => call == DiskCall.Read && path == Second;
+        for (int opening = 0; opening < 3; opening++)
+        {
+            using LogSpool again = Open();
+            var ledger = new List<SourceLedger>();
+            again.ListLedger(ledger);
+            Assert.Equal(160, ledger.Sum(l => l.Produced));
+            long damaged = ledger.Sum(l => l.Dropped.Sum(d => d.Value.Samples));
+            Assert.Equal(isRot ? 10 : 40, damaged);
+            Assert.Equal(160 - damaged, ledger.Sum(l => l.Buffered.Samples));
+            foreach (SpooledSegment segment in List(again))
+                Decode(ReadAll(again, segment, 0));
+        }
+    }
+
     [Fact]
     public void Damage_that_comes_while_running_ends_its_segment_and_what_is_behind_it_is_counted()
     {

@@ -276,6 +276,32 @@ public sealed class SegmentLogTests
         Directory.Delete(folder, recursive: true);
     }
 
+    [Fact]
+    public void Opening_takes_the_memory_of_a_piece_and_not_of_the_log()
+    {
+        var options = new SegmentLogOptions { FileBytes = 4 << 20, PendingBytesMax = 8 << 20 };
+        string folder = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
+        using (var log = SegmentLog.Open(new OsDisk(), folder, options, TimeProvider.System, new Random(1)))
+        {
+            for (int i = 0; i < 12_000; i++)
+            {
+                log.Append(1, new byte[1000], out _);
+                if (i % 1000 == 999)
+                    Assert.Equal(LogSync.Durable, log.Sync());
+            }
+            Assert.True(log.Bytes > 12_000_000);
+        }
+        int frames = 0;
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        using (SegmentLog.Open(new OsDisk(), folder, options, TimeProvider.System, new Random(1), (_, _, _, _) => frames++))
+        {
+            // Two walks through each of three files, each with a piece of 64 KiB; what waits for a sync has as much.
+            Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 1, 1 << 20);
+        }
+        Assert.Equal(12_000, frames);
+        Directory.Delete(folder, recursive: true);
+    }
+
     private static string Text(int i) => $"frame number {i} " + new string('x', i * 3 % 17);
 
     private static void Fill(SegmentLog log, int count)

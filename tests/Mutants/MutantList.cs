@@ -1,0 +1,94 @@
+namespace Bellwether.Mutants;
+
+/// <summary>The faults. Each is one that this kind of program has had somewhere, or that ours had (docs/simulation.md).</summary>
+internal static class MutantList
+{
+    private const string Log = "core/Durable/SegmentLog.cs";
+    private const string Recovery = "core/Durable/LogRecovery.cs";
+    private const string Atomic = "core/Durable/AtomicFile.cs";
+    private const string Spool = "agent/Spool/LogSpool.cs";
+    private const string Records = "aggregator/Store/Records/RecordApplier.cs";
+    private const string Maintenance = "aggregator/Store/StoreEngine.Maintain.cs";
+    private const string Stream = "agent/Stream/StreamSession.cs";
+    private const string Session = "aggregator/Ingest/IngestSession.cs";
+
+    /// <summary>All of them.</summary>
+    public static IReadOnlyList<Mutant> All { get; } = [.. OfTheLog(), .. OfTheSpool(), .. OfTheStore(), .. OfTheStream(), .. OfTheDoors()];
+
+    private static IEnumerable<Mutant> OfTheLog() =>
+    [
+        new("log-skips-the-sync", "the durable log says durable without a sync", Log, "        _handle.Sync();\n", "", Catcher.Simulation()),
+        new("log-takes-a-failed-sync-for-done", "a sync that fails counts as one that worked", Log, "        _handle.Sync();\n",
+            "        try\n        {\n            _handle.Sync();\n        }\n        catch (IOException error)\n        {\n            LastError = error;\n        }\n", Catcher.Simulation()),
+        new("log-writes-on-after-a-failed-sync", "after a failed write or sync the same file is written again", Log, "                Abandon();\n", "",
+            Catcher.Test("Core", "SegmentLogTests.A_failed_sync_moves_what_waits_to_a_new_file_and_never_writes_the_old_one_again")),
+        new("log-skips-the-folder-sync", "the name of a new file is never made durable", Log, "            _disk.SyncFolder(_folder);\n            _folderDirty = false;\n", "            _folderDirty = false;\n", Catcher.Simulation()),
+        new("log-skips-the-checksum", "a frame counts as whole without its checksum", "core/Durable/LogFormat.cs",
+            "BinaryPrimitives.ReadUInt32LittleEndian(frame[20..]) == FrameCrc(frame, seed, offset, length);", "frame.Length >= length;", Catcher.Simulation()),
+        new("log-forgets-where-a-file-ended", "frames of a failed sync count, although their file was given up before them", Recovery, "                return known.PreviousEnd;\n", "                return null;\n", Catcher.Simulation()),
+        new("log-takes-old-bytes-for-new", "the checksum does not tell a file from the one that it was written over", "core/Durable/LogFormat.cs",
+            "return Crc32C.Append(uint.MaxValue, bytes);", "return Crc32C.Append(uint.MaxValue, bytes[..16]);", Catcher.Test("Core", "SegmentLogTests.What_an_overwritten_file_held_before_never_comes_back")),
+        new("log-opens-without-a-sync", "frames that stand in the page cache only are taken for durable after a kill", Recovery, "                opened.Sync();\n", "", Catcher.Simulation()),
+        new("log-replays-all-at-once", "opening takes as much memory as the file has bytes", "core/Durable/FrameScanner.cs", "private byte[] _buffer = new byte[ChunkBytes];", "private byte[] _buffer = new byte[Math.Max(ChunkBytes, file.Length)];",
+            Catcher.Test("Core", "SegmentLogTests.Opening_takes_the_memory_of_a_piece_and_not_of_the_log")),
+        new("small-file-is-not-synced", "a small file is put in place before its bytes are durable", Atomic, "            file.Sync();\n", "", Catcher.Simulation()),
+        new("small-file-without-a-checksum", "a torn small file is taken for whole", Atomic,
+            "file.Read(HeaderBytes, bytes) < length || Crc32C.Compute(bytes) != BinaryPrimitives.ReadUInt32LittleEndian(header[12..])", "file.Read(HeaderBytes, bytes) < length",
+            Catcher.Test("Core", "AtomicFileTests.Damage_absence_and_excess_are_told_apart")),
+        new("disk-syncs-as-the-platform-does", "the platform's own flush, which says nothing of a failure", "core/Platform/OsDisk.cs",
+            "            while ((OperatingSystem.IsLinux() ? Libc.Fdatasync(handle) : Libc.Fsync(handle)) != 0)\n", "            RandomAccess.FlushToDisk(handle);\n            while (handle.IsInvalid)\n",
+            Catcher.Test("Core", "OsDiskTests.A_sync_that_the_system_refuses_is_an_error")),
+    ];
+
+    private static IEnumerable<Mutant> OfTheSpool() =>
+    [
+        new("spool-frees-before-it-counts", "a dropped segment's file goes before its count is durable", Spool, "        Remove(oldest);\n        SaveState();\n        FreeFiles();\n", "        Remove(oldest);\n        FreeFiles();\n        SaveState();\n", Catcher.Simulation()),
+        new("spool-drops-without-counting", "what gives way is not counted", Spool, "        CountRest(oldest, reason);\n", "", Catcher.Simulation()),
+        new("spool-counts-without-room", "on a full disk the room that a dropped segment leaves is not used to count it", Spool, "            _log.ReleaseReserve();\n            SaveState();\n", "", Catcher.Simulation()),
+        new("spool-frees-what-is-still-written", "a segment that is not closed is freed as soon as all of it is held", Spool,
+            "if (!complete || !found.Closed || found.Waiting > 0 || found.Acknowledged < found.Records)", "if (found.Acknowledged < found.Records)", Catcher.Simulation()),
+        new("spool-keeps-its-epoch", "a lost log does not begin a new epoch", Spool, "            state.Epoch = Math.Max(state.Epoch, replay.EpochMax) + 1;\n", "            state.Epoch = Math.Max(state.Epoch, replay.EpochMax);\n",
+            Catcher.Test("Agent", "LogSpoolTests.A_lost_folder_grows_the_epoch")),
+        new("spool-takes-arrived-for-lost", "what was dropped after it had arrived stays counted as lost", Spool, "is not { } dropped)\n            return;\n        ulong arrived", "is not { Rest.Count: 0 } dropped)\n            return;\n        ulong arrived", Catcher.Simulation()),
+        new("spool-forgets-what-a-file-lost", "what could not be read when the spool was opened is not counted", Spool, "        replay.TakeLost(_log.Report.Lost);\n", "",
+            Catcher.Test("Agent", "LogSpoolTests.What_cannot_be_read_when_the_spool_is_opened_is_counted_once")),
+        new("spool-names-segments-again", "a restart gives the number of a segment that was there before", Spool, "        state.NextNumber = Math.Max(state.NextNumber, replay.NumberMax + 1);\n", "        state.NextNumber = 1;\n",
+            Catcher.Test("Agent", "LogSpoolTests.Numbers_that_are_skipped_stay_skipped_after_a_restart")),
+    ];
+
+    private static IEnumerable<Mutant> OfTheStore() =>
+    [
+        new("store-answers-before-the-sync", "records are acknowledged once they are applied, not once they are durable", "aggregator/Store/StoreEngine.cs", "        _wal.Sync();\n        _records.Committed();\n", "        _records.Committed();\n", Catcher.Simulation()),
+        new("store-tells-what-is-not-durable", "a hello is answered with what is applied, durable or not", Records, "return new SegmentProgress(key, open.Durable, open.DurablyComplete, open.IsResumable);",
+            "return new SegmentProgress(key, open.Applied, open.Complete, open.IsResumable);", Catcher.Simulation()),
+        new("store-takes-a-failed-commit-for-done", "records of a group that could not be written are acknowledged", "aggregator/Store/GroupCommit.cs",
+            "return new StoreUnavailableException(\"the store could not write to its disk: \" + e.Message, e);", "return null;", Catcher.Simulation()),
+        new("checkpoint-before-the-data", "the checkpoint says that samples stand in files which are written behind it", Maintenance, "        _head.BehindBoundary = 0;\n", "        _head.BehindBoundary = 0;\n        WriteCheckpoint(boundaryMs);\n", Catcher.Simulation()),
+        new("log-goes-before-the-checkpoint", "the log is freed before the checkpoint that makes it needless is durable", Maintenance, "        _checkpoints.Write(checkpoint, _records, _head);\n",
+            "        _wal.FreeBelow(_ledger.FirstNeeded(boundaryMs, checkpoint.Next));\n        _checkpoints.Write(checkpoint, _records, _head);\n", Catcher.Simulation()),
+        new("checkpoint-without-the-keys", "which segments are complete is not in the checkpoint", Records, "            completed.Write(into);\n", "            new CompletedSegments().Write(into);\n", Catcher.Simulation()),
+        new("half-a-segment-behind-a-freed-log", "a segment goes on although the log with its beginning was freed", Records, "if (open.Decoder is not null && open.Context < sequence)", "if (open.Decoder is not null && open.Context < sequence && sequence == 0)", Catcher.Simulation()),
+        new("held-samples-are-not-logged-again", "samples that waited for their time are taken from the list and stand nowhere durable", Maintenance, "if (outcome is AppendOutcome.Stored or AppendOutcome.Conflict)", "if (outcome is AppendOutcome.Conflict)", Catcher.Simulation()),
+        new("chunk-file-is-not-synced", "a chunk file is put in place before its bytes are durable", "aggregator/Store/Blocks/BlockWriter.cs", "        _file.Sync();\n", "", Catcher.Simulation()),
+        new("merge-deletes-first", "chunk files are deleted before the one that they are merged into is durable", "aggregator/Store/StoreEngine.Merge.cs", "            merger.Merge(sources, writer, cancellation);\n", "            merger.Merge(sources, writer, cancellation);\n            _blocks.Delete(sources);\n",
+            Catcher.Test("Aggregator", "StoreRewriteTests.A_crash_at_any_change_of_a_merge_leaves_everything_once")),
+        new("retention-takes-what-is-young", "retention goes by the oldest sample of a file", Maintenance, "f.Footer.MaxMs < oldest)", "f.Footer.MinMs < oldest)", Catcher.Test("Aggregator", "StoreEngineTests.Retention_deletes_files_and_the_log_shrinks_after_a_checkpoint")),
+        new("no-bound-on-the-future", "a sample of any time to come is stored", "aggregator/Store/Head/HeadWriter.cs", "timeMs > NowMs + _futureMs ? AppendOutcome.TooNew : ", "", Catcher.Test("Aggregator", "StoreEngineTests.Each_refusal_has_its_outcome_and_says_why")),
+    ];
+
+    private static IEnumerable<Mutant> OfTheStream() =>
+    [
+        new("segment-whose-acknowledgement-was-lost", "a segment that is complete there is not told again, and stays in the spool for ever", Stream, "if (!held.Complete || !sending.LastSent || sending.UnderWay.Count > 0)", "if (!held.Complete)", Catcher.Simulation()),
+        new("watermark-before-the-records", "the agent promises a time before the records of it are sent", Stream, "if (liveIsOut && nowMs >= _nextWatermarkMs)", "if (nowMs >= _nextWatermarkMs)",
+            Catcher.Test("Agent", "StreamSessionTests.No_watermark_goes_before_the_live_records_it_speaks_of")),
+        new("watermark-before-it-is-durable", "a watermark passes before the runs in front of it are durable", Session, "next.After <= _applied", "next.After <= _handed", Catcher.Test("Aggregator", "IngestSessionTests.A_watermark_waits_for_the_runs_before_it")),
+        new("segment-is-not-asked-for-again", "a segment that does not join what is held is not asked for from its beginning", Session, "            effects.Send.Add(Resend(handed.Run.Segment));\n", "            Resend(handed.Run.Segment);\n", Catcher.Simulation()),
+    ];
+
+    private static IEnumerable<Mutant> OfTheDoors() =>
+    [
+        new("another-agents-name", "a hello may name another agent than its credential", "aggregator/Ingest/HelloRules.cs", "if (identity != \"*\" && identity != agentId)", "if (identity.Length == 0)",
+            Catcher.Test("Aggregator", "IngestSessionTests.A_hello_that_says_another_name_than_its_credential_is_refused")),
+        new("length-is-believed", "a block is given as much memory as it says it needs", "core/Codec/Snappy.cs", "if (declared > (uint)lengthMax || declared > (ulong)(block.Length - header) * RatioMax)", "if (declared > int.MaxValue)", Catcher.Test("Core", "SnappyTests.A_lying_length_costs_no_memory")),
+    ];
+}
