@@ -312,7 +312,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
     [LoggerMessage(1324, LogLevel.Error, "job {Job}: {Error}")]
     private static partial void TargetsWrong(ILogger log, string job, string error);
 
-    [LoggerMessage(1325, LogLevel.Error, "the spool's file {File} is damaged at {Offset}: {Reason}; {Frames} frames are lost, the rest goes on")]
+    [LoggerMessage(1325, LogLevel.Error, "the spool's file {File} is damaged at {Offset}: {Reason}. Records lost there: {Frames}; what stands behind them in their segments needs them and is lost too, counted as dropped (damaged); the rest goes on")]
     private static partial void SpoolDamaged(ILogger log, ulong file, long offset, string reason, ulong frames);
 
     [LoggerMessage(1326, LogLevel.Error, "{Segments} segments of the spool cannot be read: {Reason}. They stay as they are and are sent once their key is in spool.encryption; what is collected from now on is not affected")]

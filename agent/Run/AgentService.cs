@@ -133,7 +133,7 @@ internal sealed partial class AgentService : BackgroundService
 
     private void TakeConfiguration(AgentRuntime runtime)
     {
-        ConfigResult<AgentConfig> result = AgentConfigFile.Load(_file);
+        ConfigResult<AgentConfig> result = AgentConfigFile.Load(_file, checkFiles: true);
         if (result.Value is { } config)
         {
             _loggers.Minimum = LevelOf(config.Log.Level);

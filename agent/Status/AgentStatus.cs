@@ -120,7 +120,8 @@ internal sealed record AgentStatus
         var text = new StringBuilder();
         text.Append(CultureInfo.InvariantCulture, $"agent       {Id}, version {Version}, running for {Span(NowMs - StartedMs)}\n");
         text.Append(CultureInfo.InvariantCulture, $"aggregator  {(Aggregator.Length == 0 ? "none is configured: records leave by bundles" : $"{Aggregator}, {(Connected ? "connected" : "not connected")}")}; {AcknowledgedRecords} records acknowledged, {SentBytes} bytes sent\n");
-        if (LastError.Length > 0)
+        // What went wrong before this connection is over.
+        if (LastError.Length > 0 && !Connected)
             text.Append(CultureInfo.InvariantCulture, $"            last error: {LastError}\n");
         string oldest = SpoolOldestMs > 0 ? $", the oldest {Span(NowMs - SpoolOldestMs)} old" : "";
         text.Append(CultureInfo.InvariantCulture, $"spool       {SpoolRecords} records in {SpoolBytes} bytes not yet acknowledged{oldest}; {DroppedSamples} samples dropped{(DroppedWhy.Length > 0 ? $" ({DroppedWhy})" : "")}\n");

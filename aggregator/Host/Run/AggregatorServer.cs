@@ -267,7 +267,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
 
     private IReadOnlyList<string> ReloadLocked()
     {
-        (AggregatorConfig? config, Definitions? definitions, IReadOnlyList<ConfigError> errors) = ReadAll(_file, checkFiles: false, _time);
+        (AggregatorConfig? config, Definitions? definitions, IReadOnlyList<ConfigError> errors) = ReadAll(_file, checkFiles: true, _time);
         if (config is null || definitions is null)
         {
             foreach (ConfigError error in errors)
