@@ -32,7 +32,11 @@ public sealed record StoredLedger(string Agent, long Records, long Samples, long
 /// <summary>Segment numbers of one epoch that are here, wholly or in part.</summary>
 /// <param name="Epoch">The epoch.</param>
 /// <param name="Held">Ranges of numbers, in order; both ends are in.</param>
-public sealed record EpochSegments(ulong Epoch, IReadOnlyList<(ulong First, ulong Last)> Held);
+public sealed record EpochSegments(ulong Epoch, IReadOnlyList<(ulong First, ulong Last)> Held)
+{
+    /// <summary>Numbers of those whose end is not here yet.</summary>
+    public IReadOnlyList<ulong> Open { get; init; } = [];
+}
 
 /// <summary>What is here of each agent. Thread-safe.</summary>
 public interface ILedgerSource

@@ -96,7 +96,7 @@ internal static class RemoteWrite
         return into[..Snappy.Compress(plain, into)];
     }
 
-    private static byte[] Label(string name, string value)
+    public static byte[] Label(string name, string value)
     {
         using var label = new MemoryStream();
         Field(label, 1, Encoding.UTF8.GetBytes(name));
@@ -104,14 +104,14 @@ internal static class RemoteWrite
         return label.ToArray();
     }
 
-    private static void Field(MemoryStream into, int number, byte[] bytes)
+    public static void Field(MemoryStream into, int number, byte[] bytes)
     {
         into.WriteByte((byte)(number << 3 | 2));
         Varint(into, (ulong)bytes.Length);
         into.Write(bytes);
     }
 
-    private static void Varint(MemoryStream into, ulong value)
+    public static void Varint(MemoryStream into, ulong value)
     {
         for (; value >= 0x80; value >>= 7)
             into.WriteByte((byte)(value | 0x80));

@@ -10,13 +10,40 @@ internal static class StoreCommand
     public const int ExitWrongUse = 2;
 
     /// <summary>Makes the command.</summary>
-    public static Command Create(Func<Option<string>> configOption, Func<string, AggregatorConfig?> load) =>
+    public static Command Create(Func<Option<string>> configOption, Func<string, AggregatorConfig?> load, Func<string, string?> addressOf) =>
         new("store", "Checks, copies, restores, exports and imports the store. Without a FOLDER the data_dir of the configuration is meant.")
         {
             Verify(configOption(), load),
+            Backup(configOption(), load, addressOf),
+            Restore(),
             Export(configOption(), load),
             Import(configOption(), load),
         };
+
+    private static Command Backup(Option<string> config, Func<string, AggregatorConfig?> load, Func<string, string?> addressOf)
+    {
+        var to = new Option<string>("--to") { Description = "The folder to make; it must be empty or not there. On a disk of its own it is a backup.", Required = true };
+        var url = new Option<string?>("--url") { Description = "Address of the running aggregator, when the configuration does not say how to reach it." };
+        var command = new Command("backup", "Copies the store of --config, from the running aggregator (admin_api.enabled must be true) or while it is stopped, and checks the copy.") { config, to, url };
+        command.SetAction((parse, cancellation) => RunAsync("", async _ =>
+        {
+            string file = parse.GetRequiredValue(config);
+            if (load(file) is not { } read)
+                return ExitWrongUse;
+            string? address = parse.GetValue(url) is { } text ? AddressOf(text)?.ToString() : addressOf(file);
+            return address is null ? ExitWrongUse : await BackupCommand.BackupAsync(read, address, parse.GetRequiredValue(to), cancellation);
+        }));
+        return command;
+    }
+
+    private static Command Restore()
+    {
+        var into = new Option<string>("--into") { Description = "The data_dir of a stopped aggregator, or a new folder. What is there is moved aside, not deleted.", Required = true };
+        var copy = new Argument<string>("COPY") { Description = "A folder that store backup or the snapshot API made." };
+        var command = new Command("restore", "Checks a copy and puts it where the store is. The streams of agents go on; what they had been told was stored since is told as restored, by agent and range.") { into, copy };
+        command.SetAction((parse, cancellation) => RunAsync(parse.GetRequiredValue(copy), path => BackupCommand.Restore(path, parse.GetRequiredValue(into), cancellation)));
+        return command;
+    }
 
     private static Command Export(Option<string> config, Func<string, AggregatorConfig?> load)
     {

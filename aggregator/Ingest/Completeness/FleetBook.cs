@@ -174,13 +174,14 @@ public sealed partial class FleetBook
                 return;
             // As of now: the backlog may come before the first live record.
             IReadOnlyList<(ulong First, ulong Last)> held = HeldOf(hello.Agent, hello.Epoch);
+            bool sameProcess = agent.ProcessId == hello.ProcessId;
             _sessions[hello.Agent] = new Session(hello)
             {
+                IsSameProcess = sameProcess,
                 DroppedBefore = agent.Dropped,
                 HeldTo = held.Count == 0 ? null : held[^1].Last,
                 NewestMs = _ledger.Ledgers(hello.Agent).SelectMany(l => l.Sources).SelectMany(s => s.Ranges).Select(r => r.LastMs).DefaultIfEmpty(0).Max(),
             };
-            bool sameProcess = agent.ProcessId == hello.ProcessId;
             bool wasHeard = agent.ProcessId.Length > 0;
             if (wasHeard && !sameProcess)
                 agent = Restarted(agent, nowMs);
@@ -388,8 +389,17 @@ public sealed partial class FleetBook
             string reason = dropped ? MissingReasons.Dropped : first > heldTo ? MissingReasons.Restored : MissingReasons.Lost;
             facts = Lost(facts, new LostSegments(epoch, first, last, Math.Min(session.NewestMs, session.LiveMs), session.LiveMs, reason, nowMs));
         }
+        // The process that sent a segment announces it until its end is acknowledged: one that is here without its end, and that the same process has no more, was whole here once.
+        foreach (ulong open in session.IsSameProcess ? OpenOf(facts.Id, epoch) : [])
+        {
+            bool isKnown = open > heldTo || open == session.LiveNumber || session.Hello.Announced.Any(a => a.Epoch == epoch && a.Number == open) || facts.Losses.Any(l => l.Epoch == epoch && l.First <= open && l.Last >= open);
+            if (!isKnown)
+                facts = Lost(facts, new LostSegments(epoch, open, open, Math.Min(session.NewestMs, session.LiveMs), session.LiveMs, MissingReasons.Restored, nowMs));
+        }
         Put(facts);
     }
+
+    private IReadOnlyList<ulong> OpenOf(string agent, ulong epoch) => _ledger.SegmentsOf(agent).FirstOrDefault(e => e.Epoch == epoch)?.Open ?? [];
 
     private AgentFacts Restarted(AgentFacts agent, long nowMs)
     {
@@ -440,8 +450,14 @@ public sealed partial class FleetBook
         var left = new List<LostSegments>();
         foreach (LostSegments loss in agent.Losses)
         {
-            IReadOnlyList<(ulong First, ulong Last)> held = segments.FirstOrDefault(e => e.Epoch == loss.Epoch)?.Held ?? [];
-            foreach ((ulong first, ulong last) in Without(loss, held))
+            EpochSegments? known = segments.FirstOrDefault(e => e.Epoch == loss.Epoch);
+            // One whose end is missing here is still lost.
+            if (loss.First == loss.Last && known?.Open.Contains(loss.First) == true)
+            {
+                left.Add(loss);
+                continue;
+            }
+            foreach ((ulong first, ulong last) in Without(loss, known?.Held ?? []))
                 left.Add(loss with { First = first, Last = last });
         }
         if (left.SequenceEqual(agent.Losses) || left.Count > _options.MaxLosses)
@@ -529,6 +545,8 @@ public sealed partial class FleetBook
         public ulong LiveNumber { get; set; }
 
         public ulong? HeldTo { get; init; }
+
+        public bool IsSameProcess { get; init; }
 
         public long NewestMs { get; init; }
 

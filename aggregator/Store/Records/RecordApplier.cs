@@ -54,6 +54,7 @@ internal sealed class RecordApplier
     public IReadOnlyList<EpochSegments> SegmentsOf(string agent)
     {
         var epochs = new SortedDictionary<ulong, SegmentNumbers>();
+        var unfinished = new List<(ulong Epoch, ulong Number)>();
         lock (_gate)
         {
             foreach (((string name, ulong epoch), CompletedSegments completed) in _completed)
@@ -63,11 +64,13 @@ internal sealed class RecordApplier
             }
             foreach (OpenSegment open in _open.Values)
             {
-                if (open.Key.Agent == agent && open.Applied > 0)
-                    NumbersOf(open.Key.Epoch).Add(open.Key.Number, open.Key.Number);
+                if (open.Key.Agent != agent || open.Applied == 0)
+                    continue;
+                NumbersOf(open.Key.Epoch).Add(open.Key.Number, open.Key.Number);
+                unfinished.Add((open.Key.Epoch, open.Key.Number));
             }
         }
-        return [.. epochs.Select(e => new EpochSegments(e.Key, e.Value.Ranges()))];
+        return [.. epochs.Select(e => new EpochSegments(e.Key, e.Value.Ranges()) { Open = [.. unfinished.Where(u => u.Epoch == e.Key).Select(u => u.Number)] })];
 
         SegmentNumbers NumbersOf(ulong epoch)
         {

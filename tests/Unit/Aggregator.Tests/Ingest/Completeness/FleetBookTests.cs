@@ -126,6 +126,40 @@ public sealed class FleetBookTests
     }
 
     [Fact]
+    public void A_segment_of_which_a_restored_store_has_only_the_first_part_is_lost_when_the_same_process_has_it_no_more()
+    {
+        Join(10, "a");
+        _book.LiveBegan(11_000, "a", 1, 5);
+        _ledger.Hold("a", 1, (1, 5));
+        _ledger.Open("a", 5);
+        Join(100, "a", announced: [(1, 6)]);
+        _book.LiveBegan(101_000, "a", 1, 7);
+        Step(120);
+        Assert.Equal((5UL, 5UL, MissingReasons.Restored), (A.Losses[0].First, A.Losses[0].Last, A.Losses[0].Reason));
+        Step(121);
+        Assert.Single(A.Losses);
+        // Its end comes after all.
+        _ledger.Hold("a", 1, (1, 7));
+        Step(122);
+        Assert.Empty(A.Losses);
+    }
+
+    [Theory]
+    [InlineData("p1", true)]
+    [InlineData("p2", false)]
+    public void A_segment_without_its_end_is_no_loss_while_the_agent_has_it_or_when_its_process_died(string process, bool isAnnounced)
+    {
+        Join(10, "a");
+        _book.LiveBegan(11_000, "a", 1, 5);
+        _ledger.Hold("a", 1, (1, 5));
+        _ledger.Open("a", 5);
+        Join(100, process, announced: isAnnounced ? [(1, 5), (1, 6)] : [(1, 6)]);
+        _book.LiveBegan(101_000, "a", 1, 7);
+        Step(120);
+        Assert.Empty(A.Losses);
+    }
+
+    [Fact]
     public void A_loss_that_a_bundle_brings_after_all_is_found()
     {
         _ledger.Hold("a", 1, (1, 5));

@@ -15,6 +15,8 @@ internal sealed class KnownLedger : ILedgerSource
 
     public void Hold(string agent, ulong epoch, params (ulong First, ulong Last)[] held) => Segments[agent] = [new EpochSegments(epoch, held)];
 
+    public void Open(string agent, ulong number) => Segments[agent] = [Segments[agent][0] with { Open = [number] }];
+
     /// <summary>Ticks of one source every second, as ranges of seconds.</summary>
     public void Ticks(string agent, params (long FirstS, long LastS)[] ranges)
     {
