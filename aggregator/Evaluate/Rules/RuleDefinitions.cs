@@ -83,7 +83,7 @@ public sealed record RuleEngineOptions
     /// <summary>How far back missed steps are caught up after a stop; older ones are given up and counted. Default 1 h.</summary>
     public TimeSpan CatchUpMax { get; init; } = TimeSpan.FromHours(1);
 
-    /// <summary>Steps of one group evaluated in one go before other groups get their turn. Default 16.</summary>
+    /// <summary>Steps evaluated in one go, each for all groups that have it, before the clock is looked at for old steps again. Default 16.</summary>
     public int StepsPerTurn { get; init; } = 16;
 
     /// <summary>How old the last ALERTS_FOR_STATE may be for an alert's state to be restored from it. Default 1 h, as Prometheus.</summary>

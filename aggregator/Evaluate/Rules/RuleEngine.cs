@@ -15,13 +15,16 @@ public sealed partial class RuleEngine : IDisposable
     private static readonly TimeSpan s_retry = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_sleepMax = TimeSpan.FromSeconds(1);
 
+    /// <summary>Results that are stored in one append at most, about.</summary>
+    private const int AppendedAtOnce = 10_000;
+
     private readonly RuleSurroundings _around;
     private readonly RuleEngineOptions _options;
     private readonly TimeProvider _time;
     private readonly RuleMetrics _metrics;
     private readonly ILogger _logger;
     private readonly Lock _gate = new();
-    private RuleGroup[] _groups = [];
+    private RuleSchedule _schedule = RuleSchedule.Empty;
     private List<Labels> _orphans = [];
     private readonly SemaphoreSlim _turn = new(1, 1);
     private bool _started;
@@ -48,7 +51,7 @@ public sealed partial class RuleEngine : IDisposable
         get
         {
             long newest = long.MinValue;
-            foreach (RuleGroup group in Volatile.Read(ref _groups))
+            foreach (RuleGroup group in Volatile.Read(ref _schedule).Groups)
                 newest = Math.Max(newest, group.LastStepMs);
             return newest;
         }
@@ -62,7 +65,7 @@ public sealed partial class RuleEngine : IDisposable
     }
 
     /// <summary>The groups as they stand, by file and name.</summary>
-    public IReadOnlyList<RuleGroupStatus> Status => [.. Volatile.Read(ref _groups).Select(g => g.Status)];
+    public IReadOnlyList<RuleGroupStatus> Status => [.. Volatile.Read(ref _schedule).Groups.Select(g => g.Status)];
 
     /// <summary>
     /// Takes new groups. Unchanged ones keep their state; series of rules that went get stale markers at the next step. At the first call missed steps are looked up.
@@ -72,7 +75,7 @@ public sealed partial class RuleEngine : IDisposable
         lock (_gate)
         {
             long nowMs = NowMs();
-            var old = _groups.ToDictionary(g => (g.Definition.File, g.Definition.Name));
+            var old = _schedule.Groups.ToDictionary(g => (g.Definition.File, g.Definition.Name));
             var next = new List<RuleGroup>();
             foreach (RuleGroupDefinition definition in definitions.OrderBy(d => d.File, StringComparer.Ordinal).ThenBy(d => d.Name, StringComparer.Ordinal))
             {
@@ -92,7 +95,7 @@ public sealed partial class RuleEngine : IDisposable
             if (!_started)
                 new RuleResume(_around.Reader, _options).Resume(next, nowMs);
             _started = true;
-            Volatile.Write(ref _groups, [.. next]);
+            Volatile.Write(ref _schedule, RuleSchedule.Of([.. next], _around.Engine.Lookback, _around.Engine.ParserOptions));
         }
     }
 
@@ -102,14 +105,22 @@ public sealed partial class RuleEngine : IDisposable
         await _turn.WaitAsync(cancellation);
         using var turn = new Pause(_turn);
         await EndOrphansAsync(cancellation);
-        TimeSpan wait = s_sleepMax;
-        foreach (RuleGroup group in Volatile.Read(ref _groups))
+        RuleSchedule schedule = Volatile.Read(ref _schedule);
+        foreach (RuleGroup group in schedule.Groups)
         {
-            TimeSpan need = await StepGroupAsync(group, cancellation);
-            if (need < wait)
-                wait = need;
+            GiveUpOldSteps(group);
+            GoBackWithClock(group);
         }
-        return wait;
+        var due = new HashSet<RuleGroup>();
+        for (int i = 0; i < _options.StepsPerTurn; i++)
+        {
+            long stepMs = NextStep(schedule.Groups, due, out TimeSpan wait);
+            if (due.Count == 0)
+                return wait;
+            cancellation.ThrowIfCancellationRequested();
+            await EvaluateAsync(schedule, due, stepMs, cancellation);
+        }
+        return TimeSpan.Zero;
     }
 
     /// <summary>Calls <see cref="StepAsync"/> when there is something to do, until cancelled.</summary>
@@ -149,23 +160,82 @@ public sealed partial class RuleEngine : IDisposable
         }
     }
 
-    private async ValueTask<TimeSpan> StepGroupAsync(RuleGroup group, CancellationToken cancellation)
+    /// <summary>The oldest step that is due, and the groups that have it; without one, how long to wait.</summary>
+    private long NextStep(RuleGroup[] groups, HashSet<RuleGroup> due, out TimeSpan wait)
     {
-        GiveUpOldSteps(group);
-        GoBackWithClock(group);
-        for (int i = 0; i < _options.StepsPerTurn; i++)
+        due.Clear();
+        wait = s_sleepMax;
+        long nowMs = NowMs(), passedMs = _around.Progress.PassedMs, oldestMs = long.MaxValue;
+        foreach (RuleGroup group in groups)
         {
-            long stepMs = group.LastStepMs + group.IntervalMs;
-            long nowMs = NowMs();
-            if (nowMs < stepMs)
-                return TimeSpan.FromMilliseconds(stepMs - nowMs);
-            long lateMs = stepMs + (long)_options.EvaluationDelayMax.TotalMilliseconds;
-            if (nowMs < lateMs && _around.Progress.PassedMs < stepMs)
-                return TimeSpan.FromMilliseconds(Math.Min(lateMs - nowMs, s_poll.TotalMilliseconds));
-            cancellation.ThrowIfCancellationRequested();
-            await group.EvaluateAsync(stepMs, cancellation);
+            long stepMs = group.LastStepMs + group.IntervalMs, lateMs = stepMs + (long)_options.EvaluationDelayMax.TotalMilliseconds;
+            double needMs = nowMs < stepMs ? stepMs - nowMs : nowMs < lateMs && passedMs < stepMs ? Math.Min(lateMs - nowMs, s_poll.TotalMilliseconds) : 0;
+            if (needMs > 0)
+            {
+                wait = TimeSpan.FromMilliseconds(Math.Min(needMs, wait.TotalMilliseconds));
+                continue;
+            }
+            if (stepMs > oldestMs)
+                continue;
+            if (stepMs < oldestMs)
+                due.Clear();
+            oldestMs = stepMs;
+            due.Add(group);
         }
-        return TimeSpan.Zero;
+        return oldestMs;
+    }
+
+    /// <summary>
+    /// Evaluates all rules of some groups at one step, stage by stage. Throws <see cref="StoreUnavailableException"/> when results cannot be stored: the step is to be done again.
+    /// </summary>
+    private async ValueTask EvaluateAsync(RuleSchedule schedule, HashSet<RuleGroup> due, long stepMs, CancellationToken cancellation)
+    {
+        // Series of a group that was replaced end with its step: groups after it must see that.
+        if (due.Count > 1 && due.Any(g => g.HasGone))
+        {
+            foreach (RuleGroup group in schedule.Groups.Where(due.Contains))
+                await EvaluateAsync(schedule, [group], stepMs, cancellation);
+            return;
+        }
+        var batch = new SampleBatch();
+        var pending = new List<RuleState>();
+        foreach (RuleGroup group in due)
+            group.Begin();
+        foreach (IReadOnlyList<(RuleGroup Group, int Rule)> stage in schedule.Stages)
+        {
+            foreach ((RuleGroup group, int rule) in stage)
+            {
+                if (!due.Contains(group))
+                    continue;
+                group.Evaluate(rule, stepMs, batch, pending);
+                // What comes later in the stage reads nothing of it: it may be stored early.
+                if (batch.Samples.Count >= AppendedAtOnce)
+                    await StoreAsync(due, batch, pending, cancellation);
+            }
+            await StoreAsync(due, batch, pending, cancellation);
+        }
+        foreach (RuleGroup group in due)
+            group.AddGone(batch, stepMs);
+        await StoreAsync(due, batch, pending, cancellation);
+        foreach (RuleGroup group in due)
+            group.Done(stepMs);
+    }
+
+    private async ValueTask StoreAsync(HashSet<RuleGroup> due, SampleBatch batch, List<RuleState> pending, CancellationToken cancellation)
+    {
+        if (batch.Samples.Count > 0)
+        {
+            long started = _time.GetTimestamp();
+            AppendResult stored = await _around.Appender.AppendAsync(batch, cancellation);
+            _metrics.Appended(stored);
+            batch.Samples.Clear();
+            TimeSpan share = _time.GetElapsedTime(started) / due.Count;
+            foreach (RuleGroup group in due)
+                group.DataMoved(share);
+        }
+        foreach (RuleState rule in pending)
+            rule.Committed();
+        pending.Clear();
     }
 
     private void GiveUpOldSteps(RuleGroup group)
@@ -199,7 +269,7 @@ public sealed partial class RuleEngine : IDisposable
             orphans = _orphans;
             _orphans = [];
         }
-        var written = Volatile.Read(ref _groups).SelectMany(g => g.LastSeries).ToHashSet();
+        var written = Volatile.Read(ref _schedule).Groups.SelectMany(g => g.LastSeries).ToHashSet();
         var batch = new SampleBatch();
         long nowMs = NowMs();
         foreach (Labels labels in orphans.Where(written.Add))

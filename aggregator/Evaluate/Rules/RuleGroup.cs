@@ -20,10 +20,11 @@ internal sealed class RuleGroup
     private readonly TimeProvider _time;
     private readonly RuleMetrics _metrics;
     private readonly RuleState[] _rules;
-    private readonly bool[] _readsPending;
     private readonly SharedEvaluation _shared;
     private long _lastEvaluationMs;
     private TimeSpan _evaluationTime;
+    private TimeSpan _took;
+    private long _began;
     private List<Labels> _gone = [];
 
     public RuleGroup(RuleGroupDefinition definition, RuleSurroundings around, RuleEngineOptions options, TimeProvider time, RuleMetrics metrics)
@@ -36,7 +37,6 @@ internal sealed class RuleGroup
         IntervalMs = (long)(definition.Interval ?? options.DefaultInterval).TotalMilliseconds;
         OffsetMs = (long)(definition.QueryOffset ?? options.DefaultQueryOffset).TotalMilliseconds;
         _rules = [.. definition.Rules.Select(Make)];
-        _readsPending = RuleOrder.ReadsEarlier(definition.Rules);
         _shared = around.Engine.Share(definition.Rules.Select(r => r.Expression));
     }
 
@@ -65,33 +65,29 @@ internal sealed class RuleGroup
     /// <summary>Series of a group that this one replaces; those that it does not write itself at its next step get stale markers.</summary>
     public void TakeOver(IEnumerable<Labels> series) => _gone = [.. _gone, .. series];
 
-    /// <summary>Evaluates all rules in order at one step. Throws <see cref="StoreUnavailableException"/> when results cannot be stored: the step is to be done again.</summary>
-    public async ValueTask EvaluateAsync(long stepMs, CancellationToken cancellation)
+    /// <summary>Whether series that nobody writes any more wait for their stale markers.</summary>
+    public bool HasGone => _gone.Count > 0;
+
+    /// <summary>Begins a step.</summary>
+    public void Begin()
     {
-        long started = _time.GetTimestamp();
-        long wallMs = _time.GetUtcNow().ToUnixTimeMilliseconds();
-        var batch = new SampleBatch();
-        var pending = new List<RuleState>();
+        _began = _time.GetUtcNow().ToUnixTimeMilliseconds();
+        _took = TimeSpan.Zero;
         _shared.Reset();
-        for (int i = 0; i < _rules.Length; i++)
-        {
-            if (_readsPending[i])
-                await StoreAsync(batch, pending, cancellation);
-            EvaluateOne(_rules[i], stepMs, batch, pending);
-        }
-        AddGone(batch, stepMs - OffsetMs);
-        await StoreAsync(batch, pending, cancellation);
-        _gone = [];
-        LastStepMs = stepMs;
-        _evaluationTime = _time.GetElapsedTime(started);
-        Volatile.Write(ref _lastEvaluationMs, wallMs);
-        _metrics.Step(_evaluationTime);
     }
 
-    private void EvaluateOne(RuleState rule, long stepMs, SampleBatch batch, List<RuleState> pending)
+    /// <summary>What was stored since may change what expressions give.</summary>
+    public void DataMoved(TimeSpan took)
     {
+        _shared.Reset();
+        _took += took;
+    }
+
+    /// <summary>Evaluates one rule, after those before it; its results go into the batch, and the rule into the list of those that wait for it to be stored.</summary>
+    public void Evaluate(int number, long stepMs, SampleBatch batch, List<RuleState> pending)
+    {
+        RuleState rule = _rules[number];
         long started = _time.GetTimestamp();
-        long wallMs = _time.GetUtcNow().ToUnixTimeMilliseconds();
         long sampleMs = stepMs - OffsetMs;
         QueryResult result = _around.Engine.Instant(_around.Reader, rule.Definition.Expression, sampleMs, _shared);
         RuleOutcome outcome = result.Error is { } failed ? new RuleOutcome([], failed.Message) : rule.Evaluate(result, stepMs, sampleMs, Context(sampleMs));
@@ -102,33 +98,33 @@ internal sealed class RuleGroup
             pending.Add(rule);
         }
         _metrics.Rule(outcome.Error is null);
+        TimeSpan took = _time.GetElapsedTime(started);
+        _took += took;
         rule.Status = new RuleStatus
         {
             Definition = rule.Definition,
             Health = outcome.Error is null ? RuleHealth.Ok : RuleHealth.Err,
             LastError = outcome.Error ?? "",
-            EvaluationTime = _time.GetElapsedTime(started),
-            LastEvaluationMs = wallMs,
+            EvaluationTime = took,
+            LastEvaluationMs = _began,
             Alerts = rule.ActiveAlerts(),
         };
     }
 
-    private async ValueTask StoreAsync(SampleBatch batch, List<RuleState> pending, CancellationToken cancellation)
+    /// <summary>The step is done and stored.</summary>
+    public void Done(long stepMs)
     {
-        if (batch.Samples.Count > 0)
-        {
-            AppendResult stored = await _around.Appender.AppendAsync(batch, cancellation);
-            _metrics.Appended(stored);
-            batch.Samples.Clear();
-            _shared.Reset();
-        }
-        foreach (RuleState rule in pending)
-            rule.Committed();
-        pending.Clear();
+        _gone = [];
+        LastStepMs = stepMs;
+        _evaluationTime = _took;
+        Volatile.Write(ref _lastEvaluationMs, _began);
+        _metrics.Step(_took);
     }
 
-    private void AddGone(SampleBatch batch, long sampleMs)
+    /// <summary>Adds stale markers for series of the group that this one replaced.</summary>
+    public void AddGone(SampleBatch batch, long stepMs)
     {
+        long sampleMs = stepMs - OffsetMs;
         if (_gone.Count == 0)
             return;
         var written = _rules.SelectMany(r => r.LastSeries).ToHashSet();
