@@ -82,7 +82,7 @@ public sealed partial class KpiBook : IDisposable
         List<KpiVersion> all = VersionsOf(version.Name);
         if (all.Count > 0 && all[^1].Hash == version.Hash && all[^1].IsEnd == version.IsEnd)
             return;
-        KpiVersion numbered = version with { Number = all.Count == 0 ? 1 : all[^1].Number + 1, FromMs = all.Count == 0 ? fromMs : Math.Max(fromMs, all[^1].FromMs) };
+        KpiVersion numbered = version with { Number = all.Count == 0 ? 1 : all[^1].Number + 1, FromMs = all.Count == 0 ? fromMs : Math.Max(fromMs, all[^1].FromMs), Changes = all.Count == 0 ? [] : version.ChangesSince(all[^1]) };
         all.Add(numbered);
         _unwritten.Add(numbered);
         if (all.Count > KpiLimits.VersionsMax)

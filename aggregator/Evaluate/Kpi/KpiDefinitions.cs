@@ -188,6 +188,9 @@ public sealed record KpiDefinition
     /// <summary>What a reader must know, such as what another query for it gets wrong.</summary>
     public string Note { get; init; } = "";
 
+    /// <summary>Why the definition was changed last; it stays with the version that it makes.</summary>
+    public string Reason { get; init; } = "";
+
     /// <summary>PromQL of the value; empty for an index.</summary>
     public string Expression { get; init; } = "";
 

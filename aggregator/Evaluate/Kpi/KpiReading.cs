@@ -32,6 +32,7 @@ internal static partial class KpiReading
                 Audience = ReadAudience(section),
                 Description = section.Text("description"),
                 Note = section.Text("note"),
+                Reason = section.Text("reason"),
                 Target = OptionalNumber(section, "target"),
                 Direction = direction,
                 Warning = OptionalNumber(thresholds, "warning"),

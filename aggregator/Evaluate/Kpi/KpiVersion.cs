@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
@@ -23,11 +24,17 @@ public sealed record KpiVersion
     /// <summary>1 for the first.</summary>
     public int Number { get; init; }
 
-    /// <summary>SHA-256 of everything here but number and time, hexadecimal.</summary>
+    /// <summary>SHA-256 of everything that makes numbers, hexadecimal.</summary>
     public string Hash { get; init; } = "";
 
     /// <summary>The first step that it made, Unix ms.</summary>
     public long FromMs { get; init; }
+
+    /// <summary>Why the definition was changed, as its file says it; empty: it does not. Not part of the hash.</summary>
+    public string Reason { get; init; } = "";
+
+    /// <summary>What is other than in the version before, in words. Not part of the hash.</summary>
+    public IReadOnlyList<string> Changes { get; init; } = [];
 
     /// <summary>Whether the KPI was taken out of the files here.</summary>
     public bool IsEnd { get; init; }
@@ -89,8 +96,36 @@ public sealed record KpiVersion
             Rules = [.. group.Rules.Where(r => own.Contains(r.Name) || r.Labels.Any(l => l.Key == "kpi" && l.Value.Text == kpi.Name))
                 .Select(r => new KpiRuleText(r.Name, r.Query, new SortedDictionary<string, string>(r.Labels.ToDictionary(l => l.Key, l => l.Value.Text), StringComparer.Ordinal)))],
         };
-        return version with { Hash = Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(version, KpiVersionJson.Default.KpiVersion))) };
+        return version with { Hash = Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(version, KpiVersionJson.Default.KpiVersion))), Reason = kpi.Reason };
     }
+
+    /// <summary>What is other than in the version before, in words.</summary>
+    public IReadOnlyList<string> ChangesSince(KpiVersion before)
+    {
+        if (IsEnd || before.IsEnd)
+            return [IsEnd ? "taken out of the files" : "back in the files"];
+        var changes = new List<string>();
+        void Compare(string what, object? then, object? now)
+        {
+            if (!Equals(then, now))
+                changes.Add(string.Create(CultureInfo.InvariantCulture, $"{what}: {Word(then)} → {Word(now)}"));
+        }
+        Compare("expression", before.Expression, Expression);
+        Compare("inputs", string.Join(", ", before.InputExpressions), string.Join(", ", InputExpressions));
+        Compare("weights", Weights(before), Weights(this));
+        Compare("target", before.Target, Target);
+        Compare("warning", before.Warning, Warning);
+        Compare("critical", before.Critical, Critical);
+        Compare("direction", before.Direction, Direction);
+        Compare("unit", before.Unit, Unit);
+        Compare("record", before.Record, Record);
+        Compare("interval", TimeSpan.FromMilliseconds(before.IntervalMs), TimeSpan.FromMilliseconds(IntervalMs));
+        return changes.Count > 0 ? changes : ["rules that it compiles to"];
+    }
+
+    private static string Word(object? value) => value is null or "" ? "none" : Convert.ToString(value, CultureInfo.InvariantCulture)!;
+
+    private static string Weights(KpiVersion version) => string.Join(", ", version.Inputs.Zip(version.InputWeights, (id, weight) => string.Create(CultureInfo.InvariantCulture, $"{id} {weight}")));
 }
 
 /// <summary>The JSON of versions in their journal.</summary>

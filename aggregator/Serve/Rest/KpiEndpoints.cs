@@ -276,6 +276,8 @@ public sealed class KpiEndpoints
         json.WriteString("hash", version.Hash);
         RestJson.Time(json, "from", version.FromMs);
         json.WriteBoolean("end", version.IsEnd);
+        json.WriteString("reason", version.Reason);
+        RestJson.Texts(json, "changes", version.Changes);
         if (withRules)
         {
             json.WriteNumber("intervalSeconds", version.IntervalMs / 1000.0);

@@ -1,3 +1,4 @@
+using Bellwether.Core.Model;
 using Bellwether.Evaluate.Kpi;
 
 namespace Bellwether.Aggregator.Tests.Evaluate.Kpi;
@@ -109,5 +110,45 @@ public sealed class KpiValueTests
         site.Change("kpis:\n  - {name: a, expr: sum(x)}\n");
         Assert.Null(site.Book.VersionAt("b", site.Time.NowMs));
         Assert.NotNull(site.Book.VersionAt("b", KpiSite.StartMs + 660_000));
+    }
+
+    [Fact]
+    public async Task A_version_says_what_was_changed_and_why()
+    {
+        using var site = new KpiSite("kpis:\n  - {name: a, unit: euros, expr: sum(x), target: 5}\n");
+        site.Gauge("x", 7);
+        await site.RunAsync(10);
+        site.Change("kpis:\n  - {name: a, unit: euros, expr: 2 * sum(x), target: 6.5, reason: the prices of 2027}\n");
+        await site.RunAsync(20);
+        site.Change("kpis:\n  - {name: b, expr: sum(x)}\n");
+        IReadOnlyList<KpiVersion> versions = site.Book.Versions("a");
+        Assert.Equal(["", "the prices of 2027", ""], versions.Select(v => v.Reason));
+        Assert.Equal(["", "expression: sum(x) → 2 * sum(x); target: 5 → 6.5", "taken out of the files"], versions.Select(v => string.Join("; ", v.Changes)));
+    }
+
+    [Fact]
+    public async Task Division_by_zero_resets_nan_and_stale_inputs_are_what_promql_says()
+    {
+        using var site = new KpiSite("""
+            kpis:
+              - {name: over_zero, expr: sum(one) / sum(zero)}
+              - {name: nothing_over_nothing, expr: sum(zero) / sum(zero), thresholds: {warning: 1}}
+              - {name: nan_input, expr: sum(not_a_number) + sum(one)}
+              - {name: after_reset, unit: orders, expr: 'sum(rate(orders_total[10m])) * 600'}
+              - {name: gone, expr: sum(ended)}
+              - {name: never, expr: sum(not_there)}
+            """);
+        site.Gauge("one", 1).Gauge("zero", 0).Gauge("not_a_number", double.NaN).Series("orders_total", 60, k => k <= 55 ? 10 * k : 10 * (k - 56));
+        site.Series("ended", 60, k => k < 58 ? 4 : SpecialValues.StaleMarker);
+        await site.RunAsync();
+        Assert.Equal(double.PositiveInfinity, site.Value("over_zero"));
+        Assert.Equal(double.NaN, site.Value("nothing_over_nothing"));
+        Assert.DoesNotContain("kpi=nothing_over_nothing", site.Ask("kpi:state").Keys);
+        Assert.Equal(double.NaN, site.Value("nan_input"));
+        Assert.Equal(site.Ask("sum(rate(orders_total[10m])) * 600")[""], site.Value("after_reset"));
+        Assert.InRange(site.Value("after_reset")!.Value, 80, 100);
+        Assert.Null(site.Value("gone"));
+        Assert.Equal(4, site.Ask("kpi:gone", KpiSite.StartMs + (57 * 60_000L))[""]);
+        Assert.Null(site.Value("never"));
     }
 }
