@@ -28,6 +28,7 @@ internal static class Program
         var check = new Command("check", "Reads the configuration and the rules that it names, and tells every error. Exit code 2 when there is one.") { checkConfig };
         check.SetAction(parse => Check(parse.GetRequiredValue(checkConfig)));
         var root = new RootCommand("Bellwether's aggregator: stores what agents stream, evaluates PromQL rules in event time, and serves the numbers.") { serve, check, QueryCommand.Create(AddressOf), RulesCommand.Create(AddressOf, TimeProvider.System), SloCommand.Create(TimeProvider.System), BundleCommand.Create(ConfigOption, f => Load(f, checkFiles: false).Config), KpiCommand.Create() };
+        root.Add(SlaCommand.Create(AddressOf, TimeProvider.System));
         root.Add(StoreCommand.Create(ConfigOption, f => Load(f, checkFiles: false).Config, AddressOf));
         ParseResult parsed = root.Parse(args);
         if (parsed.Action is System.CommandLine.Invocation.ParseErrorAction wrong)

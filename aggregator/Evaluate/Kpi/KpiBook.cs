@@ -45,7 +45,12 @@ public sealed partial class KpiBook : IDisposable
             var groups = set.Groups.SelectMany(g => g.Rules.Select(r => (r.Name, g))).DistinctBy(p => p.Name).ToDictionary(p => p.Name, p => p.g, StringComparer.Ordinal);
             foreach (KpiDefinition kpi in set.Kpis)
                 Note(KpiVersion.Of(kpi, groups[kpi.Record], _defaultInterval), fromMs(groups[kpi.Record]));
-            HashSet<string> there = [.. set.Kpis.Select(k => k.Name)];
+            foreach (SlaCheck check in set.Slas.Checks)
+            {
+                if (set.Groups.FirstOrDefault(g => g.Name == SlaCompiler.GroupName(check)) is { } group)
+                    Note(KpiVersion.Of(check, group, _defaultInterval), fromMs(group));
+            }
+            HashSet<string> there = [.. set.Kpis.Select(k => k.Name), .. set.Slas.Checks.Select(KpiVersion.NameOf)];
             long nowMs = set.Groups.Count > 0 ? set.Groups.Max(fromMs) : _kpis.Count > 0 ? fromMs(new RuleGroupDefinition { Name = "", File = "" }) : 0;
             foreach (List<KpiVersion> gone in _versions.Values.Where(v => v.Count > 0 && !v[^1].IsEnd && !there.Contains(v[^1].Name)))
                 Note(new KpiVersion { Name = gone[^1].Name, IsEnd = true }, Math.Max(nowMs, gone[^1].FromMs));

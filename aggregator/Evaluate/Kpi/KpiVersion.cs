@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Bellwether.Evaluate.Kpi.Sla;
 using Bellwether.Evaluate.PromQl.Syntax;
 using Bellwether.Evaluate.Rules;
 
@@ -94,10 +95,31 @@ public sealed record KpiVersion
             InputWeights = [.. kpi.Index?.Inputs.Select(i => i.Weight) ?? []],
             IntervalMs = (long)(group.Interval ?? defaultInterval).TotalMilliseconds,
             Rules = [.. group.Rules.Where(r => own.Contains(r.Name) || r.Labels.Any(l => l.Key == "kpi" && l.Value.Text == kpi.Name))
-                .Select(r => new KpiRuleText(r.Name, r.Query, new SortedDictionary<string, string>(r.Labels.ToDictionary(l => l.Key, l => l.Value.Text), StringComparer.Ordinal)))],
+                .Select(TextOf)],
         };
-        return version with { Hash = Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(version, KpiVersionJson.Default.KpiVersion))), Reason = kpi.Reason };
+        return version.Hashed() with { Reason = kpi.Reason };
     }
+
+    /// <summary>The name of a service level among versions.</summary>
+    public static string NameOf(SlaCheck check) => check.Tier.Length == 0 ? $"sla:{check.Id}" : $"sla:{check.Id}:{check.Tier}";
+
+    /// <summary>What a service level and its rules mean, as a version without number and time.</summary>
+    public static KpiVersion Of(SlaCheck check, RuleGroupDefinition group, TimeSpan defaultInterval) => new KpiVersion
+    {
+        Name = NameOf(check),
+        Record = SlaCompiler.ActualMetric,
+        Unit = check.Unit,
+        Direction = check.Direction == KpiDirection.Higher ? "higher" : "lower",
+        Target = check.Target,
+        Expression = SlaCompiler.ValueOver(check, check.EvaluationWindow),
+        IntervalMs = (long)(group.Interval ?? defaultInterval).TotalMilliseconds,
+        Rules = [.. SlaCompiler.Groups(new SlaSet { Checks = [check] }, "").SelectMany(g => g.Rules).Select(TextOf)],
+    }.Hashed();
+
+    internal static KpiRuleText TextOf(RuleDefinition rule) =>
+        new(rule.Name, rule.Query, new SortedDictionary<string, string>(rule.Labels.ToDictionary(l => l.Key, l => l.Value.Text), StringComparer.Ordinal));
+
+    private KpiVersion Hashed() => this with { Hash = Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(this, KpiVersionJson.Default.KpiVersion))) };
 
     /// <summary>What is other than in the version before, in words.</summary>
     public IReadOnlyList<string> ChangesSince(KpiVersion before)

@@ -9,7 +9,7 @@ using Microsoft.AspNetCore.Routing;
 
 namespace Bellwether.Serve.Rest;
 
-/// <summary><c>GET /api/v1/sla/status</c> and <c>/api/v1/sla/report</c> (docs/slas.md, /api/v1/openapi.json). Thread-safe.</summary>
+/// <summary><c>GET /api/v1/sla/status</c>, <c>/api/v1/sla/report</c> and <c>/api/v1/sla/evidence</c> (docs/slas.md, /api/v1/openapi.json). Thread-safe.</summary>
 public sealed class SlaEndpoints(KpiSources sources, TimeProvider time)
 {
     /// <summary>How far ahead the status tells of planned work.</summary>
@@ -18,11 +18,14 @@ public sealed class SlaEndpoints(KpiSources sources, TimeProvider time)
     /// <summary>Times of planned work told at most.</summary>
     public const int PlannedMax = 100;
 
+    private readonly SlaEvidenceEndpoint _evidence = new(sources, time);
+
     /// <summary>Maps the endpoints.</summary>
     public void Map(IEndpointRouteBuilder routes)
     {
         routes.MapMethods("/api/v1/sla/status", ["GET", "HEAD"], (HttpContext c) => Status(c).SendAsync(c));
         routes.MapMethods("/api/v1/sla/report", ["GET", "HEAD"], (HttpContext c) => Report(c).SendAsync(c));
+        routes.MapMethods("/api/v1/sla/evidence", ["GET"], (HttpContext c) => _evidence.SendAsync(c));
     }
 
     private RestAnswer Status(HttpContext context)

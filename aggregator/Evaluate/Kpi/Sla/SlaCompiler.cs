@@ -31,10 +31,13 @@ public static class SlaCompiler
         ? KpiReading.Text(new RatioForm(At(check.Part, window), At(check.Total, window), check.IsBad), 100)
         : PromQlParser.Parse(At(check.Value, window)).Expr?.ToString() ?? At(check.Value, window);
 
+    /// <summary>The rule group of a check.</summary>
+    internal static string GroupName(SlaCheck check) => $"sla:{check.Definition}";
+
     internal static IEnumerable<RuleGroupDefinition> Groups(SlaSet set, string file)
     {
         foreach (IGrouping<string, SlaCheck> definition in set.Checks.GroupBy(c => c.Definition, StringComparer.Ordinal))
-            yield return new RuleGroupDefinition { Name = $"sla:{definition.Key}", File = file, Rules = [.. definition.SelectMany(Rules)] };
+            yield return new RuleGroupDefinition { Name = GroupName(definition.First()), File = file, Rules = [.. definition.SelectMany(Rules)] };
     }
 
     private static IEnumerable<RuleDefinition> Rules(SlaCheck check)

@@ -123,6 +123,9 @@ public sealed class OpenApiTests : IAsyncLifetime, IDisposable
     [InlineData("/api/v1/heals", "/api/v1/heals?limit=1&kind=reopen")]
     [InlineData("/api/v1/heals", "/api/v1/heals?kind=x")]
     [InlineData("/api/v1/rules/backfill", "/api/v1/rules/backfill")]
+    [InlineData("/api/v1/sla/evidence", "/api/v1/sla/evidence?month=x")]
+    [InlineData("/api/v1/sla/evidence", "/api/v1/sla/evidence?month=2027-01&contract=x")]
+    [InlineData("/api/v1/sla/evidence", "/api/v1/sla/evidence?month=2030-01")]
     public async Task Each_answer_has_the_shape_that_the_document_promises(string path, string request)
     {
         using HttpResponseMessage response = await _client.GetAsync(request);
