@@ -327,7 +327,7 @@ public static class AgentConfigFile
             int errors = section.Reading.Errors.Count;
             PostgresSection server = ReadPostgres(section);
             servers.Add(server);
-            if (section.Reading.Errors.Count > errors || PostgresConnection.ServerOf(server.ToOptions(null).ConnectionString, out _) is not { } address)
+            if (section.Reading.Errors.Count > errors || PostgresConnection.ServerOf(server.ToOptions().ConnectionString, out _) is not { } address)
                 continue;
             // The same job, instance and labels: pg_up and all other series of the two would be one series with two writers.
             string instance = server.Instance.Length > 0 ? server.Instance : address;

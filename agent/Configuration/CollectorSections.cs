@@ -161,11 +161,12 @@ public sealed record PostgresSection
     [Reload("Own queries.")]
     public ValueList<PostgresQuerySection> Queries { get; init; } = [];
 
-    /// <summary>The collector's options; <paramref name="password"/> is what the caller read from <see cref="PasswordFile"/>, or null.</summary>
-    public PostgresCollectorOptions ToOptions(string? password) => new()
+    /// <summary>The collector's options.</summary>
+    public PostgresCollectorOptions ToOptions() => new()
     {
         ConnectionString = Dsn?.Reveal() ?? ConnectionString(),
-        Password = password ?? Password?.Reveal(),
+        Password = Password?.Reveal(),
+        PasswordFile = PasswordFile,
         Interval = Interval,
         Job = Job,
         Instance = Instance.Length == 0 ? null : Instance,

@@ -73,7 +73,7 @@ internal sealed partial class CollectorPlan : IDisposable
         if (config.Collectors.Host is { Enabled: true } host)
             Keep(next, host, () => new HostCollector(host.ToOptions(_agentId), _time));
         foreach (PostgresSection server in config.Collectors.Postgres)
-            Keep(next, server, () => new PostgresCollector(server.ToOptions(ReadPassword(server)), _time, _loggers.CreateLogger<PostgresCollector>()));
+            Keep(next, server, () => new PostgresCollector(server.ToOptions(), _time, _loggers.CreateLogger<PostgresCollector>()));
         var clients = new Dictionary<ScrapeConfig, ScrapeHttp>();
         foreach (DiscoveredJob job in jobs)
             AddTargets(next, clients, job.Job, job.Targets);
@@ -144,8 +144,6 @@ internal sealed partial class CollectorPlan : IDisposable
         HostSection => "the host collector",
         _ => "a scrape",
     };
-
-    private static string? ReadPassword(PostgresSection server) => server.PasswordFile.Length > 0 ? File.ReadAllText(server.PasswordFile).Trim() : null;
 
     [LoggerMessage(1301, LogLevel.Error, "job {Job} cannot run: {Reason}")]
     private static partial void JobCannotRun(ILogger log, string job, string reason);

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Bellwether.Core.Codec;
+using Bellwether.Core.Configuration;
 using Bellwether.Core.Model;
 using Microsoft.Extensions.Logging;
 using Npgsql;
@@ -68,9 +69,14 @@ public sealed partial class PostgresCollector : ICollector
         builder.EnableTransportSecurity();
         // Only built-in types are read; the query for all others would cost memory and the server's time at each connect.
         builder.ConfigureTypeLoading(static loading => loading.EnableTypeLoading(false));
+        if (options.PasswordFile.Length > 0)
+            builder.UsePasswordProvider(_ => ReadPassword(options.PasswordFile), (_, _) => new ValueTask<string>(ReadPassword(options.PasswordFile)));
         _dataSource = builder.Build();
         _generation = new Generation(this);
     }
+
+    private static string ReadPassword(string file) =>
+        ConfigReading.TryReadFile(file, out string text, out ConfigError? error) ? text.Trim() : throw new IOException(error!.ToString());
 
     /// <summary>All built-in collectors, for <see cref="PostgresCollectorOptions.Enable"/> and <see cref="PostgresCollectorOptions.Disable"/>.</summary>
     public static IReadOnlyList<string> CollectorNames { get; } = [.. PostgresCatalog.Names.Select(n => n.Name)];

@@ -12,6 +12,9 @@ public sealed record PostgresCollectorOptions
     /// <summary>The password where it is not in <see cref="ConnectionString"/>; null: none, or from ~/.pgpass.</summary>
     public string? Password { get; init; }
 
+    /// <summary>A file with the password alone, read at each connecting, so that a password that was changed counts at once; empty: none.</summary>
+    public string PasswordFile { get; init; } = "";
+
     /// <summary>How often it is due. Default 15 s.</summary>
     public TimeSpan Interval { get; init; } = TimeSpan.FromSeconds(15);
 

@@ -43,7 +43,7 @@ public sealed class AgentConfigFileTests
         AgentConfig config = result.Value;
         Assert.Equal("/etc/b/agent.token", config.Aggregators[0].TokenFile);
         Assert.Equal(new Uri("http://127.0.0.1:9095"), config.Aggregators[0].Uri);
-        Assert.Equal("q_n", config.Collectors.Postgres[0].ToOptions(null).Queries[0].Metrics[0].Name);
+        Assert.Equal("q_n", config.Collectors.Postgres[0].ToOptions().Queries[0].Metrics[0].Name);
         Assert.Equal(5, config.Collectors.Host!.ToOptions("a1").Interval.TotalSeconds);
         Assert.Equal(config, AgentConfigFile.Parse(Good, "/etc/b/agent.yaml").Value);
         var discovery = new TargetDiscovery(config.ScrapeConfigs[0], TimeProvider.System);

@@ -52,6 +52,39 @@ public sealed class PostgresCollectorTests(PostgresFixture fixture, ITestOutputH
     }
 
     [Fact]
+    public async Task A_password_that_was_changed_in_its_file_counts_at_the_next_connecting()
+    {
+        if (fixture.Server is not { } server)
+            return;
+        string hba = server.Sql("SHOW hba_file").Trim();
+        server.Sql($"COPY (VALUES ('host all locked 127.0.0.1/32 scram-sha-256'), ('host all all 127.0.0.1/32 trust'), ('local all all trust')) TO '{hba}'");
+        server.Sql("CREATE ROLE locked LOGIN PASSWORD 'first'");
+        server.Sql("SELECT pg_reload_conf()");
+        string file = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllText(file, "first\n");
+            await using PostgresCollector collector = Make(new PostgresCollectorOptions { ConnectionString = $"Host=127.0.0.1;Port={server.Port};Username=locked;Database=shop;SSL Mode=Disable", PasswordFile = file });
+            Assert.Equal(1, Value(await CollectAsync(collector), "pg_up"));
+            server.Sql("ALTER ROLE locked PASSWORD 'second'");
+            server.Sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'locked'");
+            await CollectAsync(collector);
+            Assert.Equal(0, Value(await CollectAsync(collector), "pg_up"));
+            File.WriteAllText(file, "second\n");
+            Assert.Equal(1, Value(await CollectAsync(collector), "pg_up"));
+            File.Delete(file);
+            server.Sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'locked'");
+            await CollectAsync(collector);
+            Assert.Equal(0, Value(await CollectAsync(collector), "pg_up"));
+            Assert.Contains(file, collector.LastError, StringComparison.Ordinal);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
+    [Fact]
     public async Task A_server_that_is_not_there_is_down_and_says_why()
     {
         await using PostgresCollector collector = Make(new PostgresCollectorOptions { ConnectionString = "Host=127.0.0.1;Port=1;Username=x;Database=y;SSL Mode=Disable" });
@@ -157,7 +190,7 @@ public sealed class PostgresCollectorTests(PostgresFixture fixture, ITestOutputH
         string text = "agent: {id: a}\naggregators: [{address: \"127.0.0.1:1\", token: secret}]\n" + File.ReadAllText(Path.Combine(SourceTree.Root, "packs", "collectors", "postgres-statements.yaml"));
         ConfigResult<AgentConfig> read = AgentConfigFile.Parse(text.Replace("postgresql://bellwether@localhost:5432/postgres", $"\"{server.ConnectionString("postgres")}\"", StringComparison.Ordinal), "agent.yaml");
         Assert.True(read.IsOk, string.Join('\n', read.Errors));
-        await using PostgresCollector collector = Make(Assert.Single(read.Value.Collectors.Postgres).ToOptions(null));
+        await using PostgresCollector collector = Make(Assert.Single(read.Value.Collectors.Postgres).ToOptions());
         Dictionary<string, double> samples = await CollectAsync(collector);
 
         Assert.Equal(1, Value(samples, "pg_scrape_collector_success", "collector=\"pg_stat_statements\""));
