@@ -155,6 +155,15 @@ public static class MetricNames
     /// <summary>Groups of writes refused because the disk was full or failed.</summary>
     public const string StoreGroupsRefused = "bellwether_store_groups_refused_total";
 
+    /// <summary>Bytes that the scrub has checked.</summary>
+    public const string StoreScrubBytes = "bellwether_store_scrub_bytes_total";
+
+    /// <summary>Damage that the scrub has found.</summary>
+    public const string StoreScrubDamaged = "bellwether_store_scrub_damaged_chunks_total";
+
+    /// <summary>When the scrub last came to the end.</summary>
+    public const string StoreScrubCompleted = "bellwether_store_scrub_last_complete_timestamp_seconds";
+
     /// <summary>Unix seconds of the last maintenance that went through; 0: none yet.</summary>
     public const string StoreMaintained = "bellwether_store_maintenance_last_success_timestamp_seconds";
 

@@ -29,6 +29,7 @@ using Bellwether.Serve.QueryApi;
 using Bellwether.Serve.RemoteWrite;
 using Bellwether.Serve.Rest;
 using Bellwether.Store;
+using Bellwether.Store.Upkeep;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -57,6 +58,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly SelfMetrics _selfMetrics;
     private readonly StoreWriter _store;
+    private readonly StoreScrub _scrub;
     private readonly RemoteWriteForwarder? _forwarder;
     private readonly CompletenessKeeper _completeness;
     private readonly SynthesisedReader _reader;
@@ -109,6 +111,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
             _forwarder = new RemoteWriteForwarder(queue, config.RemoteWrite, around, disk, time, loggers.CreateLogger<RemoteWriteForwarder>());
         }
         _store = StoreWriter.Open(StoreOptionsOf(config), disk, time, ProcessRandom.Create(), _meter, loggers.CreateLogger<StoreWriter>(), _forwarder);
+        _scrub = new StoreScrub(_store.Engine, config.DataDir, new StoreScrubOptions(), disk, time, _meter, loggers.CreateLogger<StoreScrub>());
         var ingest = new IngestOptions { MaxAgents = config.Limits.MaxAgents };
         var completeness = new CompletenessOptions { MaxAgents = config.Limits.MaxAgents, SilentAfter = config.Fleet.SilentAfter };
         _completeness = new CompletenessKeeper(completeness, _store.Engine, disk, Path.Combine(config.DataDir, "completeness"), time, ProcessRandom.Create(), _meter, loggers.CreateLogger<CompletenessKeeper>());
@@ -354,6 +357,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         _desk.Dispose();
         _heals.Dispose();
         _completeness.Dispose();
+        await _scrub.DisposeAsync();
         await _store.DisposeAsync();
         _forwarder?.Dispose();
         _selfMetrics.Dispose();

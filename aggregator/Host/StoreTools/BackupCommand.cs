@@ -42,14 +42,14 @@ internal static class BackupCommand
     }
 
     /// <summary>Checks a copy and puts it where a store is.</summary>
-    public static int Restore(string copy, string folder, CancellationToken cancellation)
+    public static int Restore(string copy, string folder, bool evenDamaged, CancellationToken cancellation)
     {
         var disk = new OsDisk();
         Console.WriteLine($"checking {copy}");
         int damaged = VerifyCommand.Run(disk, copy, Console.Out, Console.Error, cancellation);
-        if (damaged != 0)
+        if (damaged != 0 && !evenDamaged)
         {
-            Console.Error.WriteLine("a damaged copy is not put in the place of a store: nothing was changed. bellwether-aggregator store scrub mends what can be mended in it");
+            Console.Error.WriteLine("a damaged copy is not put in the place of a store: nothing was changed. Take another copy, or --even-damaged: what is damaged is left out then");
             return damaged;
         }
         var progress = new ProgressLine(Console.Error);
@@ -57,7 +57,7 @@ internal static class BackupCommand
         progress.End();
         Console.WriteLine($"restored into {folder}{(aside is null ? "" : $"; what was there is in {aside}, to be deleted when it is not needed any more")}");
         Console.WriteLine("Agents go on with it; what they had been told was stored after the copy was made is told as restored: /api/v1/completeness");
-        return 0;
+        return damaged;
     }
 
     private static bool IsHeld(OsDisk disk, string folder)

@@ -14,11 +14,20 @@ internal static class StoreCommand
         new("store", "Checks, copies, restores, exports and imports the store. Without a FOLDER the data_dir of the configuration is meant.")
         {
             Verify(configOption(), load),
+            Scrub(configOption(), load),
             Backup(configOption(), load, addressOf),
             Restore(),
             Export(configOption(), load),
             Import(configOption(), load),
         };
+
+    private static Command Scrub(Option<string> config, Func<string, AggregatorConfig?> load)
+    {
+        Argument<string?> folder = Folder("The folder of a stopped store.");
+        var command = new Command("scrub", "Opens a stopped store, which moves what cannot be opened to quarantine, and reads all of it: bytes of damaged chunks are copied to chunks/quarantine. A running aggregator does that by itself, slowly. Exit code 1 when something is damaged.") { config, folder };
+        command.SetAction((parse, cancellation) => RunAsync(FolderOf(parse, folder, config, load), path => ScrubCommand.RunAsync(path, Console.Out, Console.Error, cancellation)));
+        return command;
+    }
 
     private static Command Backup(Option<string> config, Func<string, AggregatorConfig?> load, Func<string, string?> addressOf)
     {
@@ -39,9 +48,10 @@ internal static class StoreCommand
     private static Command Restore()
     {
         var into = new Option<string>("--into") { Description = "The data_dir of a stopped aggregator, or a new folder. What is there is moved aside, not deleted.", Required = true };
+        var damaged = new Option<bool>("--even-damaged") { Description = "Restore a copy of which parts are damaged: they are left out. The exit code is 1 then." };
         var copy = new Argument<string>("COPY") { Description = "A folder that store backup or the snapshot API made." };
-        var command = new Command("restore", "Checks a copy and puts it where the store is. The streams of agents go on; what they had been told was stored since is told as restored, by agent and range.") { into, copy };
-        command.SetAction((parse, cancellation) => RunAsync(parse.GetRequiredValue(copy), path => BackupCommand.Restore(path, parse.GetRequiredValue(into), cancellation)));
+        var command = new Command("restore", "Checks a copy and puts it where the store is. The streams of agents go on; what they had been told was stored since is told as restored, by agent and range.") { into, damaged, copy };
+        command.SetAction((parse, cancellation) => RunAsync(parse.GetRequiredValue(copy), path => BackupCommand.Restore(path, parse.GetRequiredValue(into), parse.GetValue(damaged), cancellation)));
         return command;
     }
 

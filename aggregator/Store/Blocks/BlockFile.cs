@@ -107,6 +107,20 @@ internal sealed class BlockFile
         }
     }
 
+    /// <summary>Whether the check of the bytes at a place is right.</summary>
+    public bool IsWhole(long offset, int length, ChunkScratch scratch)
+    {
+        try
+        {
+            scratch.Read(this, _file, offset, length);
+            return true;
+        }
+        catch (Exception e) when (e is InvalidDataException or IOException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>The summary of a chunk within one slot. False: it has histograms, start times, stale markers or NaN among its samples, a sum that is not finite, or is damaged.</summary>
     public bool TryReadSummary(in BlockEntry entry, ChunkScratch scratch, out SlotSummary summary)
     {
