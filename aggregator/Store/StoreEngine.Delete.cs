@@ -102,11 +102,10 @@ public sealed partial class StoreEngine
 
     private void CutAll(SeriesDeletion? deletion)
     {
-        long slot = (long)_options.Partition.TotalMilliseconds;
         long boundary = Math.Max(_checkpoint.BoundaryMs, _head.NewestMs == long.MinValue ? long.MinValue : _head.NewestMs + 1);
         foreach (HeadSeries series in _index.All)
             boundary = Math.Max(boundary, series.NewestOfAllMs == long.MinValue ? long.MinValue : series.NewestOfAllMs + 1);
-        Cut(boundary, slot, deletion);
+        CutNow(boundary, deletion);
         // The older of the two files would bring back what the log still holds, should the newer be damaged.
         WriteCheckpoint(boundary);
     }

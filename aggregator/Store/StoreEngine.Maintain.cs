@@ -10,14 +10,7 @@ namespace Bellwether.Store;
 // What is due by time. Steps of the flow in the class comment: 4 cut, 5 checkpoint, 6 drop.
 public sealed partial class StoreEngine
 {
-    private readonly SampleGather _cutGather = new();
-    /// <summary>Fewer samples of cut partitions wait in the head for the next cut.</summary>
-    private const long HistoryAtRest = 10_000;
-
-    private long _behindBefore;
-    private static readonly TimeSpan s_lateCutInterval = TimeSpan.FromMinutes(1);
     private const long ClockAheadMs = 24L * 3600 * 1000;
-    private long? _lastLateCut;
     private bool _isClockAhead;
     private long _heldDroppedTold;
     private long _aheadRunsTold;
@@ -39,22 +32,54 @@ public sealed partial class StoreEngine
     /// <summary>Does what is due now: samples whose time has come, partitions that are over, retention. A full disk is survived: it is tried again.</summary>
     public void Maintain()
     {
+        if (BeginMaintain() is not { } cut)
+            return;
+        WriteCut(cut, CancellationToken.None);
+        PublishCut(cut);
+        while (DropCut(cut))
+        {
+        }
+    }
+
+    /// <summary>
+    /// As <see cref="Maintain"/>, but what is to be cut into chunk files is only begun: <see cref="WriteCut"/> may run beside the writer then, and <see cref="PublishCut"/> and
+    /// <see cref="DropCut"/> follow on the writer's thread, with anything between them. Null: nothing is to be cut, or a cut is under way.
+    /// </summary>
+    internal CutJob? BeginMaintain(bool mayCut = true)
+    {
         TakeTime();
         WatchClock();
         ReleaseHeld();
         WatchHold();
         try
         {
-            CutIfDue();
-            DropOld();
-            _blocks.TrimIndexes();
-            Volatile.Write(ref _maintainedMs, _head.NowMs);
+            if (mayCut && BeginCutIfDue() is { } cut)
+                return cut;
+            if (mayCut)
+                EndMaintain();
+            return null;
         }
         catch (IOException e)
         {
-            Volatile.Write(ref _failedCuts, _failedCuts + 1);
-            LogCutFailed(_log, e);
+            NoteFailedCut(e);
+            return null;
         }
+    }
+
+    private void EndMaintain()
+    {
+        DropOld();
+        _blocks.TrimIndexes();
+        Volatile.Write(ref _maintainedMs, _head.NowMs);
+    }
+
+    private void NoteFailedCut(Exception error)
+    {
+        // The store is being closed.
+        if (error is OperationCanceledException)
+            return;
+        Interlocked.Increment(ref _failedCuts);
+        LogCutFailed(_log, error);
     }
 
     private void WatchClock()
@@ -83,137 +108,6 @@ public sealed partial class StoreEngine
             return;
         LogHeldDropped(_log, _head.HeldDropped - _heldDroppedTold, _options.FutureBound);
         _heldDroppedTold = _head.HeldDropped;
-    }
-
-    private void CutIfDue()
-    {
-        long slot = (long)_options.Partition.TotalMilliseconds;
-        long over = _head.NowMs - (long)_options.PartitionGrace.TotalMilliseconds;
-        long boundary = (over / slot * slot) - (over < 0 ? slot : 0);
-        // A clock that was ahead and went back takes the boundary with it: nothing would be cut until the old time comes again, and the head would grow without bound.
-        // A deletion or snapshot cut everything: the boundary is ahead by what samples may be, at most.
-        if (boundary < _checkpoint.BoundaryMs && _checkpoint.BoundaryMs - boundary <= slot + (long)(_options.PartitionGrace + _options.FutureBound).TotalMilliseconds)
-            boundary = _checkpoint.BoundaryMs;
-        _head.BoundaryMs = boundary;
-        bool isLate = IsHistoryLoaded() || (_head.Pools.LateSamples > _options.MaxLateSamples && (_lastLateCut is not { } last || _time.GetElapsedTime(last) >= s_lateCutInterval));
-        if (boundary == _checkpoint.BoundaryMs && !isLate)
-            return;
-        if (isLate)
-            _lastLateCut = _time.GetTimestamp();
-        Cut(boundary, slot);
-    }
-
-    /// <summary>
-    /// History that is loaded in order is not late for its series, but it belongs into files all the same: at once when there is much of it, and the rest when no more comes.
-    /// </summary>
-    private bool IsHistoryLoaded()
-    {
-        long behind = _head.BehindBoundary;
-        bool isAtRest = behind == _behindBefore && behind > HistoryAtRest;
-        _behindBefore = behind;
-        return isAtRest || behind > _options.MaxLateSamples;
-    }
-
-    private void Cut(long boundaryMs, long slotMs, SeriesDeletion? deletion = null)
-    {
-        Commit();
-        _head.BehindBoundary = 0;
-        List<HeadSeries> due = [.. _index.All.Where(s => s.OldestMs < boundaryMs)];
-        var written = new List<BlockFile>();
-        long samples = 0;
-        if (due.Count > 0)
-        {
-            due.Sort(static (a, b) => a.Labels.CompareTo(b.Labels));
-            try
-            {
-                samples = WritePartitions(due, boundaryMs, slotMs, written, deletion);
-            }
-            catch (IOException)
-            {
-                foreach (BlockFile file in written)
-                    _blocks.Discard(file);
-                throw;
-            }
-        }
-        Publish(boundaryMs, written);
-        WriteCheckpoint(boundaryMs);
-        LogCut(_log, written.Count, samples, due.Count, _index.Count);
-    }
-
-    private long WritePartitions(List<HeadSeries> due, long boundaryMs, long slotMs, List<BlockFile> written, SeriesDeletion? deletion)
-    {
-        long samples = 0;
-        // Late data may reach far back: only partitions in which something lies are visited.
-        long at = due.Min(s => s.OldestMs);
-        while (at < boundaryMs)
-        {
-            long partition = (at / slotMs * slotMs) - (at < 0 && at % slotMs != 0 ? slotMs : 0);
-            long last = partition + slotMs - 1;
-            long next = long.MaxValue;
-            using (BlockWriter writer = _blocks.Begin(partition))
-            {
-                foreach (HeadSeries series in due)
-                {
-                    _cutGather.Begin();
-                    if (deletion?.Matches(series.Labels) == true)
-                        deletion.ReadRest(series, partition, last, _cutGather);
-                    else
-                        series.Read(partition, last, _cutGather);
-                    next = Math.Min(next, series.FirstAtOrAfter(last + 1));
-                    _cutGather.Resolve();
-                    if (_cutGather.Count == 0)
-                        continue;
-                    writer.Add(series.Labels, _cutGather);
-                    samples += _cutGather.Count;
-                }
-                if (writer.Count > 0)
-                {
-                    writer.Finish();
-                    written.Add(_blocks.Open(writer.Name));
-                }
-            }
-            at = next;
-        }
-        return samples;
-    }
-
-    private void Publish(long boundaryMs, List<BlockFile> written)
-    {
-        _index.Gate.EnterWriteLock();
-        try
-        {
-            _blocks.AddLocked(written);
-            var empty = new List<HeadSeries>();
-            foreach (HeadSeries series in _index.All)
-            {
-                series.DropBefore(boundaryMs, _head.Pools);
-                if (series.IsEmpty)
-                    empty.Add(series);
-            }
-            _index.Remove(empty);
-            _head.Pools.ForgetColumns();
-        }
-        finally
-        {
-            _index.Gate.ExitWriteLock();
-        }
-    }
-
-    // The log stays back to the checkpoint before, in case this one is found damaged.
-    private void WriteCheckpoint(long boundaryMs)
-    {
-        Checkpoint before = _checkpoint;
-        _records.DropLedgerBefore(_head.NowMs - (long)_options.Retention.TotalMilliseconds);
-        var checkpoint = new Checkpoint(before.Number + 1, _wal.Next, boundaryMs);
-        _checkpoints.Write(checkpoint, _records, _head);
-        _checkpoint = checkpoint;
-        Volatile.Write(ref _checkpointedMs, _head.NowMs);
-        // A dictionary that goes on would keep the log back to its beginning.
-        _batches.Forget();
-        ulong needed = _ledger.FirstNeeded(boundaryMs, Math.Min(checkpoint.Next, before.Next));
-        _records.LogFreedBelow(needed);
-        _wal.FreeBelow(needed);
-        _ledger.Forget(needed);
     }
 
     private void DropOld()

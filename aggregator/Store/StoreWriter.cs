@@ -25,6 +25,10 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
     private readonly ITimer _maintenance;
     private readonly ITimer _merging;
     private readonly CancellationTokenSource _closing = new();
+    // Cuts, deletions and snapshots: one after the other.
+    private readonly SemaphoreSlim _cutGate = new(1);
+    private Task _cutting = Task.CompletedTask;
+    private Task _cutWritten = Task.CompletedTask;
     private int _isMerging;
     private long _refusedGroups;
     private Exception? _failure;
@@ -40,7 +44,7 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
         meter.CreateObservableCounter(MetricNames.StoreGroupsRefused, () => RefusedGroups, null, "Groups of writes refused because the disk was full or failed.");
         _thread = new Thread(Run) { IsBackground = true, Name = "store writer" };
         _thread.Start();
-        _maintenance = time.CreateTimer(_ => _queue.Writer.TryWrite(new MaintenanceWork()), null, s_maintenanceInterval, s_maintenanceInterval);
+        _maintenance = time.CreateTimer(_ => _queue.Writer.TryWrite(new MaintenanceWork(this)), null, s_maintenanceInterval, s_maintenanceInterval);
         _merging = time.CreateTimer(_ => MergeBeside(), null, s_mergeInterval, s_mergeInterval);
     }
 
@@ -99,15 +103,16 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
     /// <summary>Runs maintenance now, whatever its interval; completes when it is done.</summary>
     public async Task MaintainAsync(CancellationToken cancellation)
     {
-        var work = new MaintenanceWork();
+        var work = new MaintenanceWork(this);
         await EnqueueAsync(work, cancellation).ConfigureAwait(false);
         await work.Done.Task.WaitAsync(cancellation).ConfigureAwait(false);
+        await Volatile.Read(ref _cutting).WaitAsync(cancellation).ConfigureAwait(false);
     }
 
     /// <summary>Deletes samples for good, from memory, log and chunk files. Throws <see cref="IOException"/> when the disk does not take it: some may be deleted, ask again.</summary>
     public async Task<DeletionResult> DeleteAsync(SeriesDeletion deletion, CancellationToken cancellation)
     {
-        await OnWriterAsync(engine =>
+        await WithoutCutAsync(engine =>
         {
             engine.DeleteFromMemory(deletion);
             return true;
@@ -118,10 +123,75 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
     /// <summary>Copies the store as it is into a folder that is empty or not there. Throws <see cref="IOException"/>.</summary>
     public async Task SnapshotAsync(string folder, CancellationToken cancellation)
     {
-        StoreSnapshot snapshot = await OnWriterAsync(engine => engine.BeginSnapshot(), cancellation).ConfigureAwait(false);
+        StoreSnapshot snapshot = await WithoutCutAsync(engine => engine.BeginSnapshot(), cancellation).ConfigureAwait(false);
         using (snapshot)
             await Task.Run(() => snapshot.CopyTo(folder, _options.MinFreeBytes, cancellation), cancellation).ConfigureAwait(false);
     }
+
+    private async Task<T> WithoutCutAsync<T>(Func<StoreEngine, T> call, CancellationToken cancellation)
+    {
+        await _cutGate.WaitAsync(cancellation).ConfigureAwait(false);
+        try
+        {
+            return await OnWriterAsync(call, cancellation).ConfigureAwait(false);
+        }
+        finally
+        {
+            _cutGate.Release();
+        }
+    }
+
+    // On the writer's thread. Files are written beside it; publishing and dropping come back to it in short steps, between which data are taken and acknowledged.
+    private void Maintain()
+    {
+        // Else a cut is under way, or a deletion or snapshot waits to begin: the next maintenance looks again.
+        bool mayCut = _cutGate.Wait(0);
+        if (_engine.BeginMaintain(mayCut) is not { } cut)
+        {
+            if (mayCut)
+                _cutGate.Release();
+            return;
+        }
+        _cutWritten = Task.Run(() => _engine.WriteCut(cut, _closing.Token));
+        Volatile.Write(ref _cutting, FinishCutAsync(cut));
+    }
+
+    private async Task FinishCutAsync(CutJob cut)
+    {
+        try
+        {
+            Exception? defect = null;
+            try
+            {
+                await _cutWritten.ConfigureAwait(false);
+            }
+            catch (Exception e)
+            {
+                // It ends the writer, as a defect on its own thread does.
+                defect = e;
+            }
+            bool isMore = await OnWriterAsync(engine =>
+            {
+                if (defect is not null)
+                    throw new InvalidOperationException("chunk files could not be written because of a defect", defect);
+                engine.PublishCut(cut);
+                return true;
+            }, CancellationToken.None).ConfigureAwait(false);
+            while (isMore)
+                isMore = await OnWriterAsync(engine => engine.DropCut(cut), CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (StoreUnavailableException e)
+        {
+            LogCutStopped(_log, e.Message);
+        }
+        finally
+        {
+            _cutGate.Release();
+        }
+    }
+
+    [LoggerMessage(EventId = 5714, Level = LogLevel.Debug, Message = "a cut ends with the store: {Reason}")]
+    private static partial void LogCutStopped(ILogger log, string reason);
 
     private async Task<T> OnWriterAsync<T>(Func<StoreEngine, T> call, CancellationToken cancellation)
     {
@@ -137,10 +207,12 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
         await _closing.CancelAsync().ConfigureAwait(false);
         // Waits for a merge that is on its way, which ends at the next series.
         await _merging.DisposeAsync().ConfigureAwait(false);
+        await Volatile.Read(ref _cutting).ConfigureAwait(false);
         _queue.Writer.TryComplete();
         await _ended.Task.ConfigureAwait(false);
         _engine.Dispose();
         _closing.Dispose();
+        _cutGate.Dispose();
     }
 
     private void MergeBeside()
@@ -204,6 +276,8 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
     private void RunGroup(ChannelReader<Work> reader, List<Work> group)
     {
         group.Clear();
+        if (_engine.IsCutOverrun)
+            _cutWritten.ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default).GetAwaiter().GetResult();
         StoreUnavailableException? refusal = _commit.Begin();
         while (_commit.HasRoomFor(group.Count) && reader.TryRead(out Work? work))
         {
@@ -275,13 +349,13 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
         public override void Fail(StoreUnavailableException cause) => Done.TrySetException(cause);
     }
 
-    private sealed class MaintenanceWork : Work
+    private sealed class MaintenanceWork(StoreWriter writer) : Work
     {
         public TaskCompletionSource Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         public override bool AddsData => false;
 
-        public override void Apply(StoreEngine engine) => engine.Maintain();
+        public override void Apply(StoreEngine engine) => writer.Maintain();
 
         public override void Complete() => Done.TrySetResult();
 

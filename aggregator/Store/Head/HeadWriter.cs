@@ -81,6 +81,9 @@ internal sealed class HeadWriter
     /// <summary>Samples since the last cut that belong into partitions before <see cref="BoundaryMs"/>: late ones, and history that is loaded in order.</summary>
     public long BehindBoundary { get; set; }
 
+    /// <summary>The cut under way: what comes for partitions that it writes is noted there. Null: none.</summary>
+    public CutJob? Cut { get; set; }
+
     /// <summary>How far back changes reach; whoever removes samples notes it, too.</summary>
     public ChangeLog Changes { get; } = new();
 
@@ -143,6 +146,8 @@ internal sealed class HeadWriter
     public AppendOutcome Append(HeadSeries series, long timeMs, double value, long startMs)
     {
         AppendOutcome outcome = series.Append(timeMs, value, _slotMs, Pools);
+        if (Cut is not null)
+            Touch(Cut, series, timeMs);
         series.SetStart(timeMs, startMs);
         if (Tapped is not null && outcome == AppendOutcome.Stored)
             Tapped.Add(new SeriesSample(series.Labels, timeMs, value, null, startMs));
@@ -157,6 +162,8 @@ internal sealed class HeadWriter
         if (histogram.PositiveBuckets.Length + histogram.NegativeBuckets.Length > _options.MaxHistogramBuckets)
             return Count(AppendOutcome.OverLimit);
         AppendOutcome outcome = series.Append(timeMs, histogram);
+        if (Cut is not null)
+            Touch(Cut, series, timeMs);
         series.SetStart(timeMs, startMs);
         if (Tapped is not null && outcome == AppendOutcome.Stored)
             Tapped.Add(new SeriesSample(series.Labels, timeMs, 0, histogram, startMs));
@@ -231,6 +238,12 @@ internal sealed class HeadWriter
             sum += span.Length;
         }
         return sum == buckets.Length;
+    }
+
+    private static void Touch(CutJob cut, HeadSeries series, long timeMs)
+    {
+        if (timeMs < cut.BoundaryMs && (!cut.Touched.TryGetValue(series, out long known) || timeMs < known))
+            cut.Touched[series] = timeMs;
     }
 
     private AppendOutcome Count(long timeMs, AppendOutcome outcome)

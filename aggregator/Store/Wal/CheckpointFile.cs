@@ -87,7 +87,10 @@ internal sealed class CheckpointFile
     }
 
     /// <summary>Writes a checkpoint over the older of the two. Throws <see cref="IOException"/>.</summary>
-    public void Write(Checkpoint checkpoint, RecordApplier records, HeadWriter head)
+    public void Write(Checkpoint checkpoint, byte[] state) => AtomicFile.Write(_disk, Path.Combine(_folder, s_names[checkpoint.Number & 1]), state);
+
+    /// <summary>The content of a checkpoint of the state as it is now. Throws <see cref="IOException"/> when it would be too large to be read again.</summary>
+    public static byte[] Build(Checkpoint checkpoint, RecordApplier records, HeadWriter head)
     {
         var bytes = new ByteWriter(1 << 16);
         bytes.Byte(Version);
@@ -113,7 +116,7 @@ internal sealed class CheckpointFile
         records.Ledger.Write(bytes);
         if (bytes.Length > MaxBytes)
             throw new IOException($"the checkpoint would have {bytes.Length} bytes; above {MaxBytes} it could not be read again");
-        AtomicFile.Write(_disk, Path.Combine(_folder, s_names[checkpoint.Number & 1]), bytes.Written);
+        return bytes.Written.ToArray();
     }
 
     private static void ReadState(byte[] content, RecordApplier records, HeadWriter head)

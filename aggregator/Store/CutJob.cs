@@ -1,0 +1,54 @@
+using Bellwether.Store.Blocks;
+using Bellwether.Store.Head;
+using Bellwether.Store.Wal;
+
+namespace Bellwether.Store;
+
+/// <summary>
+/// Partitions on their way from memory into chunk files. Samples keep coming meanwhile: those that belong into these partitions and come after the begin stay in memory, and in the log behind
+/// the checkpoint, which says how the store stood at the begin.
+/// </summary>
+internal sealed class CutJob
+{
+    /// <summary>Samples before it go into files. A border of partitions, unless everything goes.</summary>
+    public required long BoundaryMs { get; init; }
+
+    /// <summary>What will be written when the files are there.</summary>
+    public required Checkpoint Checkpoint { get; init; }
+
+    /// <summary>The content of the checkpoint, as of the begin.</summary>
+    public required byte[] State { get; init; }
+
+    /// <summary>Series with this number or a higher one came after the begin.</summary>
+    public required int References { get; init; }
+
+    /// <summary>What is left out; null: nothing.</summary>
+    public SeriesDeletion? Deletion { get; init; }
+
+    /// <summary>Samples behind the boundary before the begin: they wait again if it fails.</summary>
+    public long Behind { get; init; }
+
+    /// <summary>Series that got samples before the boundary since the begin, and the oldest time of these.</summary>
+    public Dictionary<HeadSeries, long> Touched { get; } = [];
+
+    public List<BlockFile> Written { get; } = [];
+
+    /// <summary>Why the files could not be written: nothing is published then.</summary>
+    public Exception? Failed { get; set; }
+
+    /// <summary>Why the checkpoint could not be written: the files count all the same, the log stays.</summary>
+    public IOException? CheckpointFailed { get; set; }
+
+    /// <summary>What else is due follows when it is done; not behind a failure.</summary>
+    public bool EndsMaintenance { get; set; }
+
+    public long Samples { get; set; }
+
+    public int Series { get; set; }
+
+    /// <summary>The number of the series with which dropping goes on.</summary>
+    public int NextDropped { get; set; }
+
+    /// <summary>Series that held nothing more when they were looked at.</summary>
+    public List<HeadSeries> Empty { get; } = [];
+}
