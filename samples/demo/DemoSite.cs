@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
@@ -81,6 +82,17 @@ internal sealed class DemoSite : IAsyncDisposable
                 throw new DemoException($"waited {limit.TotalSeconds:F0} s for {what}. {last}\n{string.Join('\n', _parts.OfType<Child>().Select(c => $"{c.Name}: {LastLines(c.LogFile)}"))}");
             await Task.Delay(TimeSpan.FromMilliseconds(200), _time, cancellation);
         }
+    }
+
+    /// <summary>Runs a command of the aggregator's program to its end; gives what it printed. Throws when it fails.</summary>
+    public async Task<string> CommandAsync(string[] arguments, CancellationToken cancellation)
+    {
+        var start = new ProcessStartInfo(_programs.Aggregator, arguments) { WorkingDirectory = Folder, RedirectStandardOutput = true, RedirectStandardError = true };
+        using Process process = Process.Start(start) ?? throw new DemoException($"{_programs.Aggregator} did not start");
+        Task<string> errors = process.StandardError.ReadToEndAsync(cancellation);
+        string output = await process.StandardOutput.ReadToEndAsync(cancellation);
+        await process.WaitForExitAsync(cancellation);
+        return process.ExitCode == 0 ? output : throw new DemoException($"'{string.Join(' ', arguments)}' ended with {process.ExitCode}: {output}{await errors}");
     }
 
     private async Task StartPartsAsync(int httpPort, Action<string> tell, CancellationToken cancellation)
