@@ -717,8 +717,10 @@ internal sealed class LogSpool : ISpool, ISpoolLedger
         dropped.Acknowledged += arrived;
         if (dropped.Rest.Count == 0)
             _state.Dropped.Remove(dropped);
-        if (arrived > 0)
-            SaveState();
+        if (arrived == 0)
+            return;
+        _stateDirty = true;
+        SaveState();
     }
 
     /// <summary>Counts what of a segment was not acknowledged as dropped.</summary>

@@ -72,7 +72,7 @@ internal sealed class SpoolLedger(int sourcesMax)
             if (account.Early > 0)
                 json.WriteNumber("early", account.Early);
             if (account.Dropped.Count > 0)
-                WriteDrops(json, account);
+                WriteDrops(json, account, withArrived: waiting is not null);
             json.WriteEndObject();
         }
         json.WriteEndArray();
@@ -107,7 +107,8 @@ internal sealed class SpoolLedger(int sourcesMax)
         }
     }
 
-    private static void WriteDrops(Utf8JsonWriter json, Account account)
+    // What arrived stands in the state alone, beside the list of what may still arrive: a frame of the log that is newer than that list would let it be counted twice.
+    private static void WriteDrops(Utf8JsonWriter json, Account account, bool withArrived)
     {
         json.WriteStartArray("dropped");
         foreach ((string reason, DropCount drop) in account.Dropped)
@@ -117,7 +118,7 @@ internal sealed class SpoolLedger(int sourcesMax)
             json.WriteNumber("samples", drop.Samples);
             json.WriteNumber("from", drop.FromMs);
             json.WriteNumber("to", drop.ToMs);
-            if (account.Arrived.TryGetValue(reason, out long arrived))
+            if (withArrived && account.Arrived.TryGetValue(reason, out long arrived))
                 json.WriteNumber("arrived", arrived);
             json.WriteEndObject();
         }

@@ -318,6 +318,9 @@ public sealed class SegmentLog : IDisposable
             string spare = Path.Combine(_folder, LogFile.SpareName(_spares[^1]));
             _spares.RemoveAt(_spares.Count - 1);
             _disk.Rename(spare, path);
+            // Were the new name lost with the power and the bytes not, its number would be given again, and frames of this time would pass for frames of that.
+            _disk.SyncFolder(_folder);
+            _folderDirty = false;
             _handle = _disk.Open(path, DiskOpen.Existing);
         }
         else

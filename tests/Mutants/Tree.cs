@@ -8,6 +8,7 @@ internal sealed class Tree(string root, string folder)
 {
     private string? _there;
     private byte[] _sound = [];
+    private string _original = "";
 
     /// <summary>Where the copy is.</summary>
     public string Folder => folder;
@@ -36,6 +37,7 @@ internal sealed class Tree(string root, string folder)
         int count = mutant.CountIn(content);
         if (count != 1)
             return $"its text stands {count} times in {mutant.File} and must stand there once: bring tests/Mutants/MutantList.cs up to date";
+        _original = content;
         File.WriteAllText(path, content.Replace(mutant.Text, mutant.Replacement, StringComparison.Ordinal));
         return null;
     }
@@ -64,7 +66,7 @@ internal sealed class Tree(string root, string folder)
     /// <summary>Puts everything back; the file gets a new time, so that it is built again.</summary>
     public void Restore(Mutant mutant)
     {
-        File.WriteAllText(Path.Combine(folder, mutant.File), File.ReadAllText(Path.Combine(root, mutant.File)));
+        File.WriteAllText(Path.Combine(folder, mutant.File), _original);
         if (_there is not null)
             File.WriteAllBytes(_there, _sound);
         _there = null;

@@ -30,7 +30,7 @@ internal sealed class SimulatedAgent
         Identity = identity;
         _random = new Random(seed);
         Disk = new FaultyDisk(new Random(seed + 1));
-        _options = new SpoolOptions { SegmentBytes = 2 << 10, BytesMax = smallSpool ? 96 << 10 : 64 << 20, SegmentAge = TimeSpan.FromMinutes(2), PendingBytesMax = 4 << 10, AgeMax = TimeSpan.FromDays(60) };
+        _options = new SpoolOptions { SegmentBytes = 2 << 10, BytesMax = smallSpool ? 12 << 10 : 64 << 20, SegmentAge = TimeSpan.FromMinutes(2), PendingBytesMax = 4 << 10, AgeMax = TimeSpan.FromDays(60) };
     }
 
     /// <summary>The machine; the source's names begin with it.</summary>

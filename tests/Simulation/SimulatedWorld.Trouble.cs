@@ -127,7 +127,7 @@ internal sealed partial class SimulatedWorld
 
     private void DiskTrouble(FaultyDisk disk, string side)
     {
-        int kind = _random.Next(4);
+        int kind = _random.Next(_hasRoom ? 1 : 0, 4);
         _trace.Note(_nowMs, side, kind switch { 0 => "disk is full", 1 => "disk errs at syncs", _ when disk.Fault is null => "disk errs", _ => "disk is sound" });
         disk.Capacity = kind == 0 ? disk.UsedBytes + _random.Next(12_000) : long.MaxValue;
         double rate = _errorRate;

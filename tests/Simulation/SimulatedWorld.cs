@@ -26,6 +26,7 @@ internal sealed partial class SimulatedWorld
     private readonly List<(string Agent, RecordBatch Batch)> _carried = [];
     private readonly double _cutRate;
     private readonly double _errorRate;
+    private readonly bool _hasRoom;
     private long _nowMs;
     private long _maintainAtMs;
     private bool _calm;
@@ -37,6 +38,7 @@ internal sealed partial class SimulatedWorld
         _aggregator = new SimulatedAggregator(_random.Next());
         _cutRate = _random.NextDouble() * 0.02;
         _errorRate = _random.Next(3) == 0 ? 0 : _random.NextDouble() * 0.05;
+        _hasRoom = _random.Next(3) == 0;
         int agents = _random.Next(1, 4);
         for (int i = 0; i < agents; i++)
             _agents.Add(new SimulatedAgent(this, $"a{i}", $"a{i}", _random.Next(), smallSpool: _random.Next(3) == 0));

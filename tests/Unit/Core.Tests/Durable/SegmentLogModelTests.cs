@@ -93,8 +93,8 @@ public sealed class SegmentLogModelTests
             if (_durable.Count == 0)
                 return;
             ulong below = _durable.Keys.ElementAt(pick % _durable.Count);
+            _freedBelow = Math.Max(_freedBelow, below); // first: the power may go while it is done
             _log.FreeBelow(below);
-            _freedBelow = Math.Max(_freedBelow, below);
         }
 
         private void Reopen()

@@ -277,6 +277,42 @@ public sealed class SegmentLogTests
     }
 
     [Fact]
+    public void What_a_power_cut_took_never_comes_back_behind_what_was_written_later()
+    {
+        for (int seed = 0; seed < 400; seed++)
+        {
+            var random = new Random(seed);
+            var disk = new FaultyDisk(random);
+            var known = new HashSet<string>();
+            // Frames of the same sizes each time, so that those of one life stand where those of another one ended.
+            for (int life = 0; life < 6; life++)
+            {
+                try
+                {
+                    using SegmentLog log = Open(disk, out List<string> found);
+                    Assert.Subset(known, found.ToHashSet());
+                    known = [.. found];
+                    disk.PowerCutAt = disk.Changes + random.Next(3, 14);
+                    for (int i = 0; i < 12; i++)
+                    {
+                        string text = $"life {life}, frame {i:00}";
+                        Append(log, text);
+                        known.Add(text);
+                        if (random.Next(3) == 0 && log.Sync() == LogSync.Durable && random.Next(2) == 0)
+                            log.FreeBelow(log.DurableSequence - 1);
+                    }
+                }
+                catch (PowerCutException)
+                {
+                    disk.Crash();
+                    continue;
+                }
+                disk.Crash();
+            }
+        }
+    }
+
+    [Fact]
     public void Opening_takes_the_memory_of_a_piece_and_not_of_the_log()
     {
         var options = new SegmentLogOptions { FileBytes = 4 << 20, PendingBytesMax = 8 << 20 };
