@@ -32,13 +32,16 @@ internal sealed class DemoSite : IAsyncDisposable
 
     public Child Agent { get; private set; } = null!;
 
+    /// <summary>The agent's line to the aggregator, when it is to be cut; null: there is nothing between them.</summary>
+    public Line? Line { get; private set; }
+
     /// <summary>Starts everything, telling each step; on failure what had started is ended.</summary>
-    public static async Task<DemoSite> StartAsync(Programs programs, int httpPort, Action<string> tell, TimeProvider time, CancellationToken cancellation)
+    public static async Task<DemoSite> StartAsync(Programs programs, int httpPort, bool withLine, Action<string> tell, TimeProvider time, CancellationToken cancellation)
     {
         var site = new DemoSite(programs, time);
         try
         {
-            await site.StartPartsAsync(httpPort, tell, cancellation);
+            await site.StartPartsAsync(httpPort, withLine, tell, cancellation);
             return site;
         }
         catch
@@ -95,7 +98,7 @@ internal sealed class DemoSite : IAsyncDisposable
         return process.ExitCode == 0 ? output : throw new DemoException($"'{string.Join(' ', arguments)}' ended with {process.ExitCode}: {output}{await errors}");
     }
 
-    private async Task StartPartsAsync(int httpPort, Action<string> tell, CancellationToken cancellation)
+    private async Task StartPartsAsync(int httpPort, bool withLine, Action<string> tell, CancellationToken cancellation)
     {
         Folder = Directory.CreateTempSubdirectory("bellwether-demo-").FullName;
         int[] ports = FreePorts(4);
@@ -107,7 +110,9 @@ internal sealed class DemoSite : IAsyncDisposable
         _parts.Add(postgres);
         Database = postgres.ConnectionString;
 
-        WriteConfiguration(new() { ["GRPC"] = $"127.0.0.1:{ports[1]}", ["HTTP"] = $"127.0.0.1:{http}", ["SHOP"] = ShopAddress, ["DATABASE"] = postgres.Url });
+        if (withLine)
+            _parts.Add(Line = new Line(ports[1]));
+        WriteConfiguration(new() { ["GRPC"] = $"127.0.0.1:{ports[1]}", ["AGGREGATOR"] = Line?.Address ?? $"127.0.0.1:{ports[1]}", ["HTTP"] = $"127.0.0.1:{http}", ["SHOP"] = ShopAddress, ["DATABASE"] = postgres.Url });
 
         tell("the shop: orders in PostgreSQL, and customers");
         _parts.Add(Child.Start("shop", Folder, _programs.Shop, ["--urls", $"http://{ShopAddress}"], new Dictionary<string, string> { ["SHOP_DATABASE"] = Database }));

@@ -21,6 +21,14 @@ public sealed class DemoTests
     }
 
     [Fact]
+    public async Task The_history_of_an_agent_that_was_cut_off_heals()
+    {
+        (int code, string output) = await Running.ToEndAsync("dotnet", Programs.Root, Arguments("--late", "--check"));
+        Assert.True(code == 0, output);
+        Assert.Matches(@"late: \d+ checks passed, 0 failed", output);
+    }
+
+    [Fact]
     public async Task The_console_shows_kpis_alerts_and_agents_in_a_real_browser()
     {
         int port = Site.FreePorts(1)[0];

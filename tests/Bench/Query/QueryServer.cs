@@ -165,6 +165,21 @@ internal sealed class QueryServer : IAsyncDisposable
         }
     }
 
+    /// <summary>An answer as it is.</summary>
+    public async Task<JsonElement> GetAsync(string path, CancellationToken cancel)
+    {
+        using JsonDocument document = JsonDocument.Parse(await _http.GetByteArrayAsync(path, cancel));
+        return document.RootElement.Clone();
+    }
+
+    /// <summary>Posts without a body.</summary>
+    public async Task PostAsync(string path, CancellationToken cancel)
+    {
+        using HttpResponseMessage answer = await _http.PostAsync(path, null, cancel);
+        if (!answer.IsSuccessStatusCode)
+            throw new InvalidOperationException($"{Name} answered {path} with {(int)answer.StatusCode} {await answer.Content.ReadAsStringAsync(cancel)}");
+    }
+
     /// <summary>Waits until it has nothing more to do: files written, merges done.</summary>
     public async Task SettleAsync(CancellationToken cancel)
     {

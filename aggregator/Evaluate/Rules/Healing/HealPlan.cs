@@ -6,28 +6,28 @@ namespace Bellwether.Evaluate.Rules.Healing;
 /// </summary>
 internal sealed class HealPlan
 {
-    private readonly List<HealUnit> _units;
+    private readonly UnitIndex _units;
 
-    private HealPlan(List<HealUnit> units, List<(int First, int Last, bool IsStepwise)> runs)
+    private HealPlan(UnitIndex units, List<(int First, int Last, bool IsStepwise)> runs)
     {
         _units = units;
         Runs = runs;
     }
 
     /// <summary>The rules in order.</summary>
-    public IReadOnlyList<HealUnit> Units => _units;
+    public UnitIndex Units => _units;
 
     /// <summary>Stretches of the order: each is done before the next; a stepwise one time by time.</summary>
     public IReadOnlyList<(int First, int Last, bool IsStepwise)> Runs { get; }
 
     /// <summary>Makes a plan.</summary>
-    /// <param name="units">Rules in order.</param>
+    /// <param name="index">Rules in order.</param>
     /// <param name="request">The range, and what came late in it, or which rules are asked for.</param>
     /// <param name="bounds">Per rule the first and last time that may be evaluated again.</param>
-    public static HealPlan Make(List<HealUnit> units, HealRequest request, Func<HealUnit, (long FromMs, long ToMs)> bounds)
+    public static HealPlan Make(UnitIndex index, HealRequest request, Func<HealUnit, (long FromMs, long ToMs)> bounds)
     {
         (long fromMs, long toMs) = (request.FromMs, request.ToMs);
-        HashSet<string> written = [.. units.Select(u => u.Rule.Name)];
+        IReadOnlyList<HealUnit> units = index.All;
         foreach (HealUnit unit in units.Where(u => u.IsAsked))
         {
             (long least, long most) = bounds(unit);
@@ -36,7 +36,7 @@ internal sealed class HealPlan
             if (unit.FromMs > unit.ToMs)
                 (unit.FromMs, unit.ToMs) = (long.MaxValue, long.MinValue);
         }
-        List<int>[] reads = [.. units.Select(u => ReadsOf(u, units))];
+        List<int>[] reads = [.. units.Select(u => ReadsOf(u, index))];
         List<(int First, int Last, bool IsStepwise)> runs = RunsOf(reads, units);
         bool[] stepwise = new bool[units.Count];
         foreach ((int first, int last, bool isStepwise) in runs)
@@ -51,7 +51,7 @@ internal sealed class HealPlan
                 foreach (Reading reading in unit.Reach.Readings)
                 {
                     // A name that a rule writes is taken for nobody else's.
-                    if (request.Rules is null && (reading.Name is not { } name || !written.Contains(name)) && IsTouched(reading, request.Metrics))
+                    if (request.Rules is null && (reading.Name is not { } name || !index.Writes(name)) && IsTouched(reading, request.Metrics))
                         Extend(ref from, ref to, fromMs, toMs, reading);
                     foreach (int j in reads[i])
                     {
@@ -72,7 +72,7 @@ internal sealed class HealPlan
                 isChanged = true;
             }
         }
-        return new HealPlan(units, runs);
+        return new HealPlan(index, runs);
     }
 
     private static bool IsTouched(Reading reading, IReadOnlyCollection<string>? metrics) => metrics is null || metrics.Any(m => reading.MaySelect(m, []));
@@ -91,18 +91,21 @@ internal sealed class HealPlan
         return (rest == 0 ? step : step + unit.IntervalMs - rest) - unit.OffsetMs;
     }
 
-    private static List<int> ReadsOf(HealUnit unit, List<HealUnit> units)
+    private static List<int> ReadsOf(HealUnit unit, UnitIndex index)
     {
-        var reads = new List<int>();
-        for (int j = 0; j < units.Count; j++)
+        var reads = new SortedSet<int>();
+        foreach (Reading reading in unit.Reach.Readings)
         {
-            if (unit.Reach.Readings.Any(r => r.MaySelect(units[j].Rule.Name, units[j].Fixed)))
-                reads.Add(j);
+            foreach (HealUnit other in index.Find(reading.Matchers))
+            {
+                if (reading.MaySelect(other.Rule.Name, other.Fixed))
+                    reads.Add(other.Index);
+            }
         }
-        return reads;
+        return [.. reads];
     }
 
-    private static List<(int First, int Last, bool IsStepwise)> RunsOf(List<int>[] reads, List<HealUnit> units)
+    private static List<(int First, int Last, bool IsStepwise)> RunsOf(List<int>[] reads, IReadOnlyList<HealUnit> units)
     {
         // Of a later rule, and of one that records further back than this one reads, only what was written before the step may be seen.
         var spans = new List<(int First, int Last)>();

@@ -6,10 +6,8 @@ namespace Bellwether.Evaluate.Rules.Healing;
 /// The stored data with what this run has computed so far in place of the results that are evaluated again. While rules go time by time, what on-time evaluation had not written yet
 /// is hidden. One thread.
 /// </summary>
-internal sealed class HealReader(ISeriesReader inner, IReadOnlyList<HealUnit> units) : ISeriesReader
+internal sealed class HealReader(ISeriesReader inner, UnitIndex units) : ISeriesReader
 {
-    private readonly ILookup<string, HealUnit> _byName = units.ToLookup(u => u.Rule.Name, StringComparer.Ordinal);
-
     /// <summary>The place at which a stepwise run is: its step, the rule, and the rules that are in it.</summary>
     public (long StepMs, int Unit, int First, int Last)? Place { get; set; }
 
@@ -29,7 +27,7 @@ internal sealed class HealReader(ISeriesReader inner, IReadOnlyList<HealUnit> un
                 found.Add((owner, labels));
         }
         int before = entries.Count;
-        foreach (HealUnit unit in units)
+        foreach (HealUnit unit in units.Find(matchers))
         {
             if (unit.SliceFromMs > toMs || unit.SliceToMs < fromMs)
                 continue;
@@ -57,7 +55,9 @@ internal sealed class HealReader(ISeriesReader inner, IReadOnlyList<HealUnit> un
 
     private HealUnit? OwnerOf(Labels labels)
     {
-        foreach (HealUnit unit in _byName[labels.MetricName])
+        if (!units.Writes(labels.MetricName))
+            return null;
+        foreach (HealUnit unit in units.Find(labels.MetricName, labels.AsSpan().ToArray().Select(l => KeyValuePair.Create(l.Name, l.Value))))
         {
             bool counts = unit.SliceFromMs <= unit.SliceToMs || (Place is { } place && unit.Index >= place.First && unit.Index <= place.Last);
             if (counts && unit.Owns(labels))

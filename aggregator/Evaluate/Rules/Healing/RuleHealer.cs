@@ -109,7 +109,7 @@ public sealed partial class RuleHealer
             _results.Add(count, new KeyValuePair<string, object?>("change", what));
         var healing = new HealReport(request.FromMs, request.ToMs, tally.Rules.Count, tally.Steps, tally.Added, tally.Replaced, tally.Removed, tally.Failures)
         {
-            Changed = [.. tally.Changed.Values.Where(c => c.Added + c.Replaced + c.Removed > 0)],
+            Changed = tally.Changed,
             Took = took,
         };
         if (healing.Changes > 0)
@@ -127,12 +127,12 @@ public sealed partial class RuleHealer
     {
         Dictionary<(string File, string Name), long> last = _rules.Status.ToDictionary(s => (s.Definition.File, s.Definition.Name), s => s.LastStepMs);
         var lastOf = new Dictionary<HealUnit, long>();
-        var units = new List<HealUnit>();
+        var units = new UnitIndex();
         foreach (RuleGroupDefinition group in _rules.Status.Select(s => s.Definition))
         {
-            foreach (HealUnit unit in UnitsOf(group, request, () => units.Count))
+            foreach (HealUnit unit in UnitsOf(group, request, () => units.All.Count))
             {
-                if (units.Find(u => !u.IsApartFrom(unit)) is { } twin)
+                if (units.Find(unit.Rule.Name, unit.Fixed).FirstOrDefault(u => !u.IsApartFrom(unit)) is { } twin)
                 {
                     LogNotApart(_log, unit.Rule.Name, unit.GroupName, twin.GroupName);
                     continue;
@@ -145,13 +145,13 @@ public sealed partial class RuleHealer
         if (done is not null)
         {
             Dictionary<string, long> before = done.GroupBy(d => d.Key.Key).ToDictionary(g => g.Key, g => g.Max(d => d.Value), StringComparer.Ordinal);
-            foreach (HealUnit unit in units.Where(u => u.IsDirty))
+            foreach (HealUnit unit in units.All.Where(u => u.IsDirty))
                 unit.FromMs = Math.Max(unit.FromMs, before.TryGetValue(unit.Key, out long to) ? to + unit.IntervalMs : unit.FromMs);
         }
-        List<HealUnit> dirty = units.FindAll(u => u.IsDirty);
+        List<HealUnit> dirty = [.. units.All.Where(u => u.IsDirty)];
         if (dirty.Count > 0)
             await RunAsync(plan, dirty, request.Progress, tally, cancellation);
-        return units.Where(u => u.ToMs > long.MinValue).ToDictionary(u => u, u => u.ToMs);
+        return units.All.Where(u => u.ToMs > long.MinValue).ToDictionary(u => u, u => u.ToMs);
     }
 
     /// <summary>The first result of a rule that may change: history stays what the rule of its time made it, and what is sealed stays, unless it is opened again.</summary>
@@ -192,7 +192,7 @@ public sealed partial class RuleHealer
                 List<HealUnit> run = [];
                 for (int i = first; i <= last; i++)
                 {
-                    HealUnit unit = plan.Units[i];
+                    HealUnit unit = plan.Units.All[i];
                     long from = Math.Max(unit.FromMs, FirstAt(unit, at)), to = Math.Min(unit.ToMs, at + sliceMs - 1 - unit.OffsetMs);
                     if (!unit.IsDirty || from > to)
                         continue;
@@ -205,11 +205,15 @@ public sealed partial class RuleHealer
                 else
                     run.ForEach(u => AtOnce(u, reader, tally, cancellation));
             }
+            var batch = new SampleBatch();
             foreach (HealUnit unit in dirty.Where(u => u.SliceFromMs <= u.SliceToMs))
             {
                 tally.Rules.Add(unit.Key);
-                await CorrectAsync(unit, tally, cancellation);
+                Correct(unit, batch, tally, cancellation);
+                if (batch.Samples.Count >= _options.BatchSamples)
+                    batch = await AppendAsync(batch, cancellation);
             }
+            await AppendAsync(batch, cancellation);
             dirty.ForEach(u => u.EndSlice());
             progress?.Invoke(Math.Min(tally.Steps, steps), steps);
             // The live engine and queries get their turn between two slices.
@@ -309,11 +313,10 @@ public sealed partial class RuleHealer
             tally.Failures++;
     }
 
-    /// <summary>Appends what differs from what is stored.</summary>
-    private async Task CorrectAsync(HealUnit unit, Tally tally, CancellationToken cancellation)
+    /// <summary>Adds to a batch what differs from what is stored.</summary>
+    private void Correct(HealUnit unit, SampleBatch batch, Tally tally, CancellationToken cancellation)
     {
         Dictionary<Labels, int> revisions = RevisionsOf(unit);
-        var batch = new SampleBatch();
         var known = new HashSet<Labels>();
         var stored = new SampleBuffer();
         var none = new SampleBuffer();
@@ -333,15 +336,21 @@ public sealed partial class RuleHealer
             if (known.Add(labels))
                 Compare(unit, labels, (none, computed), revisions.GetValueOrDefault(labels), batch, tally);
         }
+        _steps.Add(((LastAt(unit) - unit.SliceFromMs) / unit.IntervalMs) + 1);
+    }
+
+    /// <summary>Appends a batch in parts; gives an empty one.</summary>
+    private async ValueTask<SampleBatch> AppendAsync(SampleBatch batch, CancellationToken cancellation)
+    {
         for (int at = 0; at < batch.Samples.Count; at += _options.BatchSamples)
         {
             var part = new SampleBatch();
             part.Samples.AddRange(batch.Samples.GetRange(at, Math.Min(_options.BatchSamples, batch.Samples.Count - at)));
             AppendResult result = await _around.Appender.AppendAsync(part, cancellation);
             if (result.Refused > 0)
-                LogRefused(_log, result.Refused, unit.Rule.Name, result.FirstError ?? "");
+                LogRefused(_log, result.Refused, result.FirstError ?? "");
         }
-        _steps.Add(((LastAt(unit) - unit.SliceFromMs) / unit.IntervalMs) + 1);
+        return new SampleBatch();
     }
 
     private static void Compare(HealUnit unit, Labels labels, (SampleBuffer Stored, SampleBuffer Computed) samples, int revision, SampleBatch batch, Tally tally)
@@ -416,13 +425,16 @@ public sealed partial class RuleHealer
     [LoggerMessage(EventId = 3252, Level = LogLevel.Warning, Message = "the rule that records {Metric} in group {Group} is not evaluated again after late data: it cannot be told from the one in group {Other}; give them a label with different values")]
     private static partial void LogNotApart(ILogger log, string metric, string group, string other);
 
-    [LoggerMessage(EventId = 3253, Level = LogLevel.Warning, Message = "{Samples} corrected results of {Metric} were refused by the store; the first: {Error}")]
-    private static partial void LogRefused(ILogger log, int samples, string metric, string error);
+    [LoggerMessage(EventId = 3253, Level = LogLevel.Warning, Message = "{Samples} corrected results were refused by the store; the first: {Error}")]
+    private static partial void LogRefused(ILogger log, int samples, string error);
 
     private sealed class Tally
     {
         public HashSet<string> Rules { get; } = new(StringComparer.Ordinal);
-        public Dictionary<string, RuleChange> Changed { get; } = new(StringComparer.Ordinal);
+        private readonly Dictionary<string, Change> _changes = new(StringComparer.Ordinal);
+
+        public IReadOnlyList<RuleChange> Changed => [.. _changes.Values.Select(c => new RuleChange(c.Unit.GroupName, c.Unit.Rule.Name,
+            new SortedDictionary<string, string>(c.Unit.Fixed.ToDictionary(), StringComparer.Ordinal), c.FromMs, c.ToMs, c.Added, c.Replaced, c.Removed))];
 
         /// <summary>What is stored before this time stays.</summary>
         public long KeepBeforeMs { get; init; } = long.MinValue;
@@ -434,16 +446,23 @@ public sealed partial class RuleHealer
 
         public void Note(HealUnit unit, long timeMs, long added = 0, long replaced = 0, long removed = 0)
         {
-            if (!Changed.TryGetValue(unit.Key, out RuleChange? change))
-                change = new RuleChange(unit.GroupName, unit.Rule.Name, new SortedDictionary<string, string>(unit.Fixed.ToDictionary(), StringComparer.Ordinal), timeMs, timeMs, 0, 0, 0);
-            Changed[unit.Key] = change with
-            {
-                FromMs = Math.Min(change.FromMs, timeMs),
-                ToMs = Math.Max(change.ToMs, timeMs),
-                Added = change.Added + added,
-                Replaced = change.Replaced + replaced,
-                Removed = change.Removed + removed,
-            };
+            if (!_changes.TryGetValue(unit.Key, out Change? change))
+                _changes.Add(unit.Key, change = new Change(unit));
+            change.FromMs = Math.Min(change.FromMs, timeMs);
+            change.ToMs = Math.Max(change.ToMs, timeMs);
+            change.Added += added;
+            change.Replaced += replaced;
+            change.Removed += removed;
+        }
+
+        private sealed class Change(HealUnit unit)
+        {
+            public HealUnit Unit => unit;
+            public long FromMs = long.MaxValue;
+            public long ToMs = long.MinValue;
+            public long Added;
+            public long Replaced;
+            public long Removed;
         }
     }
 }
