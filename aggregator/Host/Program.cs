@@ -34,7 +34,20 @@ internal static class Program
         if (parsed.Action is System.CommandLine.Invocation.ParseErrorAction wrong)
             wrong.ShowHelp = false;
         int code = parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null }).GetAwaiter().GetResult();
-        return parsed.Action is System.CommandLine.Invocation.ParseErrorAction ? ExitBadConfiguration : code;
+        if (parsed.Action is not System.CommandLine.Invocation.ParseErrorAction)
+            return code;
+        Console.Error.WriteLine(UsageOf(parsed.CommandResult.Command));
+        return ExitBadConfiguration;
+    }
+
+    /// <summary>How a command is called, in one line.</summary>
+    private static string UsageOf(Command command)
+    {
+        string path = command.Name;
+        for (Command? above = command.Parents.OfType<Command>().FirstOrDefault(); above is not null; above = above.Parents.OfType<Command>().FirstOrDefault())
+            path = above is RootCommand ? path : $"{above.Name} {path}";
+        string parts = (command.Subcommands.Count > 0 ? " COMMAND" : "") + (command.Options.Count > 0 ? " [options]" : "") + string.Concat(command.Arguments.Select(a => a.Arity.MinimumNumberOfValues == 0 ? $" [{a.Name}]" : $" {a.Name}"));
+        return command is RootCommand ? "usage: bellwether-aggregator COMMAND [options]" : $"usage: bellwether-aggregator {path}{parts}   (more with --help)";
     }
 
     private static Option<string> ConfigOption() => new("--config", "-c") { Description = "The aggregator's configuration.", DefaultValueFactory = _ => "aggregator.yaml" };

@@ -16,6 +16,7 @@ ITopic[] topics =
     new PrometheusConfigTopic(),
     new PromQlTestTopic(),
     new PromQlReferenceTopic(),
+    new ComplianceQueriesTopic(),
     new DashboardsTopic(),
     new RelabelTopic(),
     new AlertTemplatesTopic(),

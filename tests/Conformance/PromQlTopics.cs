@@ -33,10 +33,10 @@ internal sealed class PromQlTestTopic : ITopic
 /// <summary>Range queries with recorded answers over one data set.</summary>
 internal sealed class PromQlReferenceTopic : ITopic
 {
-    private const string Subquery = "avg_over_time(rate(demo_cpu_usage_seconds_total[1m])[2m:10s])";
+    public const string Subquery = "avg_over_time(rate(demo_cpu_usage_seconds_total[1m])[2m:10s])";
 
     /// <summary>Where Prometheus 3, and so ours, means something else than 2.42: why.</summary>
-    private static readonly Dictionary<string, string> s_changed = new()
+    public static IReadOnlyDictionary<string, string> Changed { get; } = new Dictionary<string, string>()
     {
         ["label_replace(demo_num_cpus, \"~invalid\", \"\", \"src\", \"(.*)\")"] = "label names may be any UTF-8 text in Prometheus 3: it must not fail",
         ["label_join(demo_num_cpus, \"~invalid\", \"-\", \"instance\")"] = "label names may be any UTF-8 text in Prometheus 3: it must not fail",
@@ -59,7 +59,7 @@ internal sealed class PromQlReferenceTopic : ITopic
             string query = answer.RootElement.GetProperty("query").GetString()!;
             string asked = query == Subquery ? query.Replace("[2m:", "[120001ms:", StringComparison.Ordinal) : query;
             QueryResult result = engine.Range(series, asked, Ms("start"), Ms("end"), Ms("step"));
-            bool isNewer = s_changed.TryGetValue(query, out string? why);
+            bool isNewer = Changed.TryGetValue(query, out string? why);
             if (isNewer)
                 report.Note($"results.jsonl:{number}: {why}");
             string? failure = isNewer && query != Subquery ? result.Error?.Message : Compare(answer.RootElement, result);
@@ -70,7 +70,8 @@ internal sealed class PromQlReferenceTopic : ITopic
         }
     }
 
-    private static string? Compare(JsonElement answer, QueryResult result)
+    /// <summary>How a result differs from a recorded answer; null: it does not.</summary>
+    public static string? Compare(JsonElement answer, QueryResult result)
     {
         if (answer.TryGetProperty("error", out JsonElement error))
         {

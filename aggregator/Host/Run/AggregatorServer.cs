@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Diagnostics.Metrics;
 using System.Net;
+using System.Reflection;
 using System.Net.Security;
 using System.Security.Authentication;
 using System.Security.Cryptography;
@@ -139,6 +140,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
             ConcurrentMax = config.Limits.MaxConcurrentQueries,
             Flags = new Dictionary<string, string> { ["config"] = file },
             Version = VersionText,
+            Revision = RevisionText,
             ExternalLabels = config.Global.ExternalLabels,
             WorkingFolder = config.DataDir,
             Retention = PrometheusDuration.Format(config.Retention.Raw),
@@ -162,6 +164,9 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
 
     /// <summary>The program's version.</summary>
     public static string VersionText { get; } = typeof(AggregatorServer).Assembly.GetName().Version?.ToString(3) ?? "0.0.0";
+
+    /// <summary>The commit that the program was built from, or empty: the build writes it behind a plus sign.</summary>
+    public static string RevisionText { get; } = typeof(AggregatorServer).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+') is [_, var revision, ..] ? revision : "";
 
     /// <summary>Addresses that it listens on, once started.</summary>
     public string Addresses => $"agents at {_config.Listen.Grpc.Address}, API and console at {string.Join(", ", _http.Urls)}";

@@ -15,13 +15,14 @@ namespace Bellwether.Serve.Console;
 public static class ConsoleEndpoints
 {
     private const string ResourcePrefix = "console/";
+    private static readonly string[] s_read = [HttpMethods.Get, HttpMethods.Head];
 
     /// <summary>Maps <c>/</c> and <c>/assets/*</c>.</summary>
     public static void MapConsole(this IEndpointRouteBuilder routes)
     {
         string page = Encoding.UTF8.GetString(Read("index.html") ?? throw new InvalidOperationException("the console's page is not embedded"));
-        routes.MapGet("/", (HttpContext context) => WritePageAsync(context, page));
-        routes.MapGet("/assets/{name}", WriteAssetAsync);
+        routes.MapMethods("/", s_read, (HttpContext context) => WritePageAsync(context, page));
+        routes.MapMethods("/assets/{name}", s_read, WriteAssetAsync);
     }
 
     private static Task WritePageAsync(HttpContext context, string page)
@@ -33,7 +34,7 @@ public static class ConsoleEndpoints
         headers.CacheControl = "no-store";
         AddCommonHeaders(headers);
         context.Response.ContentType = "text/html; charset=utf-8";
-        return context.Response.WriteAsync(page.Replace("__NONCE__", nonce, StringComparison.Ordinal), context.RequestAborted);
+        return HttpMethods.IsHead(context.Request.Method) ? Task.CompletedTask : context.Response.WriteAsync(page.Replace("__NONCE__", nonce, StringComparison.Ordinal), context.RequestAborted);
     }
 
     private static async Task WriteAssetAsync(HttpContext context, string name)
@@ -54,7 +55,9 @@ public static class ConsoleEndpoints
             ".svg" => "image/svg+xml",
             _ => "application/octet-stream",
         };
-        await context.Response.Body.WriteAsync(body, context.RequestAborted);
+        context.Response.ContentLength = body.Length;
+        if (!HttpMethods.IsHead(context.Request.Method))
+            await context.Response.Body.WriteAsync(body, context.RequestAborted);
     }
 
     private static void AddCommonHeaders(IHeaderDictionary headers)

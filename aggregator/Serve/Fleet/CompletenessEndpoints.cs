@@ -39,7 +39,7 @@ public static class CompletenessEndpoints
 
     /// <summary>Maps the endpoint.</summary>
     public static void MapCompleteness(this IEndpointRouteBuilder routes, ICompletenessSource source, TimeProvider time) =>
-        routes.MapGet("/api/v1/completeness", (HttpContext context) => AnswerAsync(context, source, time));
+        routes.MapMethods("/api/v1/completeness", ["GET", "HEAD"], (HttpContext context) => AnswerAsync(context, source, time));
 
     private static async Task AnswerAsync(HttpContext context, ICompletenessSource source, TimeProvider time)
     {

@@ -10,7 +10,7 @@ public static class FleetEndpoints
 {
     /// <summary>Maps the endpoint.</summary>
     public static void MapFleet(this IEndpointRouteBuilder routes, IFleetSource fleet) =>
-        routes.MapGet("/api/v1/agents", (HttpContext context) => WriteAsync(context, fleet.Agents()));
+        routes.MapMethods("/api/v1/agents", ["GET", "HEAD"], (HttpContext context) => WriteAsync(context, fleet.Agents()));
 
     private static async Task WriteAsync(HttpContext context, IReadOnlyList<FleetAgent> agents)
     {

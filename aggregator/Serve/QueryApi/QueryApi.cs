@@ -8,6 +8,8 @@ using Bellwether.Core.Telemetry;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
+using Microsoft.AspNetCore.Routing.Template;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
 namespace Bellwether.Serve.QueryApi;
@@ -77,18 +79,34 @@ public sealed partial class QueryApi : IDisposable
         Change(routes, "clean_tombstones", (_, _) => Task.FromResult(admin.Clean()));
         Change(routes, "snapshot", async (_, c) => await admin.SnapshotAsync(c));
         routes.MapMethods("/federate", ["GET", "HEAD"], (HttpContext h) => _federate.AnswerAsync(h));
-        routes.Map("/api/{**rest}", (HttpContext h) => TextAsync(h, StatusCodes.Status404NotFound, "404 page not found\n"));
+        routes.Map("/api/{**rest}", NotThereAsync);
         routes.MapMethods("/-/healthy", ["GET", "HEAD"], (HttpContext h) => TextAsync(h, 200, "Bellwether is Healthy.\n"));
         routes.MapMethods("/-/ready", ["GET", "HEAD"], (HttpContext h) => _sources.Ready?.Invoke() ?? true
             ? TextAsync(h, 200, "Bellwether is Ready.\n")
             : TextAsync(h, StatusCodes.Status503ServiceUnavailable, "Service Unavailable\n"));
         routes.MapMethods("/-/reload", ["POST", "PUT"], ReloadAsync);
         if (_sources.Metrics is not null)
-            routes.MapGet("/metrics", MetricsAsync);
+            routes.MapMethods("/metrics", ["GET", "HEAD"], MetricsAsync);
     }
 
     /// <inheritdoc/>
     public void Dispose() => _slots.Dispose();
+
+    /// <summary>What no other endpoint takes: a path that is none, or one that is not asked like that.</summary>
+    private static Task NotThereAsync(HttpContext context)
+    {
+        var methods = new SortedSet<string>(StringComparer.Ordinal);
+        var values = new RouteValueDictionary();
+        foreach (RouteEndpoint endpoint in context.RequestServices.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>())
+        {
+            if (endpoint.Metadata.GetMetadata<IHttpMethodMetadata>() is { HttpMethods.Count: > 0 } asked && new TemplateMatcher(new RouteTemplate(endpoint.RoutePattern), values).TryMatch(context.Request.Path, values))
+                methods.UnionWith(asked.HttpMethods);
+        }
+        if (methods.Count == 0)
+            return TextAsync(context, StatusCodes.Status404NotFound, "404 page not found\n");
+        context.Response.Headers.Allow = string.Join(", ", methods);
+        return TextAsync(context, StatusCodes.Status405MethodNotAllowed, "Method Not Allowed\n");
+    }
 
     private void Get(IEndpointRouteBuilder routes, string path, Func<ApiParameters, HttpContext, CancellationToken, Task<ApiAnswer>> handler) =>
         routes.MapMethods("/api/v1/" + path, ["GET", "HEAD"], (HttpContext h) => AnswerAsync(h, path, handler));

@@ -40,6 +40,9 @@ public sealed record QueryApiOptions
     /// <summary>The version that <c>status/buildinfo</c> shows.</summary>
     public string Version { get; init; } = "0.1.0";
 
+    /// <summary>The commit that it was built from, as <c>status/buildinfo</c> shows it; empty: not known.</summary>
+    public string Revision { get; init; } = "";
+
     /// <summary>Where the data lies, for <c>status/runtimeinfo</c>.</summary>
     public string WorkingFolder { get; init; } = "";
 

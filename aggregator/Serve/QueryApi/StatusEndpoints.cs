@@ -67,7 +67,7 @@ internal sealed class StatusEndpoints(QueryApiSources sources, QueryApiOptions o
     });
 
     public ApiAnswer Build() => Texts(
-        ("version", options.Version), ("revision", ""), ("branch", ""), ("buildUser", ""), ("buildDate", ""), ("goVersion", RuntimeInformation.FrameworkDescription));
+        ("version", options.Version), ("revision", options.Revision), ("branch", ""), ("buildUser", ""), ("buildDate", ""), ("goVersion", RuntimeInformation.FrameworkDescription));
 
     public ApiAnswer Config() => Texts(("yaml", sources.Configuration?.Invoke() ?? ""));
 

@@ -8,6 +8,7 @@ using Bellwether.Core.Codec;
 using Bellwether.Core.Model;
 using Bellwether.Evaluate.PromQl;
 using Bellwether.Kit;
+using Bellwether.Serve.Console;
 using Bellwether.Serve.QueryApi;
 using Bellwether.Serve.RemoteWrite;
 using Microsoft.AspNetCore.Builder;
@@ -38,6 +39,7 @@ public sealed class HttpTests : IAsyncLifetime, IDisposable
         _api = new QueryApi(new QueryApiSources { Engine = new PromQlEngine(new EngineOptions(), _time), Reader = _store }, new QueryApiOptions(), _time, _meter, NullLogger.Instance);
         _receiver = new RemoteWriteReceiver(_store, new RemoteWriteReceiveOptions(), _meter);
         _app.MapQueryApi(_api);
+        _app.MapConsole();
         _receiver.Map(_app);
         await _app.StartAsync();
         _client = _app.GetTestClient();
@@ -52,6 +54,24 @@ public sealed class HttpTests : IAsyncLifetime, IDisposable
         _api?.Dispose();
         _receiver?.Dispose();
         _meter.Dispose();
+    }
+
+    [Theory]
+    [InlineData("DELETE", "/api/v1/query", 405, "GET, HEAD, POST")]
+    [InlineData("PUT", "/api/v1/label/job/values", 405, "GET, HEAD")]
+    [InlineData("GET", "/api/v1/admin/tsdb/snapshot", 405, "POST, PUT")]
+    [InlineData("GET", "/api/v1/write", 405, "POST")]
+    [InlineData("DELETE", "/api/v1/nothing", 404, "")]
+    [InlineData("HEAD", "/api/v1/query?query=up", 200, "")]
+    [InlineData("HEAD", "/", 200, "")]
+    public async Task A_method_that_a_path_does_not_take_is_told_with_those_that_it_takes(string method, string path, int status, string allowed)
+    {
+        using var request = new HttpRequestMessage(new HttpMethod(method), path);
+        using HttpResponseMessage response = await _client.SendAsync(request);
+        Assert.Equal(status, (int)response.StatusCode);
+        Assert.Equal(allowed, string.Join(", ", response.Content.Headers.Allow));
+        if (method == "HEAD")
+            Assert.Empty(await response.Content.ReadAsByteArrayAsync());
     }
 
     [Theory]

@@ -48,6 +48,18 @@ public sealed class Re2PatternTests
     [InlineData(@"[\x{1F600}-\x{1F64F}]", "😃", true)]
     [InlineData(@"[\x{1F600}-\x{1F64F}]", "🚀", false)]
     [InlineData("(?U)a+", "aaa", true)]
+    [InlineData(@"\D", "٣", true)]
+    [InlineData(@"\S", "\u00A0", true)]
+    [InlineData(@"\d", "7", true)]
+    [InlineData("^.$", "😀", true)]
+    [InlineData("^.{2}$", "😀", false)]
+    [InlineData("[^\\d]", "😀", true)]
+    [InlineData("[[:digit:][:upper:]]+", "A1", true)]
+    [InlineData("a.*$", "ab\n", true)]
+    [InlineData("ab$", "ab\n", false)]
+    [InlineData(@"\p{Greek}", "a", false)]
+    [InlineData(@"\pZ", " ", true)]
+    [InlineData("x{1000}", "x", false)]
     [InlineData("(?i)straSSe", "STRASSE", true)]
     [InlineData("(?i)k", "\u212A", true)]
     [InlineData("(?i)s", "ſ", true)]
@@ -106,6 +118,8 @@ public sealed class Re2PatternTests
 
     [Theory]
     [InlineData("(a)(b)?", "a", "$1-$2-", "a--")]
+    [InlineData("(?U)(a+)(a*)", "aaa", "$1-$2", "a-aa")]
+    [InlineData("(a+)(a*)", "aaa", "$1-$2", "aaa-")]
     [InlineData("(a)", "a", "$1x", "")]
     [InlineData("(a)", "a", "${1}x", "ax")]
     [InlineData("(?P<v>a)", "a", "<${v}|$v>", "<a|a>")]
@@ -149,6 +163,35 @@ public sealed class Re2PatternTests
         Assert.Throws<FormatException>(() => Re2Pattern.CompileAnchored(new string('a', Re2Pattern.MaxLength + 1)));
         Assert.False(Re2Pattern.CompileAnchored("(a*)*(a*)*b").IsMatch(new string('a', 2_000)));
         Assert.False(Re2Pattern.CompileAnchored(@"(?:a?){50}\b!").IsMatch(new string('a', 50)));
+    }
+
+    [Fact]
+    public void A_pattern_whose_automaton_would_be_exponential_is_matched_in_linear_time_and_memory()
+    {
+        Re2Pattern pattern = Re2Pattern.CompileAnchored(".*a.{200}");
+        string text = string.Concat(Enumerable.Range(0, 10_000).Select(i => (i * 7 % 11) < 5 ? 'a' : 'b'));
+        pattern.IsMatch(text);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        bool matches = pattern.IsMatch(text);
+        Assert.Equal(text[^201] == 'a', matches);
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 1 << 20);
+    }
+
+    [Fact]
+    public void Beyond_ten_thousand_nodes_it_is_refused_or_matched_and_never_throws_later()
+    {
+        // .NET throws NotSupportedException for these when it makes the automaton.
+        foreach (string pattern in (string[])["(?:a{100}b?){10}", "(?:[ab]{1,100}c?){10}", "(?:(?:a|b){1,30}){30}"])
+        {
+            try
+            {
+                Assert.False(Re2Pattern.CompileAnchored(pattern).IsMatch(new string('a', 5_000) + "!"), pattern);
+            }
+            catch (FormatException e)
+            {
+                Assert.Contains("position", e.Message, StringComparison.Ordinal);
+            }
+        }
     }
 
     [Fact]
