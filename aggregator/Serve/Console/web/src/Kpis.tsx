@@ -1,7 +1,7 @@
 import { Alert, Badge, Button, Card, Group, SimpleGrid, Table, Text, Title } from "@mantine/core";
 import { useMemo, useState } from "react";
 import * as api from "./api";
-import { coverage, kpiName, shown, value } from "./format";
+import { coverage, finality, kpiName, shown, value } from "./format";
 import { usePoll } from "./poll";
 import { Sparkline } from "./Sparkline";
 
@@ -54,6 +54,7 @@ function DefinedKpi({ kpi, onExplain }: { kpi: api.Kpi; onExplain: () => void })
       <Text size="xs" c="dimmed" data-target={kpi.target ?? ""}>
         {kpi.target === null ? "no target" : `target ${kpi.direction === "higher" ? "≥" : "≤"} ${shown(kpi.target, kpi.unit)}`}
         {why && ` · coverage ${coverage(why.coverage.share)}`}
+        {kpi.finality && <span data-finality={kpi.finality.state}> · {finality(kpi.finality)}</span>}
       </Text>
       <Sparkline times={times} values={values} label={`${kpi.title}, last 15 minutes`} />
       <Button variant="subtle" size="compact-xs" onClick={onExplain} data-explain={kpi.name}>

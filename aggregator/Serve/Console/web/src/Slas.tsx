@@ -1,6 +1,6 @@
 import { Alert, Group, Table, Text, Title } from "@mantine/core";
 import * as api from "./api";
-import { shown } from "./format";
+import { finality, shown } from "./format";
 import { StateBadge } from "./Kpis";
 import { usePoll } from "./poll";
 
@@ -27,6 +27,7 @@ export function Slas() {
             <Table.Th>Value</Table.Th>
             <Table.Th>Window</Table.Th>
             <Table.Th>State</Table.Th>
+            <Table.Th>Final</Table.Th>
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>
@@ -40,6 +41,7 @@ export function Slas() {
               <Table.Td>
                 <StateBadge state={check.status} />
               </Table.Td>
+              <Table.Td data-finality={check.finality?.state ?? ""}>{finality(check.finality) || "–"}</Table.Td>
             </Table.Tr>
           ))}
         </Table.Tbody>

@@ -1,7 +1,7 @@
 import { Alert, Badge, Card, Group, SimpleGrid, Text, Title } from "@mantine/core";
 import { useMemo } from "react";
 import * as api from "./api";
-import { burnRate, share, value } from "./format";
+import { burnRate, finality, share, value } from "./format";
 import { usePoll } from "./poll";
 import { Sparkline } from "./Sparkline";
 
@@ -56,7 +56,14 @@ function Slo({ slo }: { slo: api.Slo }) {
       </Text>
       <Text size="xs">
         of {objective} {over}; budget left {left === null ? "unknown" : share(left)}, burning {burnRate(number(slo.currentBurnRate))}
+        {slo.finality && <span data-finality={slo.finality.state}> · {finality(slo.finality)}</span>}
       </Text>
+      {slo.planned.length > 0 && (
+        <Text size="xs" c="dimmed" title={slo.planned.map((p) => `${p.maintenance}: ${p.reason}`).join("\n")} data-planned={slo.planned.length}>
+          planned work is taken out {slo.planned.length === 1 ? "once" : `${slo.planned.length} times`}
+          {number(slo.budgetRemainingBefore) !== null && `; with it ${share(number(slo.budgetRemainingBefore) ?? 0)} would be left`}
+        </Text>
+      )}
       <Sparkline times={times} values={values} label={`${slo.service} ${slo.name}, error budget left ${over}`} />
       <Text size="xs" c="dimmed" lineClamp={2} title={slo.description}>
         {slo.description}

@@ -82,6 +82,9 @@ export interface Slo {
   sli: number | string | null;
   budgetRemaining: number | string | null;
   currentBurnRate: number | string | null;
+  finality: Finality | null;
+  budgetRemainingBefore: number | string | null;
+  planned: { maintenance: string; from: string; to: string; reason: string }[];
   state: string;
   members: { id: string }[];
   error: string;
@@ -90,6 +93,12 @@ export interface Slo {
 export interface SeriesValue {
   labels: Record<string, string>;
   value: number | string | null;
+}
+
+/** Whether a number may still change: provisional, complete or sealed; null: nobody knows. */
+export interface Finality {
+  state: string;
+  coverage: number | null;
 }
 
 export interface Kpi {
@@ -108,6 +117,7 @@ export interface Kpi {
   absent: boolean;
   state: string;
   meetsTarget: boolean | null;
+  finality: Finality | null;
   series: SeriesValue[];
 }
 
@@ -143,7 +153,7 @@ export interface Explanation {
 export interface SlaStatus {
   overall_status: string;
   in_maintenance: boolean;
-  sla_checks: { metric: string; tier: string; unit: string; target: number | null; actual: number | string | null; status: string; evaluation_window: string }[];
+  sla_checks: { metric: string; tier: string; unit: string; target: number | null; actual: number | string | null; status: string; finality: Finality | null; evaluation_window: string }[];
 }
 
 export interface BuildInfo {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { burnRate, bytes, duration, kpiName, share, value } from "./format";
+import { burnRate, bytes, duration, finality, kpiName, share, value } from "./format";
 
 describe("kpiName", () => {
   it("takes title and unit from the record's name", () => {
@@ -37,5 +37,14 @@ describe("error budgets", () => {
     expect(burnRate(14.4)).toBe("14 ×");
     expect(burnRate(0.25)).toBe("0.25 ×");
     expect(burnRate(null)).toBe("not");
+  });
+});
+
+describe("finality", () => {
+  it("tells how much is here while a number is provisional", () => {
+    expect(finality({ state: "provisional", coverage: 0.5 })).toMatch(/^provisional, 50.* here$/);
+    expect(finality({ state: "provisional", coverage: null })).toBe("provisional");
+    expect(finality({ state: "sealed", coverage: 1 })).toBe("sealed");
+    expect(finality(null)).toBe("");
   });
 });

@@ -69,3 +69,10 @@ export function bytes(n: number): string {
   }
   return `${n.toFixed(i === 0 ? 0 : 1)} ${units[i]}`;
 }
+
+/** Whether a number may still change, and how much of what it stands on is here. */
+export function finality(known: { state: string; coverage: number | null } | null | undefined): string {
+  if (!known) return "";
+  if (known.state !== "provisional" || known.coverage === null) return known.state;
+  return `provisional, ${coverage(known.coverage)} here`;
+}
