@@ -178,7 +178,7 @@ internal sealed class TsdbBlock : IDisposable
             Samples = stats.TryGetProperty("numSamples", out JsonElement samples) && samples.ValueKind == JsonValueKind.Number && samples.TryGetInt64(out long count) ? count : -1;
             Series = stats.TryGetProperty("numSeries", out JsonElement series) && series.ValueKind == JsonValueKind.Number && series.TryGetInt64(out count) ? count : -1;
         }
-        catch (JsonException e)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
             throw WrongMeta(path, "it is not JSON: " + e.Message, e);
         }
