@@ -198,6 +198,22 @@ public sealed partial class StoreEngine : ILedgerSource, IDisposable
 
     internal long[] Outcomes => _head.Outcomes;
 
+    internal long[] SeriesRefused => _head.SeriesRefused;
+
+    /// <summary>Series in memory by job, most first. Thread-safe.</summary>
+    internal IReadOnlyList<NamedCount> SeriesByJob(int limit)
+    {
+        _index.Gate.EnterReadLock();
+        try
+        {
+            return HeadStatistics.ByValue(_index, HeadWriter.JobLabel, limit);
+        }
+        finally
+        {
+            _index.Gate.ExitReadLock();
+        }
+    }
+
     internal int HeadSeries => _index.Count;
 
     internal int HeldSamples => _head.Held.Count;

@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
 using Bellwether.Core.Model;
 using Bellwether.Core.Telemetry;
+using Bellwether.Store.Head;
 
 namespace Bellwether.Store;
 
@@ -10,6 +11,8 @@ internal sealed class StoreTelemetry : IDisposable
     private static readonly KeyValuePair<string, object?>[] s_outcomes =
         [.. Enum.GetValues<AppendOutcome>().Select(o => new KeyValuePair<string, object?>("outcome", NameOf(o)))];
 
+    private const int JobsMax = 100;
+    private static readonly (SeriesLimit Limit, string Name)[] s_limits = [(SeriesLimit.Series, "max_series"), (SeriesLimit.SeriesPerJob, "max_series_per_job"), (SeriesLimit.Labels, "labels")];
     private StoreEngine? _engine;
 
     public StoreTelemetry(Meter meter, StoreEngine engine)
@@ -27,6 +30,10 @@ internal sealed class StoreTelemetry : IDisposable
         meter.CreateObservableCounter(MetricNames.StoreReadsDamaged, () => Read(e => e.Blocks.DamagedReads), null, "Reads that met a damaged chunk or index.");
         meter.CreateObservableCounter(MetricNames.StoreWalDamaged, () => Read(e => e.Opened.DamagedLogPlaces), null, "Places of the write-ahead log that were damaged when it was opened.");
         meter.CreateObservableCounter(MetricNames.StoreCutsFailed, () => Read(e => e.FailedCuts), null, "Cuts of partitions into chunk files that failed and are tried again.");
+        meter.CreateObservableCounter(MetricNames.StoreFilesMerged, () => Read(e => e.MergedFiles), null, "Chunk files that were merged into others or written anew.");
+        meter.CreateObservableCounter(MetricNames.StoreMergesFailed, () => Read(e => e.FailedMerges), null, "Merges of chunk files that failed and are tried again.");
+        meter.CreateObservableCounter(MetricNames.StoreSeriesRefused, Refusals, null, "New series that a limit kept out, by limit; a series counts each time it is tried.");
+        meter.CreateObservableGauge(MetricNames.StoreJobSeries, Jobs, null, "Series in memory by job, of the 100 jobs with the most.");
         meter.CreateObservableGauge(MetricNames.StoreMaintained, () => Seconds(e => e.MaintainedMs), null, "Unix time of the last maintenance that went through; 0: none yet.");
         meter.CreateObservableGauge(MetricNames.StoreCheckpointed, () => Seconds(e => e.CheckpointedMs), null, "Unix time of the last checkpoint since the start; 0: none yet.");
     }
@@ -55,6 +62,17 @@ internal sealed class StoreTelemetry : IDisposable
         for (int i = 0; i < s_outcomes.Length; i++)
             yield return new Measurement<long>(Volatile.Read(ref engine.Outcomes[i]), s_outcomes[i]);
     }
+
+    private IEnumerable<Measurement<long>> Refusals()
+    {
+        if (_engine is not { } engine)
+            yield break;
+        foreach ((SeriesLimit limit, string name) in s_limits)
+            yield return new Measurement<long>(Volatile.Read(ref engine.SeriesRefused[(int)limit]), new KeyValuePair<string, object?>("limit", name));
+    }
+
+    private IEnumerable<Measurement<long>> Jobs() =>
+        _engine is { } engine ? engine.SeriesByJob(JobsMax).Select(j => new Measurement<long>(j.Count, new KeyValuePair<string, object?>("job", j.Name))) : [];
 
     private IEnumerable<Measurement<long>> Records()
     {

@@ -149,6 +149,18 @@ public static class MetricNames
     /// <summary>Cuts of partitions into chunk files that failed and are tried again.</summary>
     public const string StoreCutsFailed = "bellwether_store_cuts_failed_total";
 
+    /// <summary>Chunk files that were merged into others or written anew.</summary>
+    public const string StoreFilesMerged = "bellwether_store_files_merged_total";
+
+    /// <summary>Merges of chunk files that failed and are tried again.</summary>
+    public const string StoreMergesFailed = "bellwether_store_merges_failed_total";
+
+    /// <summary>Samples of new series that a limit kept out, by limit.</summary>
+    public const string StoreSeriesRefused = "bellwether_store_series_refused_total";
+
+    /// <summary>Series in memory of the jobs with the most.</summary>
+    public const string StoreJobSeries = "bellwether_store_job_series";
+
     /// <summary>Places of the write-ahead log that were damaged when it was opened.</summary>
     public const string StoreWalDamaged = "bellwether_store_wal_damaged_places_total";
 

@@ -9,6 +9,7 @@ internal static class MutantList
     private const string Spool = "agent/Spool/LogSpool.cs";
     private const string Records = "aggregator/Store/Records/RecordApplier.cs";
     private const string Maintenance = "aggregator/Store/StoreEngine.Maintain.cs";
+    private const string Cut = "aggregator/Store/StoreEngine.Cut.cs";
     private const string Stream = "agent/Stream/StreamSession.cs";
     private const string Session = "aggregator/Ingest/IngestSession.cs";
 
@@ -65,9 +66,11 @@ internal static class MutantList
             "return new SegmentProgress(key, open.Applied, open.Complete, open.IsResumable);", Catcher.Simulation()),
         new("store-takes-a-failed-commit-for-done", "records of a group that could not be written are acknowledged", "aggregator/Store/GroupCommit.cs",
             "return new StoreUnavailableException(\"the store could not write to its disk: \" + e.Message, e);", "return null;", Catcher.Simulation()),
-        new("checkpoint-before-the-data", "the checkpoint says that samples stand in files which are written behind it", Maintenance, "        _head.BehindBoundary = 0;\n", "        _head.BehindBoundary = 0;\n        WriteCheckpoint(boundaryMs);\n", Catcher.Simulation()),
-        new("log-goes-before-the-checkpoint", "the log is freed before the checkpoint that makes it needless is durable", Maintenance, "        _checkpoints.Write(checkpoint, _records, _head);\n",
-            "        _wal.FreeBelow(_ledger.FirstNeeded(boundaryMs, checkpoint.Next));\n        _checkpoints.Write(checkpoint, _records, _head);\n", Catcher.Simulation()),
+        new("checkpoint-before-the-data", "the checkpoint says that samples stand in files which are written behind it", Cut, "            cut.Series = due.Count;\n", "            cut.Series = due.Count;\n            _checkpoints.Write(cut.Checkpoint, cut.State);\n", Catcher.Simulation()),
+        new("log-goes-before-the-checkpoint", "the log is freed before the checkpoint that makes it needless is durable", Cut, "            _checkpoints.Write(cut.Checkpoint, cut.State);\n",
+            "            _wal.FreeBelow(_ledger.FirstNeeded(cut.BoundaryMs, cut.Checkpoint.Next));\n            _checkpoints.Write(cut.Checkpoint, cut.State);\n", Catcher.Simulation()),
+        new("cut-drops-what-came-meanwhile", "samples that come while their partition is written leave memory with it", Cut, "cut.Touched.TryGetValue(series, out long touchedMs) ?", "cut.Touched.TryGetValue(series, out long touchedMs) && touchedMs < 0 ?",
+            Catcher.Test("Aggregator", "StoreCutTests.Whatever_comes_between_the_parts_of_a_cut_stands_in_the_store_once_also_after_crashes")),
         new("checkpoint-without-the-keys", "which segments are complete is not in the checkpoint", Records, "            completed.Write(into);\n", "            new CompletedSegments().Write(into);\n", Catcher.Simulation()),
         new("half-a-segment-behind-a-freed-log", "a segment goes on although the log with its beginning was freed", Records, "if (open.Decoder is not null && open.Context < sequence)", "if (open.Decoder is not null && open.Context < sequence && sequence == 0)", Catcher.Simulation()),
         new("held-samples-are-not-logged-again", "samples that waited for their time are taken from the list and stand nowhere durable", Maintenance, "if (outcome is AppendOutcome.Stored or AppendOutcome.Conflict)", "if (outcome is AppendOutcome.Conflict)", Catcher.Simulation()),

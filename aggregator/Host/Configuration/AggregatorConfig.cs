@@ -213,6 +213,10 @@ public sealed record LimitsSection
     [Restart("The most series in memory; new ones beyond are refused and counted.")]
     public int MaxSeries { get; init; } = 2_000_000;
 
+    /// <summary>The most series in memory of one job.</summary>
+    [Restart("The most series in memory with the same job label; new ones beyond are refused and counted, and other jobs go on.")]
+    public int MaxSeriesPerJob { get; init; } = 1_000_000;
+
     /// <summary>The most agents at a time.</summary>
     [Restart("The most agents at a time.")]
     public int MaxAgents { get; init; } = 10_000;

@@ -243,6 +243,7 @@ public static class AggregatorConfigFile
         {
             FutureBound = section.Duration("future_bound", defaults.FutureBound),
             MaxSeries = section.Count("max_series", defaults.MaxSeries, 1),
+            MaxSeriesPerJob = section.Count("max_series_per_job", defaults.MaxSeriesPerJob, 1),
             MaxAgents = section.Count("max_agents", defaults.MaxAgents, 1),
             MaxSamplesPerQuery = section.Count("max_samples_per_query", defaults.MaxSamplesPerQuery, 1),
             MaxConcurrentQueries = section.Count("max_concurrent_queries", defaults.MaxConcurrentQueries, 1),

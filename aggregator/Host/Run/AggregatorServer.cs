@@ -559,6 +559,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         RetentionBytes = config.Retention.Size.Bytes,
         FutureBound = config.Limits.FutureBound,
         MaxSeries = config.Limits.MaxSeries,
+        MaxSeriesPerJob = config.Limits.MaxSeriesPerJob,
         MinFreeBytes = config.Limits.MinFreeDisk.Bytes,
     };
 

@@ -48,6 +48,10 @@ internal static class HeadStatistics
         };
     }
 
+    /// <summary>Series by the values of one label, most first.</summary>
+    public static IReadOnlyList<NamedCount> ByValue(HeadIndex index, string name, int limit) =>
+        index.Postings.Names.TryGetValue(name, out Dictionary<string, PostingList>? values) ? Top([.. values.Select(v => new NamedCount(v.Key, v.Value.Count))], limit) : [];
+
     private static List<NamedCount> Top(List<NamedCount> all, int limit)
     {
         all.Sort((a, b) => a.Count != b.Count ? b.Count.CompareTo(a.Count) : string.CompareOrdinal(a.Name, b.Name));

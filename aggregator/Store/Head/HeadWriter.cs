@@ -5,6 +5,17 @@ namespace Bellwether.Store.Head;
 /// <summary>A sample of an agent that is too far ahead of our clock: kept until its time comes.</summary>
 internal readonly record struct HeldSample(Labels Labels, long TimeMs, double Value, NativeHistogram? Histogram, long StartMs);
 
+/// <summary>What keeps a new series out.</summary>
+internal enum SeriesLimit
+{
+    /// <summary>Series in memory.</summary>
+    Series,
+    /// <summary>Series in memory of one job.</summary>
+    SeriesPerJob,
+    /// <summary>Number or length of its labels.</summary>
+    Labels,
+}
+
 /// <summary>What is to be done with a sample.</summary>
 internal enum Placing
 {
@@ -19,6 +30,7 @@ internal enum Placing
 /// <summary>The one way into the head: bounds of time, limits of series, outcomes. Used under the head's write lock by the writer thread.</summary>
 internal sealed class HeadWriter
 {
+    public const string JobLabel = "job";
     private readonly StoreOptions _options;
     private readonly long _slotMs;
     private readonly long _retentionMs;
@@ -56,6 +68,9 @@ internal sealed class HeadWriter
 
     /// <summary>Samples by outcome since the store was opened.</summary>
     public long[] Outcomes { get; } = new long[Enum.GetValues<AppendOutcome>().Length];
+
+    /// <summary>How often a limit kept a new series out, by limit, since the store was opened. A series of an agent counts once per segment, others once per sample.</summary>
+    public long[] SeriesRefused { get; } = new long[Enum.GetValues<SeriesLimit>().Length];
 
     /// <summary>Samples so far that age, a limit or their form kept out.</summary>
     public long KeptOut => Outcomes[(int)AppendOutcome.TooOld] + Outcomes[(int)AppendOutcome.TooNew] + Outcomes[(int)AppendOutcome.OverLimit] + Outcomes[(int)AppendOutcome.Invalid];
@@ -260,20 +275,28 @@ internal sealed class HeadWriter
         return outcome;
     }
 
+    private string Refused(SeriesLimit limit, string reason)
+    {
+        SeriesRefused[(int)limit]++;
+        return reason;
+    }
+
     private string? Check(Labels labels)
     {
         if (labels.Count == 0)
             return "a series has no labels at all";
         if (Index.Count >= _options.MaxSeries)
-            return $"{labels}: the store holds {Index.Count} series already, the limit is {_options.MaxSeries}";
+            return Refused(SeriesLimit.Series, $"{labels}: the store holds {Index.Count} series already, the limit is {_options.MaxSeries} (limits.max_series)");
+        if (labels.TryGet(JobLabel, out string? job) && Index.Postings.Count(JobLabel, job) >= _options.MaxSeriesPerJob)
+            return Refused(SeriesLimit.SeriesPerJob, $"{labels}: the store holds {_options.MaxSeriesPerJob} series of job '{job}' already, which is the limit (limits.max_series_per_job)");
         if (labels.Count > _options.MaxLabels)
-            return $"{labels.MetricName}: {labels.Count} labels, the limit is {_options.MaxLabels}";
+            return Refused(SeriesLimit.Labels,  $"{labels.MetricName}: {labels.Count} labels, the limit is {_options.MaxLabels}");
         foreach (ref readonly Label label in labels.AsSpan())
         {
             if (label.Name.Length > _options.MaxLabelNameLength)
-                return $"{labels.MetricName}: a label name has {label.Name.Length} characters, the limit is {_options.MaxLabelNameLength}";
+                return Refused(SeriesLimit.Labels, $"{labels.MetricName}: a label name has {label.Name.Length} characters, the limit is {_options.MaxLabelNameLength}");
             if (label.Value.Length > _options.MaxLabelValueLength)
-                return $"{labels.MetricName}: label {label.Name} has {label.Value.Length} characters, the limit is {_options.MaxLabelValueLength}";
+                return Refused(SeriesLimit.Labels, $"{labels.MetricName}: label {label.Name} has {label.Value.Length} characters, the limit is {_options.MaxLabelValueLength}");
         }
         return null;
     }

@@ -53,6 +53,10 @@ internal sealed class Postings
         }
     }
 
+    /// <summary>How many series have a label.</summary>
+    public int Count(string name, string value) =>
+        _names.TryGetValue(name, out Dictionary<string, PostingList>? values) && values.TryGetValue(value, out PostingList? list) ? list.Count : 0;
+
     /// <summary>Removes series that are gone.</summary>
     public void Remove(IReadOnlyCollection<HeadSeries> series)
     {

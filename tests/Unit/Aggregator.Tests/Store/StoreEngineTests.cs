@@ -319,6 +319,32 @@ public sealed class StoreEngineTests : IDisposable
     }
 
     [Fact]
+    public void A_job_that_runs_wild_does_not_take_the_place_of_others()
+    {
+        _options = _options with { MaxSeriesPerJob = 3 };
+        using StoreEngine store = Open();
+        AppendResult Append(string job, int from, int count)
+        {
+            var batch = new SampleBatch();
+            for (int i = from; i < from + count; i++)
+                batch.Samples.Add(new SeriesSample(Labels.Of("__name__", "m" + i, "job", job), _time.NowMs, 1));
+            return store.AppendBatch(batch);
+        }
+        AppendResult wild = Append("wild", 0, 5);
+        Assert.Equal((3, 2), (wild[AppendOutcome.Stored], wild[AppendOutcome.OverLimit]));
+        Assert.Contains("3 series of job 'wild'", wild.FirstError, StringComparison.Ordinal);
+        Assert.Equal(2, Append("shop", 0, 2)[AppendOutcome.Stored]);
+        Assert.Equal([0, 2, 0], store.SeriesRefused);
+        Assert.Equal([new NamedCount("wild", 3), new NamedCount("shop", 2)], store.SeriesByJob(10));
+        // Known ones go on, and there is room again when they have ended.
+        _time.Advance(TimeSpan.FromMinutes(1));
+        Assert.Equal(3, Append("wild", 0, 3)[AppendOutcome.Stored]);
+        _time.Advance(TimeSpan.FromHours(5));
+        store.Maintain();
+        Assert.Equal(3, Append("wild", 10, 3)[AppendOutcome.Stored]);
+    }
+
+    [Fact]
     public void Each_refusal_has_its_outcome_and_says_why()
     {
         _options = _options with { MaxSeries = 2, MaxLabels = 3 };
