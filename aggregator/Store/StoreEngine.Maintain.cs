@@ -2,7 +2,6 @@ using Bellwether.Core.Model;
 using Bellwether.Core.Platform;
 using Bellwether.Store.Blocks;
 using Bellwether.Store.Head;
-using Bellwether.Store.Wal;
 using Microsoft.Extensions.Logging;
 
 namespace Bellwether.Store;

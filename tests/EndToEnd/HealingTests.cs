@@ -62,7 +62,7 @@ public sealed class HealingTests
         site.ConfigureAggregator("rule_files: [rules.yaml]");
         await site.StartAggregatorAsync();
         await site.WaitForAsync("rules to have run", async () => await site.Api.ValueAsync("sum(count_over_time(kpi:absent[1m]))") >= 8);
-        long now = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() / 1000 * 1000;
+        long now = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() / 1000 * 1000;
         (string, long, double)[] samples = [.. Enumerable.Range(0, 6).Select(i => ("late_value", now - 10_000 + (i * 1000L), (double)i))];
         // In two parts, the later one first, with rules that run in between.
         await RemoteWrite.SendAsync(site, samples[3..]);

@@ -24,7 +24,7 @@ public interface IImportSource : IDisposable
     long ProblemCount { get; }
 
     /// <summary>Problems that are told one by one.</summary>
-    public const int ProblemsMax = 20;
+    const int ProblemsMax = 20;
 
     /// <summary>Adds the next samples to an empty batch. False: there are no more. Throws <see cref="InvalidDataException"/> when it cannot go on, with place and reason.</summary>
     bool Next(SampleBatch into);

@@ -17,7 +17,7 @@ namespace Bellwether.Store.Upkeep;
 public sealed class StoreVerifier
 {
     private readonly IDisk _real;
-    private readonly IDisk _disk;
+    private readonly OverlayDisk _disk;
     private readonly string _folder;
     private readonly Action<long, long> _progress;
     private readonly StoreReport _report = new();

@@ -61,7 +61,7 @@ internal sealed class StoreBench(TimeProvider time) : IBench
             return;
         await load.SendOneMoreAsync(body => server.WriteAsync(body, cancel));
         await server.KillAsync();
-        TimeSpan ready = await server.StartUntilAsync(load.SomeSeries, load.EndMs, cancel);
+        TimeSpan ready = await server.StartUntilAsync(WriteLoad.SomeSeries, load.EndMs, cancel);
         Put(tell, $"ready and queryable after kill -9, {what}, s", "1.5", server, ready.TotalSeconds, "F1");
         Put(tell, $"CPU s until it is, {what}", "", server, server.CpuSeconds, "F1");
     }

@@ -29,7 +29,7 @@ internal sealed class WriteLoad
     public long Samples => (long)Ticks * _series.Count;
 
     /// <summary>Matches all series of one metric, with how many they are.</summary>
-    public string SomeSeries => $"count({LoadSeries.Name(7)})";
+    public static string SomeSeries => $"count({LoadSeries.Name(7)})";
 
     /// <summary>Counts what is stored.</summary>
     public string AllSamples => FormattableString.Invariant($"sum(count_over_time({{job=\"bench\"}}[{(Ticks + 20) * IntervalMs / 1000}s]))");

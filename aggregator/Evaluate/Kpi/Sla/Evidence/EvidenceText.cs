@@ -1,5 +1,3 @@
-using Bellwether.Evaluate.Rules;
-
 namespace Bellwether.Evaluate.Kpi.Sla.Evidence;
 
 /// <summary>From what counts in the aggregator to what stands in the pack, and back.</summary>
