@@ -56,6 +56,7 @@ function DefinedKpi({ kpi, onExplain }: { kpi: api.Kpi; onExplain: () => void })
         {why && ` · coverage ${coverage(why.coverage.share)}`}
         {kpi.finality && <span data-finality={kpi.finality.state}> · {finality(kpi.finality)}</span>}
       </Text>
+      {kpi.exact && <ExactLine exact={kpi.exact} unit={kpi.unit} />}
       <Sparkline times={times} values={values} label={`${kpi.title}, last 15 minutes`} />
       <Button variant="subtle" size="compact-xs" onClick={onExplain} data-explain={kpi.name}>
         Explain
@@ -66,6 +67,16 @@ function DefinedKpi({ kpi, onExplain }: { kpi: api.Kpi; onExplain: () => void })
         </Text>
       )}
     </Card>
+  );
+}
+
+function ExactLine({ exact, unit }: { exact: api.Exact; unit: string }) {
+  const books = exact.reconciliation;
+  return (
+    <Text size="xs" c={books?.state === "DIFFERS" ? "red" : "dimmed"} data-reconciled={books?.state ?? ""}>
+      counted exactly; increase() says {shown(exact.plain, unit)}
+      {books && `; the books say ${shown(books.ledger, unit)}: ${books.state === "DIFFERS" ? `${shown(books.unexplained, unit)} unexplained` : books.state === "RECONCILED" ? "reconciled" : "not compared yet"}`}
+    </Text>
   );
 }
 
@@ -112,8 +123,11 @@ function Explanation({ kpi, onClose }: { kpi: api.Kpi; onClose: () => void }) {
               ))}
             </Table.Tbody>
           </Table>
+          {data.exact && <ExactLine exact={data.exact} unit={kpi.unit} />}
           <Text size="sm" mt="xs">
-            Version {data.version.number}, since {new Date(data.version.from).toLocaleString("en-GB")}:
+            Version {data.version.number}, since {new Date(data.version.from).toLocaleString("en-GB")}
+            {data.version.changes.length > 0 && ` (${data.version.changes.join("; ")})`}
+            {data.version.reason && `, because: ${data.version.reason}`}:
           </Text>
           {data.version.rules.map((rule) => (
             <Text size="xs" ff="monospace" key={`${rule.record}${JSON.stringify(rule.labels)}`}>

@@ -119,6 +119,13 @@ export interface Kpi {
   meetsTarget: boolean | null;
   finality: Finality | null;
   series: SeriesValue[];
+  exact?: Exact;
+}
+
+/** Of an exact count: PromQL's extrapolated figure, and that of the application's own books. */
+export interface Exact {
+  plain: number | string | null;
+  reconciliation?: { state: string; ledger: number | string | null; difference: number | string | null; unexplained: number | string | null };
 }
 
 export interface Coverage {
@@ -146,7 +153,8 @@ export interface Explanation {
     coverage: Coverage;
   }[];
   coverage: Coverage;
-  version: { number: number; hash: string; from: string; rules: { record: string; expr: string; labels: Record<string, string> }[] };
+  exact?: Exact;
+  version: { number: number; hash: string; from: string; reason: string; changes: string[]; rules: { record: string; expr: string; labels: Record<string, string> }[] };
   error: string;
 }
 
