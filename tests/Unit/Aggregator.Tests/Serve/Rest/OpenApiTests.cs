@@ -47,6 +47,7 @@ public sealed class OpenApiTests : IAsyncLifetime, IDisposable
               - {name: up, unit: percent, audience: [all], sla: true, target: 99, thresholds: {warning: 98}, ratio: {bad: 'sum(increase(http_requests_total{code="500"}[1h]))', total: 'sum(increase(http_requests_total[1h]))'}, by: [code]}
               - {name: worth, index: {inputs: [{kpi: up}, {name: other, expr: sum(no_such), normalise: {target: 1}}], missing: skip}}
               - {name: nan, expr: sum(http_requests_total) * 0 / 0}
+              - {name: counted, unit: requests, exact: {counter: http_requests_total, window: 1h}, reconcile: {total: http_requests_total, skew: 5m}}
             """);
         await _site.Rules.StepAsync(default);
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new());
@@ -102,6 +103,8 @@ public sealed class OpenApiTests : IAsyncLifetime, IDisposable
     [InlineData("/api/v1/kpis", "/api/v1/kpis?state=NONE")]
     [InlineData("/api/v1/kpis/{name}", "/api/v1/kpis/up?start=1799996400&step=1m")]
     [InlineData("/api/v1/kpis/{name}", "/api/v1/kpis/nan")]
+    [InlineData("/api/v1/kpis/{name}", "/api/v1/kpis/counted")]
+    [InlineData("/api/v1/kpis/{name}/explain", "/api/v1/kpis/counted/explain")]
     [InlineData("/api/v1/kpis/{name}", "/api/v1/kpis/nope")]
     [InlineData("/api/v1/kpis/{name}", "/api/v1/kpis/up?by=no")]
     [InlineData("/api/v1/kpis/{name}/explain", "/api/v1/kpis/worth/explain")]
@@ -136,6 +139,20 @@ public sealed class OpenApiTests : IAsyncLifetime, IDisposable
         var wrong = new List<string>();
         Check(JsonDocument.Parse(await response.Content.ReadAsStringAsync()).RootElement, schema, "$", wrong);
         Assert.Empty(wrong);
+    }
+
+    [Theory]
+    [InlineData("/api/v1/kpis/counted")]
+    [InlineData("/api/v1/kpis/counted/explain")]
+    public async Task An_exact_count_stands_beside_promqls_figure_and_the_books(string path)
+    {
+        JsonElement exact = JsonDocument.Parse(await _client.GetStringAsync(path)).RootElement.GetProperty("exact");
+        Assert.Equal((3600.0, 1.0), (exact.GetProperty("windowSeconds").GetDouble(), exact.GetProperty("step").GetDouble()));
+        Assert.InRange(exact.GetProperty("plain").GetDouble(), 1, 1e9);
+        JsonElement books = exact.GetProperty("reconciliation");
+        // The rules have made one step: what the books said a skew ago is not known yet.
+        Assert.Equal(("UNKNOWN", 0.0, JsonValueKind.Null), (books.GetProperty("state").GetString(), books.GetProperty("difference").GetDouble(), books.GetProperty("unexplained").ValueKind));
+        Assert.Equal(3600, books.GetProperty("ledger").GetDouble());
     }
 
     [Fact]
