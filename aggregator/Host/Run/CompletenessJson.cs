@@ -71,6 +71,10 @@ internal sealed class CompletenessJson(FleetBook book, ILedgerSource ledger, str
         foreach (LostSegments loss in facts.Losses)
             WriteLoss(json, loss);
         json.WriteEndArray();
+        json.WriteStartArray("announced");
+        foreach (LostSegments missing in facts.Announced)
+            WriteLoss(json, missing);
+        json.WriteEndArray();
         json.WriteStartArray("absences");
         foreach (Absence absence in facts.Absences)
         {

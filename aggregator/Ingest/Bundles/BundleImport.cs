@@ -74,8 +74,10 @@ public sealed class BundleImport(IRecordStore store, LateRanges? late, TimeProvi
         progress?.Invoke(1, 1);
         late?.Save();
         BundleSegment[] missing = [.. manifest.Announced.Where(s => HeldOf(manifest.Agent, s) < s.Records)];
-        book?.Carried(manifest.Agent, time.GetUtcNow().ToUnixTimeMilliseconds(), manifest.CreatedMs,
-            $"bundle {manifest.Bundle}: {sum.Records} new records; {sum.AlreadyHeld} of its {manifest.Segments.Count} segments were here already, {missing.Length} that it announces are not here");
+        long nowMs = time.GetUtcNow().ToUnixTimeMilliseconds();
+        book?.Carried(manifest.Agent, nowMs, manifest.CreatedMs,
+            $"bundle {manifest.Bundle}: {sum.Records} new records; {sum.AlreadyHeld} of its {manifest.Segments.Count} segments were here already, {missing.Length} that it announces are not here",
+            [.. missing.Select(s => new LostSegments(s.Id.Epoch, s.Id.Number, s.Id.Number, s.FromMs, s.ToMs, MissingReasons.Announced, nowMs))]);
         return new BundleImported(BundleVerdict.Good, manifest)
         {
             Records = sum.Records,

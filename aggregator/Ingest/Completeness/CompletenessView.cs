@@ -115,6 +115,8 @@ public static class CompletenessView
             causes.Add((drop.FromMs - intervalMs, drop.ToMs + intervalMs, MissingReasons.Dropped));
         foreach (LostSegments loss in facts.Losses)
             causes.Add((loss.FromMs, loss.ToMs, loss.Reason));
+        foreach (LostSegments missing in facts.Announced)
+            causes.Add((missing.FromMs, missing.ToMs, missing.Reason));
         foreach (Absence absence in facts.Absences)
             causes.Add((absence.FromMs - intervalMs, absence.ToMs + intervalMs, absence.Reason));
         return causes;

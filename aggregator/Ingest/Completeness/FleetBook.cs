@@ -274,14 +274,15 @@ public sealed partial class FleetBook
     /// <param name="nowMs">Our clock.</param>
     /// <param name="madeMs">When the bundle was made, by the agent's clock.</param>
     /// <param name="detail">What came, in words.</param>
-    public void Carried(string agent, long nowMs, long madeMs, string detail)
+    /// <param name="missing">What it announces and is not here; null: nothing.</param>
+    public void Carried(string agent, long nowMs, long madeMs, string detail, IReadOnlyList<LostSegments>? missing = null)
     {
         lock (_gate)
         {
             bool isNew = !_agents.ContainsKey(agent);
             if (Find(agent, nowMs) is not { } facts)
                 return;
-            facts = Noted(facts, new FleetEvent(nowMs, FleetEvents.Carried, detail, madeMs, nowMs));
+            facts = Noted(facts, new FleetEvent(nowMs, FleetEvents.Carried, detail, madeMs, nowMs)) with { Announced = StillMissing(agent, facts.Announced, missing ?? []) };
             bool byBundle = isNew || facts.Presence is AgentPresence.Carried or AgentPresence.Expected;
             Put(byBundle ? facts with { Presence = AgentPresence.Carried, SinceMs = nowMs, LastHeardMs = Math.Max(isNew ? 0 : facts.LastHeardMs, madeMs) } : facts);
             _urgent = true;
@@ -326,6 +327,8 @@ public sealed partial class FleetBook
                     Judge(_agents[agent.Id], session, nowMs);
                 if (agent.Losses.Count > 0)
                     FindAgain(_agents[agent.Id], nowMs);
+                if (agent.Announced.Count > 0 && StillMissing(agent.Id, agent.Announced, []) is var left && left.Count != agent.Announced.Count)
+                    Put(_agents[agent.Id] with { Announced = left });
             }
         }
     }
@@ -464,6 +467,16 @@ public sealed partial class FleetBook
             return;
         Put(Noted(agent, new FleetEvent(nowMs, FleetEvents.Found, "segments that counted as lost have come", nowMs, nowMs)) with { Losses = left });
         _urgent = true;
+    }
+
+    // One segment each, so that each keeps its own bounds in time: what came in between tells by itself.
+    private IReadOnlyList<LostSegments> StillMissing(string agent, IReadOnlyList<LostSegments> before, IReadOnlyList<LostSegments> now)
+    {
+        if (before.Count + now.Count == 0)
+            return [];
+        IReadOnlyList<EpochSegments> segments = _ledger.SegmentsOf(agent);
+        bool IsHere(LostSegments s) => segments.FirstOrDefault(e => e.Epoch == s.Epoch) is { } known && !known.Open.Contains(s.First) && known.Held.Any(h => h.First <= s.First && h.Last >= s.Last);
+        return [.. before.Concat(now).DistinctBy(s => (s.Epoch, s.First)).Where(s => !IsHere(s)).OrderBy(s => (s.Epoch, s.First)).TakeLast(_options.MaxAnnounced)];
     }
 
     private static IEnumerable<(ulong First, ulong Last)> Without(LostSegments loss, IReadOnlyList<(ulong First, ulong Last)> held)

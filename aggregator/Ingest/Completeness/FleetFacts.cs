@@ -94,6 +94,9 @@ public static class MissingReasons
     /// <summary>It was acknowledged, and then this store was put back to an older state.</summary>
     public const string Restored = "restored";
 
+    /// <summary>A bundle announced it, and it has not come: it waits at the site, or a one-way gate lost it.</summary>
+    public const string Announced = "announced";
+
     /// <summary>The agent was dead: nobody collected it.</summary>
     public const string AgentDown = "agent_down";
 
@@ -184,6 +187,9 @@ public sealed record AgentFacts
     /// <summary>What was lost, oldest first.</summary>
     public IReadOnlyList<LostSegments> Losses { get; init; } = [];
 
+    /// <summary>What bundles announced and is not here, oldest first, with the reason <see cref="MissingReasons.Announced"/>.</summary>
+    public IReadOnlyList<LostSegments> Announced { get; init; } = [];
+
     /// <summary>What happened, oldest first.</summary>
     public IReadOnlyList<FleetEvent> Events { get; init; } = [];
 
@@ -218,6 +224,9 @@ public sealed record CompletenessOptions
 
     /// <summary>Losses kept of one agent; of more, the two oldest of an epoch become one. Default 64.</summary>
     public int MaxLosses { get; init; } = 64;
+
+    /// <summary>Segments of one agent that bundles announced and that are not here; of more, the oldest are forgotten. Default 256.</summary>
+    public int MaxAnnounced { get; init; } = 256;
 
     /// <summary>Sources of one agent whose counts are kept. Default 2,000.</summary>
     public int MaxSources { get; init; } = 2_000;

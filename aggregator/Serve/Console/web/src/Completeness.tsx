@@ -10,6 +10,7 @@ const reasons: Record<string, { color: string; words: string }> = {
   dropped: { color: "#e8590c", words: "dropped by the agent" },
   lost: { color: "#c92a2a", words: "lost" },
   restored: { color: "#862e9c", words: "lost by a restored backup" },
+  announced: { color: "#f59f00", words: "announced by a bundle, not here yet" },
   agent_down: { color: "#f03e3e", words: "the agent was dead" },
   planned_stop: { color: "#868e96", words: "planned stop" },
   not_collected: { color: "#f783ac", words: "not collected" },

@@ -36,6 +36,15 @@ public sealed class CompletenessViewTests
         Assert.Equal((70, 100), (view.Sources[0].Received, view.Sources[0].Due));
     }
 
+    [Fact]
+    public void What_a_bundle_announced_and_a_gate_lost_does_not_count_as_not_collected()
+    {
+        _ledger.Ticks("a", (1, 10), (21, 30));
+        AgentFacts facts = s_present with { Presence = AgentPresence.Carried, Announced = [new LostSegments(1, 3, 3, 11_000, 15_000, MissingReasons.Announced, 0), new LostSegments(1, 4, 4, 16_000, 20_000, MissingReasons.Announced, 0)] };
+        SourceGap gap = Assert.Single(View(facts, 0, 30, now: 32).Sources[0].Gaps);
+        Assert.Equal((10, MissingReasons.Announced), (gap.Due, gap.Reason));
+    }
+
     [Theory]
     [InlineData(AgentPresence.Silent, MissingReasons.Awaited)]
     [InlineData(AgentPresence.Stopped, MissingReasons.PlannedStop)]

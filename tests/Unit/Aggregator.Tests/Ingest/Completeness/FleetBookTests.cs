@@ -34,6 +34,23 @@ public sealed class FleetBookTests
     }
 
     [Fact]
+    public void What_a_bundle_announces_and_does_not_bring_is_told_until_it_comes()
+    {
+        LostSegments Announced(ulong number) => new(1, number, number, 10_000, 20_000, MissingReasons.Announced, 50_000);
+        _ledger.Hold("a", 1, (1, 2), (5, 5));
+        _book.Carried("a", 50_000, 20_000, "bundle x", [Announced(4), Announced(3)]);
+        // The next bundle announces them again, and says nothing else.
+        _book.Carried("a", 60_000, 30_000, "bundle y", [Announced(3), Announced(4)]);
+        Assert.Equal([3UL, 4UL], A.Announced.Select(s => s.First));
+        _ledger.Hold("a", 1, (1, 3), (5, 5));
+        Step(70);
+        Assert.Equal([4UL], A.Announced.Select(s => s.First));
+        _ledger.Hold("a", 1, (1, 5));
+        _book.Carried("a", 80_000, 40_000, "bundle z");
+        Assert.Empty(A.Announced);
+    }
+
+    [Fact]
     public void A_silent_agent_that_comes_back_as_the_same_process_was_cut_off()
     {
         Join(10, "a", process: "p1");
