@@ -47,6 +47,11 @@ internal static class BitPack
             return;
         }
         ulong mask = width == 64 ? ulong.MaxValue : (1UL << width) - 1;
+        if (width <= 57 && from.Length >= 8)
+        {
+            UnpackNarrow(from, width, mask, values);
+            return;
+        }
         int i = 0;
         long bit = 0;
         // Whole words while eight bytes (and, for wide values, a ninth) can be read.
@@ -62,6 +67,23 @@ internal static class BitPack
         }
         for (; i < values.Length; i++, bit += width)
             values[i] = Slow(from, bit, width);
+    }
+
+    /// <summary>A value of at most 57 bits lies within the eight bytes from where it begins; at the end, within the last eight.</summary>
+    private static void UnpackNarrow(ReadOnlySpan<byte> from, int width, ulong mask, Span<ulong> values)
+    {
+        int last = from.Length - 8, i = 0;
+        long bit = 0;
+        for (; i < values.Length; i++, bit += width)
+        {
+            int at = (int)(bit >> 3);
+            if (at > last)
+                break;
+            values[i] = (BinaryPrimitives.ReadUInt64LittleEndian(from[at..]) >> (int)(bit & 7)) & mask;
+        }
+        ulong word = BinaryPrimitives.ReadUInt64LittleEndian(from[last..]);
+        for (bit -= (long)last * 8; i < values.Length; i++, bit += width)
+            values[i] = (word >> (int)bit) & mask;
     }
 
     private static ulong Slow(ReadOnlySpan<byte> from, long bit, int width)

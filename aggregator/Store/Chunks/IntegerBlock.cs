@@ -191,6 +191,10 @@ internal static class IntegerBlock
         long value = values[0], delta = 0;
         switch (mode)
         {
+            case ModeDelta when divisor == 1:
+                for (int i = 1; i < values.Length; i++)
+                    values[i] = value = unchecked(value + ByteReader.Unzigzag((ulong)values[i]));
+                break;
             case ModeDelta:
                 for (int i = 1; i < values.Length; i++)
                     values[i] = value = unchecked(value + (ByteReader.Unzigzag((ulong)values[i]) * divisor));

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.Intrinsics;
 using Bellwether.Core.Model;
 
 namespace Bellwether.Store.Chunks;
@@ -166,15 +167,19 @@ internal static class ValueBlock
             throw new InvalidDataException($"a value block has the exponent {exponent}");
         Span<long> integers = Integers(values.Length);
         IntegerBlock.Decode(ref from, integers);
-        if (exponent == 0)
+        ToFloats(integers, s_powers[exponent], exponent > 0, values);
+    }
+
+    private static void ToFloats(ReadOnlySpan<long> integers, double power, bool divides, Span<double> values)
+    {
+        int i = 0;
+        for (; i + Vector256<double>.Count <= values.Length; i += Vector256<double>.Count)
         {
-            for (int i = 0; i < values.Length; i++)
-                values[i] = integers[i];
-            return;
+            Vector256<double> four = Vector256.ConvertToDouble(Vector256.Create(integers[i..]));
+            (divides ? four / power : four).CopyTo(values[i..]);
         }
-        double power = s_powers[exponent];
-        for (int i = 0; i < values.Length; i++)
-            values[i] = integers[i] / power;
+        for (; i < values.Length; i++)
+            values[i] = divides ? integers[i] / power : integers[i];
     }
 
     private static void WriteExceptions(ReadOnlySpan<double> values, int exceptions, ByteWriter into)

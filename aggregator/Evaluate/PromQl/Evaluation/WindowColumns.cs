@@ -125,14 +125,14 @@ internal sealed class WindowColumns
     {
         bool counter = kind != WindowKind.Delta, any = false;
         double seconds = windows.RangeMs / 1000.0;
-        int from = 0, to = 0;
+        int from = 0, to = 0, fromStride = 0, toStride = 0;
         for (int i = 0; i < windows.Count; i++)
         {
             long end = windows.FirstEndMs + (i * windows.StepMs), start = end - windows.RangeMs;
-            while (to < times.Length && times[to] <= end)
-                to++;
-            while (from < to && times[from] <= start)
-                from++;
+            int next = After(times, to, toStride, end);
+            (toStride, to) = (next - to, next);
+            next = After(times, from, fromStride, start);
+            (fromStride, from) = (next - from, next);
             if (to - from < 2)
                 continue;
             double first = values[from], increase = values[to - 1] - first;
@@ -145,6 +145,21 @@ internal sealed class WindowColumns
             any = true;
         }
         return any;
+    }
+
+    /// <summary>The first time after a limit, from one that is not after it or first on. Steps are even and samples mostly, too: it is looked for first where the step before went.</summary>
+    private static int After(ReadOnlySpan<long> times, int at, int stride, long limit)
+    {
+        int guess = at + stride;
+        if (guess < times.Length)
+        {
+            at = guess;
+            while (stride-- > 0 && times[at - 1] > limit)
+                at--;
+        }
+        while (at < times.Length && times[at] <= limit)
+            at++;
+        return at;
     }
 
     private void Begin(WindowKind kind, in FloatColumns columns)
