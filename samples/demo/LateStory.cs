@@ -84,7 +84,7 @@ internal sealed class LateStory(DemoSite site, TimeProvider time, TextWriter out
         return true;
     }
 
-    private static IEnumerable<JsonElement> Corrections(JsonElement answer) => answer.GetProperty("corrections").EnumerateArray();
+    private static JsonElement.ArrayEnumerator Corrections(JsonElement answer) => answer.GetProperty("corrections").EnumerateArray();
 
     private static double At(JsonElement correction) => correction.GetProperty("time").GetDateTimeOffset().ToUnixTimeMilliseconds() / 1000.0;
 

@@ -66,8 +66,12 @@ public sealed class SlaEndpoints(KpiSources sources, TimeProvider time)
     {
         string labels = $"{{sla=\"{check.Id}\",tier=\"{check.Tier}\"}}";
         double? state = One(SlaCompiler.StateMetric + labels, at, cancellation);
+        Finality? finality = sources.Finality?.Of(SlaCompiler.ActualMetric, [("sla", check.Id), ("tier", check.Tier)], at, cancellation);
         return new Row(check.Id, check.Tier, check.Unit, check.Target, null, null, check.Direction, One(SlaCompiler.ActualMetric + labels, at, cancellation), One(SlaCompiler.MeasuredMetric + labels, at, cancellation),
-            state switch { 0 => KpiState.Healthy, 1 => KpiState.Warning, >= 2 => KpiState.Critical, _ => KpiState.Unknown }, check) { Finality = sources.Finality?.Of(SlaCompiler.ActualMetric, [("sla", check.Id), ("tier", check.Tier)], at, cancellation) };
+            state switch { 0 => KpiState.Healthy, 1 => KpiState.Warning, >= 2 => KpiState.Critical, _ => KpiState.Unknown }, check)
+        {
+            Finality = finality,
+        };
     }
 
     private static Row RowOf(KpiDefinition kpi, double? value) =>

@@ -157,7 +157,7 @@ public sealed class SloEndpoints
             foreach (KpiVersion each in versions)
                 WriteVersion(json, each);
             json.WriteEndArray();
-            RestJson.Number(json, "version", (version ?? versions.LastOrDefault())?.Number);
+            RestJson.Number(json, "version", (version ?? (versions.Count > 0 ? versions[^1] : null))?.Number);
             WriteRules(json, version?.Rules.Select(r => new SloRule(r.Record, r.Expr) { Labels = r.Labels }) ?? slo.Groups.SelectMany(g => g.Rules));
             json.WriteEndObject();
         });

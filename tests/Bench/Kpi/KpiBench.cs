@@ -74,7 +74,7 @@ internal sealed class KpiBench(TimeProvider time) : IBench
         await server.StopAsync();
         await server.StartAsync(file, cancel);
         // The first cycles warm up, and read what the start left to be read.
-        await Task.Delay(s_cycle * 3, time, cancel);
+        await Task.Delay(s_cycle * 2, time, cancel);
         return await CpuAsync(server, cycles, cancel);
     }
 

@@ -92,7 +92,7 @@ internal sealed class QueryServer : IAsyncDisposable
                 if (answer.IsSuccessStatusCode)
                     return;
             }
-            catch (HttpRequestException) when (i < 600)
+            catch (HttpRequestException) when (i < 3_000)
             {
                 if (_programs.Exists(p => p.HasExited))
                     throw new InvalidOperationException($"{Name} ended: {_programs.First(p => p.HasExited).Output}");

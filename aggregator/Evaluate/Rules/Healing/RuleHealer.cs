@@ -20,8 +20,8 @@ public sealed record RuleHealerOptions
     /// <summary>Times evaluated in one query, and kept in memory before they are compared and written. Default 1,000.</summary>
     public int SliceSteps { get; init; } = 1000;
 
-    /// <summary>Results in one append. Default 10,000.</summary>
-    public int BatchSamples { get; init; } = 10_000;
+    /// <summary>Results in one append. Default 50,000.</summary>
+    public int BatchSamples { get; init; } = 50_000;
 }
 
 /// <summary>What a re-evaluation did.</summary>

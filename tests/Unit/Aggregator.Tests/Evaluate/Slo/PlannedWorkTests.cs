@@ -35,7 +35,7 @@ public sealed class PlannedWorkTests : IDisposable
     private static Maintenance Hour(params string[] slos) =>
         new() { Name = "upgrade", Reason = "r", ApprovedBy = "me", FromMs = SloSite.StartMs + 1_800_000, ToMs = SloSite.StartMs + 3_600_000, Slos = [.. slos] };
 
-    private MaintenanceKeeper Keeper(SloSite site, LateRanges late) => new(site.Store, site.Reader, late, TimeSpan.FromDays(37), site.Time, NullLogger.Instance);
+    private static MaintenanceKeeper Keeper(SloSite site, LateRanges late) => new(site.Store, site.Reader, late, TimeSpan.FromDays(37), site.Time, NullLogger.Instance);
 
     private LateRanges Late(SloSite site)
     {
