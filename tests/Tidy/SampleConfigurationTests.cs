@@ -14,7 +14,7 @@ public sealed partial class SampleConfigurationTests : IDisposable
     [Fact]
     public void The_demos_configurations_are_good_once_filled()
     {
-        var values = new Dictionary<string, string> { ["GRPC"] = "127.0.0.1:4317", ["HTTP"] = "127.0.0.1:9090", ["SHOP"] = "127.0.0.1:8080", ["DATABASE"] = "postgresql://u@127.0.0.1:5432/shop" };
+        var values = new Dictionary<string, string> { ["GRPC"] = "127.0.0.1:4317", ["AGGREGATOR"] = "127.0.0.1:4317", ["HTTP"] = "127.0.0.1:9090", ["SHOP"] = "127.0.0.1:8080", ["DATABASE"] = "postgresql://u@127.0.0.1:5432/shop" };
         var filled = new HashSet<string>();
         string[] files = [.. Repository.Files.Where(f => f.StartsWith("samples/demo/config/", StringComparison.Ordinal))];
         foreach (string file in files)
