@@ -16,6 +16,7 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
     private long _frames;
     private long _torn;
     private int _pieces;
+    private long _unsureFrom;
 
     public List<LogFile> Files { get; } = [];
 
@@ -143,6 +144,7 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
     private bool ReadFrames(LogFile file, long? knownEnd, bool hasHeader)
     {
         long durable = knownEnd ?? DurableEnd(file);
+        _unsureFrom = durable;
         using FrameScanner scanner = Scan(file, out long length);
         long end = Math.Min(knownEnd ?? length, length);
         if (!hasHeader)
@@ -300,6 +302,7 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
 
     /// <summary>
     /// After a kill the newest frames, and names that were changed, may stand in the page cache only: what is replayed must not vanish later, and what was removed must not come back.
+    /// A sync that failed before the kill marked its pages as clean, so that another sync says nothing of them: the last group, which nothing proves durable, is written again as it is read.
     /// </summary>
     private void SyncFound()
     {
@@ -308,6 +311,12 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
             if (Files.Count > 0)
             {
                 using IDiskFile opened = disk.Open(Path.Combine(folder, LogFile.Name(Files[^1].Number)), DiskOpen.Existing);
+                byte[] piece = new byte[(int)Math.Min(PieceBytesMax, Math.Max(0, Files[^1].End - _unsureFrom))];
+                for (long at = _unsureFrom; at < Files[^1].End; at += piece.Length)
+                {
+                    int bytes = opened.Read(at, piece.AsSpan(0, (int)Math.Min(piece.Length, Files[^1].End - at)));
+                    opened.Write(at, piece.AsSpan(0, bytes));
+                }
                 opened.Sync();
             }
             disk.SyncFolder(folder);

@@ -32,6 +32,8 @@ internal static class MutantList
         new("log-takes-old-bytes-for-new", "the checksum does not tell a file from the one that it was written over", "core/Durable/LogFormat.cs",
             "return Crc32C.Append(uint.MaxValue, bytes);", "return Crc32C.Append(uint.MaxValue, bytes[..16]);", Catcher.Test("Core", "SegmentLogTests.What_an_overwritten_file_held_before_never_comes_back")),
         new("log-opens-without-a-sync", "frames that stand in the page cache only are taken for durable after a kill", Recovery, "                opened.Sync();\n", "", Catcher.Simulation()),
+        new("log-believes-the-page-cache", "frames of a sync that failed before a kill are synced again, which says nothing of them", Recovery, "                    opened.Write(at, piece.AsSpan(0, bytes));\n", "                    at += bytes - bytes;\n",
+            Catcher.Test("Core", "SegmentLogTests.What_a_failed_sync_left_in_the_page_cache_is_durable_once_it_is_replayed")),
         new("log-replays-all-at-once", "opening takes as much memory as the file has bytes", "core/Durable/FrameScanner.cs", "private byte[] _buffer = new byte[ChunkBytes];", "private byte[] _buffer = new byte[Math.Max(ChunkBytes, file.Length)];",
             Catcher.Test("Core", "SegmentLogTests.Opening_takes_the_memory_of_a_piece_and_not_of_the_log")),
         new("small-file-is-not-synced", "a small file is put in place before its bytes are durable", Atomic, "            file.Sync();\n", "", Catcher.Simulation()),

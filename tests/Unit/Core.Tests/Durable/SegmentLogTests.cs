@@ -313,6 +313,30 @@ public sealed class SegmentLogTests
     }
 
     [Fact]
+    public void What_a_failed_sync_left_in_the_page_cache_is_durable_once_it_is_replayed()
+    {
+        for (int seed = 0; seed < 40; seed++)
+        {
+            var disk = new FaultyDisk(new Random(seed));
+            using (SegmentLog log = Open(disk, out _))
+            {
+                Append(log, "one");
+                Assert.Equal(LogSync.Durable, log.Sync());
+                Append(log, "two");
+                SegmentLogModelTests.FailSome(disk, DiskCall.Sync, 2);
+                Assert.Equal(LogSync.Failed, log.Sync());
+            }
+            disk.Fault = null;
+            disk.Crash(onlyProcess: true);
+            using (Open(disk, out List<string> replayed))
+                Assert.Equal(["one", "two"], replayed);
+            disk.Crash();
+            using (Open(disk, out List<string> found))
+                Assert.Equal(["one", "two"], found);
+        }
+    }
+
+    [Fact]
     public void Opening_takes_the_memory_of_a_piece_and_not_of_the_log()
     {
         var options = new SegmentLogOptions { FileBytes = 4 << 20, PendingBytesMax = 8 << 20 };
