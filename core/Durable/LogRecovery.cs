@@ -9,6 +9,7 @@ namespace Bellwether.Core.Durable;
 internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions options, LogFrameVisitor? visitor)
 {
     private const int PieceBytesMax = 1 << 20;
+    private const int RewriteBytes = 64 << 10;
     private readonly List<LostRange> _lost = [];
     private readonly SortedDictionary<ulong, LogFileHeader?> _headers = [];
     private ulong _next;
@@ -16,6 +17,7 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
     private long _frames;
     private long _torn;
     private int _pieces;
+    private LogFile? _unsure;
     private long _unsureFrom;
 
     public List<LogFile> Files { get; } = [];
@@ -144,7 +146,7 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
     private bool ReadFrames(LogFile file, long? knownEnd, bool hasHeader)
     {
         long durable = knownEnd ?? DurableEnd(file);
-        _unsureFrom = durable;
+        (_unsure, _unsureFrom) = (file, durable);
         using FrameScanner scanner = Scan(file, out long length);
         long end = Math.Min(knownEnd ?? length, length);
         if (!hasHeader)
@@ -306,24 +308,27 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
     /// </summary>
     private void SyncFound()
     {
+        // What cannot be made durable ends the opening: it would be sent, and counted, and then the power takes it.
+        if (Files.Count > 0)
+        {
+            using IDiskFile opened = disk.Open(Path.Combine(folder, LogFile.Name(Files[^1].Number)), DiskOpen.Existing);
+            long end = Files[^1].End;
+            long from = ReferenceEquals(_unsure, Files[^1]) ? Math.Min(_unsureFrom, end) : end;
+            byte[] piece = new byte[(int)Math.Min(RewriteBytes, end - from)];
+            for (long at = from; at < end; at += piece.Length)
+            {
+                int bytes = opened.Read(at, piece.AsSpan(0, (int)Math.Min(piece.Length, end - at)));
+                opened.Write(at, piece.AsSpan(0, bytes));
+            }
+            opened.Sync();
+        }
         try
         {
-            if (Files.Count > 0)
-            {
-                using IDiskFile opened = disk.Open(Path.Combine(folder, LogFile.Name(Files[^1].Number)), DiskOpen.Existing);
-                byte[] piece = new byte[(int)Math.Min(PieceBytesMax, Math.Max(0, Files[^1].End - _unsureFrom))];
-                for (long at = _unsureFrom; at < Files[^1].End; at += piece.Length)
-                {
-                    int bytes = opened.Read(at, piece.AsSpan(0, (int)Math.Min(piece.Length, Files[^1].End - at)));
-                    opened.Write(at, piece.AsSpan(0, bytes));
-                }
-                opened.Sync();
-            }
             disk.SyncFolder(folder);
         }
         catch (IOException error)
         {
-            _lost.Add(new LostRange(Files.Count > 0 ? Files[^1].Number : 0, 0, 0, _next, _next, "the newest frames may not be durable: " + error.Message));
+            _lost.Add(new LostRange(Files.Count > 0 ? Files[^1].Number : 0, 0, 0, _next, _next, "names of files may not be durable: " + error.Message));
         }
     }
 

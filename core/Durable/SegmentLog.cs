@@ -103,7 +103,7 @@ public sealed class SegmentLog : IDisposable
     /// <summary>
     /// Opens the log in a folder, which is made when missing and taken for this process alone. Every frame that is there is handed to <paramref name="visitor"/>,
     /// in order, once. Succeeds whatever the files hold: <see cref="Report"/> says what was lost. Throws <see cref="IOException"/> when the folder cannot be made,
-    /// another process has it, or the process may not open a file of it or has no descriptor left (see <see cref="DiskErrors.IsOfTheProcess"/>).
+    /// another process has it, the newest frames cannot be made durable, or the process may not open a file of it or has no descriptor left (see <see cref="DiskErrors.IsOfTheProcess"/>).
     /// </summary>
     public static SegmentLog Open(IDisk disk, string folder, SegmentLogOptions options, TimeProvider clock, Random random, LogFrameVisitor? visitor = null)
     {

@@ -95,7 +95,7 @@ internal static class Program
         double seconds = time.GetElapsedTime(started).TotalSeconds;
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"{sums.Crashes} crashes in {sums.Passed + sums.Failed} seeds, {sums.Stored} samples stored, {sums.Dropped} dropped and counted; {sums.Twice} seeds run twice with equal traces; {sums.Crashes / seconds:0} crashes/s"));
-        Console.WriteLine($"{sums.Full} of {sums.Agents} agents had a full disk: {sums.Uncounted} of their samples gave way without room for their count before a crash");
+        Console.WriteLine($"{sums.Full} of {sums.Agents} agents had a disk that was full or refused writes: of {sums.Uncounted} samples that gave way before a crash the count found no place");
         if (sums.Failed == 0 && sums.Crashes > 0)
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"at 95 % fewer than {300.0 / sums.Crashes:0.####} % of crashes break the promise (3/n)"));
         Console.WriteLine($"{sums.Passed} passed, {sums.Failed} failed");

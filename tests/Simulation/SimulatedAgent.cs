@@ -42,10 +42,10 @@ internal sealed class SimulatedAgent
     /// <summary>Its ledger does not tell all of its samples: its folder was copied or lost.</summary>
     public bool LedgerIsCut { get; set; }
 
-    /// <summary>Its disk was full at some time.</summary>
+    /// <summary>Its disk was full at some time, or refused writes: then what gave way may have found no place for its count.</summary>
     public bool WasFull { get; set; }
 
-    /// <summary>Samples whose count died with the process while its disk was full: there was no room to write down what gave way last.</summary>
+    /// <summary>Samples whose count died with a process: its disk did not take what gave way last.</summary>
     public long Uncounted { get; private set; }
 
     /// <summary>What the ledger of the process that ended last said to be produced.</summary>

@@ -27,7 +27,7 @@ internal sealed partial class SimulatedWorld
             case 14 or 15:
                 SimulatedAgent ill = Any();
                 DiskTrouble(ill.Disk, ill.Name);
-                ill.WasFull |= ill.Disk.Capacity != long.MaxValue;
+                ill.WasFull |= ill.Disk.Capacity != long.MaxValue || (ill.Disk.Fault is not null && _errorRate > 0);
                 break;
             case 16:
                 Jump(_aggregator.Clock, Server);
