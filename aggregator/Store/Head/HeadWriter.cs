@@ -290,7 +290,7 @@ internal sealed class HeadWriter
         if (labels.TryGet(JobLabel, out string? job) && Index.Postings.Count(JobLabel, job) >= _options.MaxSeriesPerJob)
             return Refused(SeriesLimit.SeriesPerJob, $"{labels}: the store holds {_options.MaxSeriesPerJob} series of job '{job}' already, which is the limit (limits.max_series_per_job)");
         if (labels.Count > _options.MaxLabels)
-            return Refused(SeriesLimit.Labels,  $"{labels.MetricName}: {labels.Count} labels, the limit is {_options.MaxLabels}");
+            return Refused(SeriesLimit.Labels, $"{labels.MetricName}: {labels.Count} labels, the limit is {_options.MaxLabels}");
         foreach (ref readonly Label label in labels.AsSpan())
         {
             if (label.Name.Length > _options.MaxLabelNameLength)

@@ -21,9 +21,6 @@ internal sealed class LoadSeries
 
     public ReadOnlySpan<double> Values => _values;
 
-    /// <summary>How many series have the name of a metric.</summary>
-    public int PerMetric => Count / Metrics;
-
     public static string Name(int series) => string.Create(CultureInfo.InvariantCulture, $"bench_node_metric_{series % Metrics}_total");
 
     public static string Instance(int series)

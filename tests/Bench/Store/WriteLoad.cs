@@ -28,7 +28,7 @@ internal sealed class WriteLoad
 
     public long Samples => (long)Ticks * _series.Count;
 
-    /// <summary>Matches all series of one metric, with how many they are.</summary>
+    /// <summary>Counts the series of one metric.</summary>
     public static string SomeSeries => $"count({LoadSeries.Name(7)})";
 
     /// <summary>Counts what is stored.</summary>
