@@ -1,6 +1,7 @@
 using Bellwether.Store.Blocks;
 using Bellwether.Store.Head;
 using Bellwether.Store.Wal;
+using Microsoft.Extensions.Logging;
 
 namespace Bellwether.Store;
 
