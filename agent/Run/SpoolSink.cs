@@ -15,11 +15,14 @@ namespace Bellwether.Agent.Run;
 internal sealed partial class SpoolSink(ISpool spool, TimeProvider time, ILogger log) : ITickSink, IWatermarkSource
 {
     private static readonly TimeSpan s_retry = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_toldInterval = TimeSpan.FromMinutes(1);
     private readonly Channel<bool> _appended = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly ConcurrentDictionary<string, SourceTicks> _sources = new();
     private long _ticks;
     private SpoolAppend _lastOutcome;
     private long _durableTicks;
+    private long _droppedTold = (spool as ISpoolLedger)?.DroppedSamples ?? 0;
+    private long? _toldAt;
 
     /// <summary>Ticks taken since the start: the watchdog's measure of progress.</summary>
     public long Ticks => Volatile.Read(ref _ticks);
@@ -97,8 +100,20 @@ internal sealed partial class SpoolSink(ISpool spool, TimeProvider time, ILogger
             return false;
         }
         Volatile.Write(ref _durableTicks, ticks);
+        TellDropped();
         Durable?.Invoke();
         return true;
+    }
+
+    // One line a minute: a spool that is full gives way at every tick.
+    private void TellDropped()
+    {
+        long dropped = (spool as ISpoolLedger)?.DroppedSamples ?? 0;
+        if (dropped <= _droppedTold || (_toldAt is { } at && time.GetElapsedTime(at) < s_toldInterval))
+            return;
+        Dropped(log, dropped - _droppedTold, string.Join(", ", spool.Statistics.Dropped.GroupBy(d => d.Reason, StringComparer.Ordinal).Select(g => $"{g.Key} {g.Sum(d => d.Samples)}")));
+        _droppedTold = dropped;
+        _toldAt = time.GetTimestamp();
     }
 
     private sealed class SourceTicks
@@ -109,6 +124,9 @@ internal sealed partial class SpoolSink(ISpool spool, TimeProvider time, ILogger
 
     [LoggerMessage(1311, LogLevel.Error, "ticks are dropped, the first of {Source}: {Outcome} (counted by source and reason)")]
     private static partial void TickDropped(ILogger log, string source, SpoolAppend outcome);
+
+    [LoggerMessage(1313, LogLevel.Error, "{Samples} more samples were dropped; since the spool was made, by reason: {Reasons}")]
+    private static partial void Dropped(ILogger log, long samples, string reasons);
 
     [LoggerMessage(1312, LogLevel.Error, "the spool's disk does not take anything: {Reason}; trying again")]
     private static partial void NotDurable(ILogger log, string reason);

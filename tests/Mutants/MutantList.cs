@@ -48,7 +48,7 @@ internal static class MutantList
 
     private static IEnumerable<Mutant> OfTheSpool() =>
     [
-        new("spool-frees-before-it-counts", "a dropped segment's file goes before its count is durable", Spool, "        Remove(oldest);\n        SaveState();\n        FreeFiles();\n", "        Remove(oldest);\n        FreeFiles();\n        SaveState();\n", Catcher.Simulation()),
+        new("spool-frees-before-it-counts", "a dropped segment's file goes before its count is durable", Spool, "        Remove(oldest);\n        SaveState();\n        FreeFiles();\n", "        Remove(oldest);\n        FreeFiles();\n        SaveState();\n", Catcher.Test("Agent", "SpoolCrashTests.A_crash_at_any_change_of_a_full_spool_leaves_what_was_synced_or_its_count")),
         new("spool-drops-without-counting", "what gives way is not counted", Spool, "        CountRest(oldest, reason);\n", "", Catcher.Simulation()),
         new("spool-counts-without-room", "on a full disk the room that a dropped segment leaves is not used to count it", Spool, "            _log.ReleaseReserve();\n            SaveState();\n", "", Catcher.Simulation()),
         new("spool-frees-what-is-still-written", "a segment that is not closed is freed as soon as all of it is held", Spool,
@@ -66,7 +66,7 @@ internal static class MutantList
     [
         new("store-answers-before-the-sync", "records are acknowledged once they are applied, not once they are durable", "aggregator/Store/StoreEngine.cs", "        _wal.Sync();\n        _records.Committed();\n", "        _records.Committed();\n", Catcher.Simulation()),
         new("store-tells-what-is-not-durable", "a hello is answered with what is applied, durable or not", Records, "return new SegmentProgress(key, open.Durable, open.DurablyComplete, open.IsResumable);",
-            "return new SegmentProgress(key, open.Applied, open.Complete, open.IsResumable);", Catcher.Simulation()),
+            "return new SegmentProgress(key, open.Applied, open.Complete, open.IsResumable);", Catcher.Test("Aggregator", "StoreCrashTests.A_crash_at_any_change_of_the_log_leaves_what_was_committed")),
         new("store-takes-a-failed-commit-for-done", "records of a group that could not be written are acknowledged", "aggregator/Store/GroupCommit.cs",
             "return new StoreUnavailableException(\"the store could not write to its disk: \" + e.Message, e);", "return null;", Catcher.Simulation()),
         new("checkpoint-before-the-data", "the checkpoint says that samples stand in files which are written behind it", Cut, "            cut.Series = due.Count;\n", "            cut.Series = due.Count;\n            _checkpoints.Write(cut.Checkpoint, cut.State);\n", Catcher.Simulation()),

@@ -212,6 +212,8 @@ public sealed class StoreCrashTests(ITestOutputHelper output)
             Assert.Equal(EncodeOutcome.Encoded, _encoder.Encode(_tick));
             _records.Add(_encoder.Record.ToArray());
             Assert.Equal(RunOutcome.Applied, Store.ApplyRun(new RecordRun(Key, (ulong)_records.Count - 1, [_records[^1]], false)).Outcome);
+            // Applied is not durable: a sender that is told so now may free its copy.
+            Assert.Equal((ulong)_committed, Store.HeldOf(Key).Records);
             Commit();
             _committed = _records.Count;
         }
