@@ -3,7 +3,6 @@ using Bellwether.Core.Model;
 using Bellwether.Core.Platform;
 using Bellwether.Kit;
 using Bellwether.Store;
-using Bellwether.Store.Head;
 using Microsoft.Extensions.Logging.Abstractions;
 using MatchType = Bellwether.Core.Model.MatchType;
 
