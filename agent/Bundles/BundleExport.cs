@@ -4,6 +4,7 @@ using Bellwether.Agent.Stream;
 using Bellwether.Core.Bundles;
 using Bellwether.Core.Durable;
 using Bellwether.Core.Platform;
+using Google.Protobuf;
 
 namespace Bellwether.Agent.Bundles;
 
@@ -72,6 +73,7 @@ internal sealed class BundleExport(ISpool spool, IDisk disk, TimeProvider time, 
             Version = identity.Version,
             CreatedMs = time.GetUtcNow().ToUnixTimeMilliseconds(),
             Segments = carried,
+            Report = spool is ISpoolLedger ledger ? ReportTeller.Whole(ledger, time.GetUtcNow().ToUnixTimeMilliseconds()).ToByteArray() : [],
             Announced = [.. announced, .. held.Except(wanted).Where(s => s.Records > 0).Select(Told)],
         }, identity.Key);
         return new BundleExported(writer.Files, manifest, writer.Bytes);

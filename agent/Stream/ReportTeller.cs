@@ -23,6 +23,21 @@ internal sealed class ReportTeller(ISpoolLedger ledger)
     private long _lastMs;
     private long _droppedTold;
 
+    /// <summary>The whole ledger in one report: what a bundle carries.</summary>
+    public static Report Whole(ISpoolLedger ledger, long nowMs)
+    {
+        var teller = new ReportTeller(ledger);
+        var whole = new Report();
+        for (bool isFirst = true; teller.Next(nowMs, ulong.MaxValue, last: true)?.Report is { } part; isFirst = false)
+        {
+            if (isFirst)
+                whole = part;
+            else
+                whole.Sources.AddRange(part.Sources);
+        }
+        return whole;
+    }
+
     /// <summary>The next report; null when it is too early or nothing changed. <paramref name="last"/>: this session ends, tell what there is.</summary>
     public AgentMessage? Next(long nowMs, ulong liveFrom, bool last)
     {

@@ -212,7 +212,7 @@ public sealed class AgentFleet : IIngestProgress
         Book?.Goodbye(id, NowMs, goodbye.Reason, goodbye.Drained);
     });
 
-    private static ReportedSource ReportedOf(SourceReport source) => new(source.Name, (long)source.Produced, (long)source.Buffered, source.BufferedFromUnixMs, source.BufferedToUnixMs,
+    internal static ReportedSource ReportedOf(SourceReport source) => new(source.Name, (long)source.Produced, (long)source.Buffered, source.BufferedFromUnixMs, source.BufferedToUnixMs,
         [.. source.Dropped.Select(d => new ReportedDrop(d.Reason, (long)d.Samples, d.FromUnixMs, d.ToUnixMs))]);
 
     private void With(string id, Action<Agent> change)

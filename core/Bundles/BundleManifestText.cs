@@ -36,6 +36,8 @@ internal static class BundleManifestText
             json.WriteEndArray();
             BundleText.WriteSegments(json, "segments", manifest.Segments);
             BundleText.WriteSegments(json, "announced", manifest.Announced);
+            if (manifest.Report.Length > 0)
+                json.WriteBase64String("report", manifest.Report.Span);
             json.WriteEndObject();
         }
         return buffer.WrittenSpan.ToArray();
@@ -70,6 +72,7 @@ internal static class BundleManifestText
                 Volumes = volumes,
                 Segments = segments,
                 Announced = announced,
+                Report = root.TryGetProperty("report", out JsonElement report) ? report.GetBytesFromBase64() : [],
             };
         }
         catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)

@@ -53,6 +53,9 @@ public sealed record BundleManifest
 
     /// <summary>What the agent holds or has carried before beside these: what of it the aggregator does not have is a gap.</summary>
     public IReadOnlyList<BundleSegment> Announced { get; init; } = [];
+
+    /// <summary>The agent's ledger when the bundle was made: a <c>Report</c> message as it goes over the wire; empty: not told.</summary>
+    public ReadOnlyMemory<byte> Report { get; init; }
 }
 
 /// <summary>What became of reading a bundle or a receipt.</summary>

@@ -1,6 +1,8 @@
 using Bellwether.Core.Bundles;
 using Bellwether.Ingest.Completeness;
 using Bellwether.Store;
+using Bellwether.V1;
+using Google.Protobuf;
 
 namespace Bellwether.Ingest.Bundles;
 
@@ -78,6 +80,7 @@ public sealed class BundleImport(IRecordStore store, LateRanges? late, TimeProvi
         book?.Carried(manifest.Agent, nowMs, manifest.CreatedMs,
             $"bundle {manifest.Bundle}: {sum.Records} new records; {sum.AlreadyHeld} of its {manifest.Segments.Count} segments were here already, {missing.Length} that it announces are not here",
             [.. missing.Select(s => new LostSegments(s.Id.Epoch, s.Id.Number, s.Id.Number, s.FromMs, s.ToMs, MissingReasons.Announced, nowMs))]);
+        TakeLedger(manifest);
         return new BundleImported(BundleVerdict.Good, manifest)
         {
             Records = sum.Records,
@@ -88,6 +91,22 @@ public sealed class BundleImport(IRecordStore store, LateRanges? late, TimeProvi
             Held = [.. manifest.Segments.Select(s => s with { Records = HeldOf(manifest.Agent, s) }).Where(s => s.Records > 0)],
             Missing = missing,
         };
+    }
+
+    // It is signed by the agent; one that cannot be read is of a later version.
+    private void TakeLedger(BundleManifest manifest)
+    {
+        if (book is null || manifest.Report.IsEmpty)
+            return;
+        try
+        {
+            Report report = Report.Parser.ParseFrom(manifest.Report.Span);
+            book.ReportedByBundle(manifest.Agent, manifest.CreatedMs, report.Sources.Select(AgentFleet.ReportedOf), report.PreviousRun is { Known: true } run ? run.Planned : null);
+        }
+        catch (InvalidProtocolBufferException)
+        {
+            book.Carried(manifest.Agent, time.GetUtcNow().ToUnixTimeMilliseconds(), manifest.CreatedMs, $"bundle {manifest.Bundle}: the agent's own counts in it cannot be read by this version");
+        }
     }
 
     /// <summary>The receipt of an import.</summary>

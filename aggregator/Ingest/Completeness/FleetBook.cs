@@ -247,6 +247,14 @@ public sealed partial class FleetBook
     public void Reported(string agent, long nowMs, IEnumerable<ReportedSource> sources, bool? plannedStop = null) =>
         With(agent, facts => Explained(facts, plannedStop) with { ReportedMs = nowMs, Reported = [.. sources.Take(_options.MaxSources)] });
 
+    /// <summary>A bundle brought an agent's ledger. What it told over the wire since then is newer, and stays.</summary>
+    /// <param name="agent">Whose.</param>
+    /// <param name="madeMs">When the bundle was made, by the agent's clock.</param>
+    /// <param name="sources">All its sources.</param>
+    /// <param name="plannedStop">As with <see cref="Reported"/>.</param>
+    public void ReportedByBundle(string agent, long madeMs, IEnumerable<ReportedSource> sources, bool? plannedStop) =>
+        With(agent, facts => facts.ReportedMs >= madeMs ? facts : Explained(facts, plannedStop) with { ReportedMs = madeMs, Reported = [.. sources.Take(_options.MaxSources)] });
+
     /// <summary>It told the labels of its targets, by source.</summary>
     public void Targets(string agent, IReadOnlyDictionary<string, IReadOnlyDictionary<string, string>> targets) =>
         With(agent, facts => facts with { Targets = targets.Take(_options.MaxSources).ToDictionary() });

@@ -9,6 +9,7 @@ using Bellwether.Core.Durable;
 using Bellwether.Core.Model;
 using Bellwether.Core.Platform;
 using Bellwether.Ingest.Bundles;
+using Bellwether.Ingest.Completeness;
 using Bellwether.Kit;
 using Bellwether.Store;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -177,6 +178,27 @@ public sealed class BundleJourneyTests : IAsyncDisposable
         Assert.Equal((StartMs, StartMs + 4000, 5UL), (missing.FromMs, missing.ToMs, missing.Records));
         Assert.Empty((await ImportAsync([PathOf("later.bwb")])).Missing);
         AssertAllThere();
+    }
+
+    [Fact]
+    public async Task A_bundle_brings_the_agents_own_counts_and_a_later_word_of_the_wire_stays()
+    {
+        CollectSegment(5);
+        BundleExported exported = Export("a.bwb");
+        var ledger = new List<SourceLedger>();
+        _spool.ListLedger(ledger);
+        var book = new FleetBook(new CompletenessOptions(), _store.Engine, NullLogger.Instance, [], []);
+        async Task<ReportedSource?> ImportedAsync()
+        {
+            using var reader = new BundleReader(new OsDisk(), exported.Files);
+            await new BundleImport(_store, _late, _time, book).RunAsync(reader, new BundleTrust(agent => agent == "site" ? _key : null, _aggregator), null, CancellationToken.None);
+            return book.Agents().Single(a => a.Id == "site").Reported is [var only] ? only : null;
+        }
+        Assert.Equal(ledger[0].Produced, (await ImportedAsync())?.Produced);
+        Assert.True(ledger[0].Produced > 0);
+        _time.Advance(TimeSpan.FromSeconds(5));
+        book.Reported("site", _time.GetUtcNow().ToUnixTimeMilliseconds(), [new ReportedSource(ledger[0].Name, 7777, 0, 0, 0, [])]);
+        Assert.Equal(7777, (await ImportedAsync())?.Produced);
     }
 
     [Fact]
