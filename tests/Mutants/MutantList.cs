@@ -68,7 +68,7 @@ internal static class MutantList
         new("store-tells-what-is-not-durable", "a hello is answered with what is applied, durable or not", Records, "return new SegmentProgress(key, open.Durable, open.DurablyComplete, open.IsResumable);",
             "return new SegmentProgress(key, open.Applied, open.Complete, open.IsResumable);", Catcher.Test("Aggregator", "StoreCrashTests.A_crash_at_any_change_of_the_log_leaves_what_was_committed")),
         new("store-takes-a-failed-commit-for-done", "records of a group that could not be written are acknowledged", "aggregator/Store/GroupCommit.cs",
-            "return new StoreUnavailableException(\"the store could not write to its disk: \" + e.Message, e);", "return null;", Catcher.Simulation()),
+            "return new StoreUnavailableException(\"the store could not write to its disk: \" + e.Message, e);", "return null;", Catcher.Test("Aggregator", "StoreEngineTests.A_full_disk_refuses_new_data_serves_the_old_and_takes_up_again")),
         new("checkpoint-before-the-data", "the checkpoint says that samples stand in files which are written behind it", Cut, "            cut.Series = due.Count;\n", "            cut.Series = due.Count;\n            _checkpoints.Write(cut.Checkpoint, cut.State);\n", Catcher.Simulation()),
         new("log-goes-before-the-checkpoint", "the log is freed before the checkpoint that makes it needless is durable", Cut, "            _checkpoints.Write(cut.Checkpoint, cut.State);\n",
             "            _wal.FreeBelow(_ledger.FirstNeeded(cut.BoundaryMs, cut.Checkpoint.Next));\n            _checkpoints.Write(cut.Checkpoint, cut.State);\n", Catcher.Simulation()),
