@@ -418,6 +418,27 @@ public sealed class StoreEngineTests : IDisposable
     }
 
     [Fact]
+    public void Retention_keeps_a_file_until_all_of_it_is_old()
+    {
+        _options = _options with { Retention = TimeSpan.FromDays(2) };
+        using StoreEngine store = Open();
+        var written = new List<long>();
+        for (int i = 0; i < 60 * 60; i++)
+        {
+            written.Add(_time.NowMs);
+            Append(store, "m", _time.NowMs, i);
+            store.Commit();
+            _time.Advance(TimeSpan.FromMinutes(1));
+            if (i % 30 != 29)
+                continue;
+            store.Maintain();
+            long young = _time.NowMs - (long)TimeSpan.FromDays(2).TotalMilliseconds;
+            Assert.True(CountAll(store) >= written.Count(t => t >= young), "what is young is gone");
+        }
+        Assert.True(CountAll(store) < written.Count, "nothing was old");
+    }
+
+    [Fact]
     public void Metadata_survive_the_log_that_brought_them()
     {
         using (StoreEngine store = Open())
