@@ -97,6 +97,6 @@ public sealed partial class DocumentTests
     [GeneratedRegex(@"\]\(([^)\s]+)\)")]
     private static partial Regex Link();
 
-    [GeneratedRegex(@"\b([A-Z]\w+\.cs)\b")]
+    [GeneratedRegex(@"(?<![\w.])([A-Z]\w+(?:\.\w+)*\.cs)\b")]
     private static partial Regex SourceName();
 }
