@@ -60,6 +60,8 @@ public sealed class DamageTests
         await RemoteWrite.SendAsync(site, [.. Enumerable.Range(0, 600).Select(n => ("old_value", now - 36_000_000 + (n * 60_000L), (double)n))]);
         string chunks = Path.Combine(site.Folder, "store", "chunks");
         await site.WaitForAsync("chunk files", () => Task.FromResult(Directory.Exists(chunks) && Directory.GetFiles(chunks, "*", SearchOption.AllDirectories).Length >= 2));
+        // As long as the log holds what the files hold, nothing is lost with a file.
+        await site.WaitForAsync("a checkpoint", async () => await CountedAsync(site, "bellwether_store_checkpoint_last_success_timestamp_seconds") * 1000 >= now);
         await site.Aggregator!.KillAsync();
         int files = Directory.GetFiles(chunks, "*", SearchOption.AllDirectories).Length;
         FlipBytes(chunks);

@@ -13,7 +13,8 @@ namespace Bellwether.EndToEnd;
 /// <summary>Hostile clients on both ports: each gets a clear status or is cut, in bounded memory, and a well-behaved agent's samples keep arriving.</summary>
 public sealed class HostileClientTests : IAsyncLifetime
 {
-    private const long GrowthMaxBytes = 64L << 20;
+    /// <summary>What one remote write may hold (16 MiB as sent, 32 MiB inflated, a quarter to spare), twice: the one before may not be collected yet.</summary>
+    private const long GrowthMaxBytes = 2 * ((16L + 40) << 20);
     private readonly Site _site = new();
     private CountingTarget _target = null!;
     private long _peakBefore;
