@@ -27,7 +27,11 @@ public sealed record StoredSource(string Name, int IntervalMs, long Records, lon
 /// <param name="SamplesRefused">Those of them that a limit or the retention kept out.</param>
 /// <param name="RecordsRefused">Records refused for good: they could not be decoded.</param>
 /// <param name="Sources">By source, in order of name.</param>
-public sealed record StoredLedger(string Agent, long Records, long Samples, long SamplesRefused, long RecordsRefused, IReadOnlyList<StoredSource> Sources);
+public sealed record StoredLedger(string Agent, long Records, long Samples, long SamplesRefused, long RecordsRefused, IReadOnlyList<StoredSource> Sources)
+{
+    /// <summary>Time of its newest tick, Unix ms; 0: none.</summary>
+    public long NewestMs => Sources.SelectMany(s => s.Ranges).Select(r => r.LastMs).DefaultIfEmpty(0).Max();
+}
 
 /// <summary>Segment numbers of one epoch that are here, wholly or in part.</summary>
 /// <param name="Epoch">The epoch.</param>

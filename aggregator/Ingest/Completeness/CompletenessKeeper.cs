@@ -31,7 +31,7 @@ public sealed partial class CompletenessKeeper : IDisposable
         long now = NowMs;
         if (_journal.AliveMs > 0)
             Book.WasDown(_journal.AliveMs, now);
-        Book.Measure(meter, time);
+        FleetInstruments.Make(Book, ledger, meter, time);
     }
 
     /// <summary>What is known.</summary>

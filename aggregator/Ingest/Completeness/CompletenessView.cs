@@ -57,7 +57,7 @@ public static class CompletenessView
     {
         stored ??= new StoredLedger(facts.Id, 0, 0, 0, 0, []);
         var reported = facts.Reported.ToDictionary(r => r.Name, StringComparer.Ordinal);
-        long newest = stored.Sources.SelectMany(s => s.Ranges).Select(r => r.LastMs).DefaultIfEmpty(0).Max();
+        long newest = stored.NewestMs;
         var sources = new List<SourceCompleteness>(stored.Sources.Count);
         foreach (StoredSource source in stored.Sources)
             sources.Add(OfSource(facts, source, reported.GetValueOrDefault(source.Name), newest, fromMs, Math.Min(toMs, nowMs), nowMs));

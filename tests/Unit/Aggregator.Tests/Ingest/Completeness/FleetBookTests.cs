@@ -250,6 +250,19 @@ public sealed class FleetBookTests
         Assert.Equal((options.MaxEvents, options.MaxAbsences), (A.Events.Count, A.Absences.Count));
     }
 
+    [Fact]
+    public void Changes_that_were_not_written_are_given_again_but_for_an_agent_that_made_room()
+    {
+        var book = new FleetBook(new CompletenessOptions { MaxAgents = 2 }, _ledger, NullLogger.Instance, [], []);
+        book.Register("gone", 0);
+        book.Register("stays", 0);
+        book.Goodbye("gone", 1000, "stop", drained: true);
+        IReadOnlyList<AgentFacts> taken = book.TakeChanges().Agents;
+        Assert.True(book.Register("new", 2000));
+        book.PutBack(taken);
+        Assert.Equal(["new", "stays"], book.TakeChanges().Agents.Select(a => a.Id).Order());
+    }
+
     private AgentFacts A => _book.Agents().Single(a => a.Id == "a");
 
     private void Join(long seconds, string agent, string process = "p1", ulong epoch = 1, (ulong, ulong)[]? announced = null) =>
