@@ -1,11 +1,11 @@
 using System.CommandLine;
 using System.Net.Sockets;
-using System.Runtime.InteropServices;
 using Bellwether.Agent.Bundles;
 using Bellwether.Agent.Configuration;
 using Bellwether.Agent.Run;
 using Bellwether.Agent.Status;
 using Bellwether.Core.Configuration;
+using Bellwether.Core.Platform;
 using Bellwether.Core.Telemetry;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -20,9 +20,10 @@ internal static class Program
 
     private static int Main(string[] args)
     {
+        using var stop = new StopSignals();
         var file = new Option<string>("--config", "-c") { Description = "The agent's configuration.", DefaultValueFactory = _ => "agent.yaml", Recursive = true };
         var run = new Command("run", "Collects, spools and streams until it is stopped. SIGHUP takes a new configuration.");
-        run.SetAction((parse, cancellation) => RunAsync(parse.GetRequiredValue(file), cancellation));
+        run.SetAction(parse => RunAsync(parse.GetRequiredValue(file), stop.Token));
         var check = new Command("check", "Reads the configuration and the files that it names, and tells every error. Exit code 2 when there is one.");
         check.SetAction(parse => Check(parse.GetRequiredValue(file)));
         var status = new Command("status", "Asks a running agent over its Unix socket how it is.");
@@ -36,6 +37,9 @@ internal static class Program
         ParseResult parsed = root.Parse(args);
         if (parsed.Errors.Count > 0)
             return Misused(parsed, root);
+        // All other commands are ended by the signals themselves.
+        if (parsed.CommandResult.Command != run)
+            stop.Dispose();
         return parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null }).GetAwaiter().GetResult();
     }
 
@@ -62,7 +66,7 @@ internal static class Program
         return ExitBadConfiguration;
     }
 
-    private static async Task<int> RunAsync(string file, CancellationToken cancellation)
+    private static async Task<int> RunAsync(string file, CancellationToken stopping)
     {
         if (Load(file, checkFiles: false) is not { } config)
             return ExitBadConfiguration;
@@ -73,16 +77,17 @@ internal static class Program
         builder.Services.AddHostedService<AgentService>();
         using IHost host = builder.Build();
         IHostApplicationLifetime lifetime = host.Services.GetRequiredService<IHostApplicationLifetime>();
-        using PosixSignalRegistration term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, c => Stop(c, lifetime));
-        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, c => Stop(c, lifetime));
-        await host.RunAsync(cancellation);
+        using CancellationTokenRegistration stop = stopping.Register(lifetime.StopApplication);
+        try
+        {
+            await host.StartAsync(CancellationToken.None);
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            // Told to stop while it was starting: what has started is stopped below, as at any other time.
+        }
+        await host.WaitForShutdownAsync(CancellationToken.None);
         return AgentService.ExitCode;
-    }
-
-    private static void Stop(PosixSignalContext context, IHostApplicationLifetime lifetime)
-    {
-        context.Cancel = true;
-        lifetime.StopApplication();
     }
 
     private static int Check(string file)

@@ -15,18 +15,6 @@ public static class AgentConfigFile
     /// <summary>The most addresses in <c>aggregators</c>.</summary>
     public const int MaxAggregators = 16;
 
-    private static readonly (string Key, string Why)[] s_withoutEffect =
-    [
-        ("always_scrape_classic_histograms", "classic buckets of a native histogram are not taken besides it"),
-        ("convert_classic_histograms_to_nhcb", "classic histograms are kept as they are"),
-        ("native_histogram_bucket_limit", "a native histogram is taken with all its buckets"),
-        ("native_histogram_min_bucket_factor", "a native histogram is taken in its own resolution"),
-        ("keep_dropped_targets", "up to 100 dropped targets of a job are shown, all are counted"),
-        ("metric_name_escaping_scheme", "names are asked for as they are"),
-        ("scrape_failure_log_file", "failed scrapes are in the agent's status and metrics"),
-        ("proxy_connect_header", "the proxy gets no headers of its own"),
-    ];
-
     /// <summary>The most keys in <c>spool.encryption</c>.</summary>
     public const int MaxSpoolKeys = 16;
 
@@ -45,6 +33,7 @@ public static class AgentConfigFile
         var reading = new ConfigReading(path, environment) { CheckFiles = checkFiles };
         ConfigSection root = reading.Root(text);
         GlobalConfig global = ScrapeReading.ReadGlobal(root);
+        KeysWithoutEffect.InAgentGlobal(root.Section("global"));
         var config = new AgentConfig
         {
             Agent = ReadAgent(root.Section("agent")),
@@ -64,22 +53,7 @@ public static class AgentConfigFile
         // Rules with errors cannot be applied to targets.
         if (checkFiles && reading.Errors.Count == 0)
             PrometheusConfigFile.CheckTargets(root, new PrometheusConfig { ScrapeConfigs = config.ScrapeConfigs });
-        ConfigResult<AgentConfig> result = reading.Result(config);
-        return result.IsOk ? new ConfigResult<AgentConfig>(config) { Warnings = [.. WithoutEffect(root, path)] } : result;
-    }
-
-    /// <summary>Prometheus' keys that are taken so that its files can be used as they are, and do nothing here.</summary>
-    private static IEnumerable<ConfigError> WithoutEffect(ConfigSection root, string file)
-    {
-        IEnumerable<ConfigSection> sections = [root.Section("global"), .. root.Sections("scrape_configs")];
-        foreach (ConfigSection section in sections)
-        {
-            foreach ((string key, string why) in s_withoutEffect)
-            {
-                if (section.Find(key) is { IsNull: false } node && node.Text is not ("0" or "false" or "no" or "off"))
-                    yield return new ConfigError(file, node.Line, node.Column, section.PathOf(key), $"has no effect here: {why}");
-            }
-        }
+        return reading.Result(config);
     }
 
     private static AgentSection ReadAgent(ConfigSection section)

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Bellwether.Aggregator.Bundles;
 using Bellwether.Aggregator.Configuration;
@@ -21,9 +20,10 @@ internal static class Program
 
     private static int Main(string[] args)
     {
+        using var stop = new StopSignals();
         var serveConfig = ConfigOption();
         var serve = new Command("serve", "Takes agents' streams and remote write, evaluates rules, and serves the API and the console until it is stopped. SIGHUP takes a new configuration.") { serveConfig };
-        serve.SetAction((parse, cancellation) => ServeAsync(parse.GetRequiredValue(serveConfig), cancellation));
+        serve.SetAction(parse => ServeAsync(parse.GetRequiredValue(serveConfig), stop.Token));
         var checkConfig = ConfigOption();
         var check = new Command("check", "Reads the configuration and the rules that it names, and tells every error. Exit code 2 when there is one.") { checkConfig };
         check.SetAction(parse => Check(parse.GetRequiredValue(checkConfig)));
@@ -33,6 +33,9 @@ internal static class Program
         ParseResult parsed = root.Parse(args);
         if (parsed.Action is System.CommandLine.Invocation.ParseErrorAction wrong)
             wrong.ShowHelp = false;
+        // All other commands are ended by the signals themselves.
+        if (parsed.CommandResult.Command != serve)
+            stop.Dispose();
         int code = parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null }).GetAwaiter().GetResult();
         if (parsed.Action is not System.CommandLine.Invocation.ParseErrorAction)
             return code;
@@ -52,31 +55,28 @@ internal static class Program
 
     private static Option<string> ConfigOption() => new("--config", "-c") { Description = "The aggregator's configuration.", DefaultValueFactory = _ => "aggregator.yaml" };
 
-    private static async Task<int> ServeAsync(string file, CancellationToken cancellation)
+    private static async Task<int> ServeAsync(string file, CancellationToken stopping)
     {
         (AggregatorConfig? config, Definitions? definitions) = Load(file, checkFiles: false);
         if (config is null || definitions is null)
             return ExitBadConfiguration;
         TimeProvider time = TimeProvider.System;
-        using var loggers = new LineLoggerFactory(Console.Error, time, AggregatorServer.LevelOf(config.Log.Level));
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        using PosixSignalRegistration term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, c => Stop(c, stop));
-        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, c => Stop(c, stop));
+        using var loggers = new LineLoggerFactory(Console.Error, time, ConfiguredOptions.Level(config.Log.Level));
         try
         {
             await using var server = new AggregatorServer(file, config, time, loggers);
-            await server.StartAsync(definitions, stop.Token);
+            await server.StartAsync(definitions, stopping);
             using IDisposable? hangup = ReloadSignal.Listen(() => server.Reload());
             var notifier = new ServiceNotifier(time);
             notifier.Ready(server.Addresses);
-            Exception? failure = await UntilStoppedAsync(server, notifier, time, stop.Token);
+            Exception? failure = await UntilStoppedAsync(server, notifier, time, stopping);
             notifier.Stopping();
             if (failure is null)
                 return 0;
             Console.Error.WriteLine($"BUG: a part of the aggregator ended by itself; it ends, to be started anew: {failure}");
             return 1;
         }
-        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {
             // Told to stop while it was starting: as good a stop as any.
             return 0;
@@ -109,12 +109,6 @@ internal static class Program
         }
     }
 
-    private static void Stop(PosixSignalContext context, CancellationTokenSource stop)
-    {
-        context.Cancel = true;
-        stop.Cancel();
-    }
-
     private static int Check(string file)
     {
         (AggregatorConfig? config, Definitions? definitions) = Load(file, checkFiles: true);
@@ -141,9 +135,12 @@ internal static class Program
 
     private static (AggregatorConfig? Config, Definitions? Definitions) Load(string file, bool checkFiles)
     {
-        (AggregatorConfig? config, Definitions? definitions, IReadOnlyList<ConfigError> errors) = AggregatorServer.ReadAll(file, checkFiles, TimeProvider.System);
-        foreach (ConfigError error in errors)
+        var read = ConfigurationRead.Of(file, checkFiles, TimeProvider.System);
+        // While it serves they would only be in the way; the check is made to be read.
+        foreach (ConfigError warning in checkFiles ? read.Warnings : [])
+            Console.Error.WriteLine($"warning: {warning}");
+        foreach (ConfigError error in read.Errors)
             Console.Error.WriteLine(error);
-        return (config, definitions);
+        return (read.Config, read.Definitions);
     }
 }

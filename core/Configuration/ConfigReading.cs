@@ -7,6 +7,7 @@ public sealed class ConfigReading
     public const int MaxErrors = 200;
 
     private readonly List<ConfigError> _errors;
+    private readonly List<ConfigError> _warnings = [];
 
     /// <summary>Starts reading. Relative paths in the file are relative to the file's own folder.</summary>
     /// <param name="file">The file as errors name it.</param>
@@ -18,6 +19,13 @@ public sealed class ConfigReading
         Folder = Path.GetDirectoryName(Path.GetFullPath(file)) ?? "/";
         Environment = environment ?? System.Environment.GetEnvironmentVariable;
         _errors = errors ?? [];
+    }
+
+    private ConfigReading(string file, ConfigReading by)
+        : this(file, by.Environment, by._errors)
+    {
+        _warnings = by._warnings;
+        CheckFiles = by.CheckFiles;
     }
 
     /// <summary>The file as errors name it.</summary>
@@ -35,7 +43,8 @@ public sealed class ConfigReading
     /// <summary>What is wrong so far.</summary>
     public IReadOnlyList<ConfigError> Errors => _errors;
 
-    internal List<ConfigError> ErrorList => _errors;
+    /// <summary>The reading of a file that this one includes: what is wrong there is told with what is wrong here.</summary>
+    public ConfigReading Include(string file) => new(file, this);
 
     /// <summary>Reads the text and gives its root section; missing sections read as their defaults.</summary>
     public ConfigSection Root(string text)
@@ -59,10 +68,19 @@ public sealed class ConfigReading
             _errors.Add(error);
     }
 
+    /// <summary>Notes what is good and yet probably not what was meant; at most <see cref="MaxErrors"/> are told.</summary>
+    public void Warn(ConfigNode at, string path, string message)
+    {
+        if (_warnings.Count < MaxErrors)
+            _warnings.Add(new ConfigError(File, at.Line, at.Column, path, message));
+    }
+
     /// <summary>The result: the configuration unless something was wrong.</summary>
     public ConfigResult<T> Result<T>(T value)
         where T : class =>
-        _errors.Count == 0 ? new ConfigResult<T>(value) : new ConfigResult<T>([.. _errors.OrderBy(e => e.File == File ? 0 : 1).ThenBy(e => e.Line).ThenBy(e => e.Column)]);
+        _errors.Count == 0 ? new ConfigResult<T>(value) { Warnings = InFileOrder(_warnings) } : new ConfigResult<T>(InFileOrder(_errors));
+
+    private List<ConfigError> InFileOrder(List<ConfigError> told) => [.. told.OrderBy(e => e.File == File ? 0 : 1).ThenBy(e => e.Line).ThenBy(e => e.Column)];
 
     /// <summary>A path made absolute; an empty one stays empty.</summary>
     public string Resolve(string path) => path.Length == 0 ? "" : Path.GetFullPath(Path.Combine(Folder, path));

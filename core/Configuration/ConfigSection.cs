@@ -50,6 +50,13 @@ public sealed class ConfigSection
     /// <summary>Notes an error about the section as a whole.</summary>
     public void Error(string message) => Reading.Error(Node, Path, message);
 
+    /// <summary>Warns when a key is there that is read and checked, and does nothing here; one that says "off" asks for nothing.</summary>
+    public void HasNoEffect(string key, string why)
+    {
+        if (Node?.Find(key) is { IsNull: false } node && node.Text is not ("0" or "false" or "no" or "off"))
+            Reading.Warn(node, PathOf(key), $"has no effect here: {why}");
+    }
+
     /// <summary>Any text. Null in the file reads as empty.</summary>
     public string Text(string key, string @default = "") => Scalar(key) is { } node ? node.Text : @default;
 

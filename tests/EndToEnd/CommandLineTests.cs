@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Bellwether.EndToEnd;
 
 /// <summary>What an operator meets at the command line: help, checks, and errors that say where and what.</summary>
@@ -109,6 +111,30 @@ public sealed class CommandLineTests
         Assert.Contains("test-agent", output, StringComparison.Ordinal);
         Assert.Contains(target.Address, output, StringComparison.Ordinal);
         Assert.Contains("connected", output, StringComparison.Ordinal);
+    }
+
+    /// <summary>The configuration comes through a pipe: who reads it has not begun anything yet.</summary>
+    [Fact]
+    public async Task A_program_that_is_told_to_stop_before_it_has_read_its_configuration_stops_cleanly()
+    {
+        await using var site = new Site();
+        site.ConfigureAggregator();
+        site.ConfigureAgent("scrape_configs: []");
+        foreach ((string program, string command, string file) in new[] { (Programs.Agent, "run", "agent.yaml"), (Programs.Aggregator, "serve", "aggregator.yaml") })
+        {
+            string path = Path.Combine(site.Folder, file);
+            byte[] text = await File.ReadAllBytesAsync(path);
+            File.Delete(path);
+            using (Process pipe = Process.Start("mkfifo", [path]))
+                await pipe.WaitForExitAsync();
+            await using Running running = Running.Start(program, site.Folder, command, "--config", file);
+            // Opens only when the program has opened its end.
+            await using FileStream writer = await Task.Run(() => new FileStream(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite, 0)).WaitAsync(Site.Limit);
+            running.Signal("TERM");
+            await writer.WriteAsync(text);
+            writer.Close();
+            Assert.True(await running.StopAsync() == 0, running.Output);
+        }
     }
 
     [Fact]

@@ -100,7 +100,7 @@ internal static class BundleCommand
             return await HandOverAsync(config, keys, files, reader.Manifest.Bundle, receipt, cancellation);
         using var meter = new Meter("bellwether-aggregator-bundle");
         var late = new LateRanges(new LateRangesOptions(), disk, config.DataDir, TimeProvider.System, meter);
-        await using StoreWriter store = StoreWriter.Open(AggregatorServer.StoreOptionsOf(config), disk, TimeProvider.System, ProcessRandom.Create(), meter, NullLogger.Instance);
+        await using StoreWriter store = StoreWriter.Open(ConfiguredOptions.Store(config), disk, TimeProvider.System, ProcessRandom.Create(), meter, NullLogger.Instance);
         var import = new BundleImport(store, late, TimeProvider.System);
         var progress = new ProgressLine(Console.Error);
         BundleImported imported = await import.ApplyAsync(reader, progress.Show, cancellation);
@@ -141,7 +141,7 @@ internal static class BundleCommand
     /// <summary>The running aggregator takes it from its inbox, as it takes what a one-way gate brings.</summary>
     private static async Task<bool> HandOverAsync(AggregatorConfig config, BundleKeyring keys, List<string> files, Guid bundle, string receipt, CancellationToken cancellation)
     {
-        string inbox = AggregatorServer.InboxOf(config);
+        string inbox = ConfiguredOptions.Inbox(config);
         string ready = Path.Combine(BundleInbox.Receipts(inbox), $"{bundle}.receipt");
         Directory.CreateDirectory(BundleInbox.Receipts(inbox));
         File.Delete(ready);

@@ -32,6 +32,7 @@ public static class AggregatorConfigFile
         ConfigSection root = reading.Root(text);
         var defaults = new AggregatorConfig();
         GlobalConfig global = ScrapeReading.ReadGlobal(root);
+        KeysWithoutEffect.InAggregatorGlobal(root.Section("global"));
         var config = new AggregatorConfig
         {
             Shown = root.Node is { } node ? ConfigText.Print(node) : "",

@@ -34,7 +34,7 @@ internal static class BackupCommand
         {
             StoreVerifier.ThrowIfNoStore(disk, config.DataDir);
             using var meter = new Meter("bellwether-aggregator-backup");
-            await using StoreWriter store = StoreWriter.Open(AggregatorServer.StoreOptionsOf(config), disk, TimeProvider.System, ProcessRandom.Create(), meter, NullLogger.Instance);
+            await using StoreWriter store = StoreWriter.Open(ConfiguredOptions.Store(config), disk, TimeProvider.System, ProcessRandom.Create(), meter, NullLogger.Instance);
             await store.SnapshotAsync(target, cancellation);
         }
         Console.WriteLine($"copied {(isRunning ? "the running" : "the stopped")} store to {target}; checking the copy");

@@ -25,7 +25,7 @@ internal sealed class ImportCommand(TextWriter output, TextWriter errors, bool a
     public async Task<int> IntoStoreAsync(AggregatorConfig config, IReadOnlyList<string> paths)
     {
         using var meter = new Meter("bellwether-aggregator-import");
-        StoreOptions options = AggregatorServer.StoreOptionsOf(config);
+        StoreOptions options = ConfiguredOptions.Store(config);
         StoreWriter store;
         try
         {

@@ -79,8 +79,7 @@ public static class PrometheusConfigFile
                     root.Reading.Error(node, path, $"{file} {error!.Message}");
                     continue;
                 }
-                var included = new ConfigReading(file, root.Reading.Environment, root.Reading.ErrorList) { CheckFiles = root.Reading.CheckFiles };
-                ConfigSection section = included.Root(text);
+                ConfigSection section = root.Reading.Include(file).Root(text);
                 jobs.AddRange(ScrapeReading.ReadJobs(section, global, foreign, supportedOnly, names));
                 section.Close();
             }

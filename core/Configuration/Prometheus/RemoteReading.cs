@@ -48,6 +48,8 @@ public static class RemoteReading
             HttpClient = client,
             UsesCloudAuthentication = cloud.Length > 0,
         };
+        if (supportedOnly)
+            KeysWithoutEffect.InUpstream(section);
         section.Close();
         return config;
     }

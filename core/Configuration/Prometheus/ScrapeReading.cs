@@ -115,6 +115,8 @@ public static class ScrapeReading
             RelabelConfigs = RelabelReading.Read(section, "relabel_configs", legacy),
             MetricRelabelConfigs = RelabelReading.Read(section, "metric_relabel_configs", legacy),
         };
+        if (supportedOnly)
+            KeysWithoutEffect.InJob(section);
         TargetReading.Close(section, foreign);
         return job;
     }

@@ -46,11 +46,11 @@ public sealed class TokenAuthenticator : IGrpcAuthenticator
         string header = http.Request.Headers.Authorization.ToString();
         if (!header.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase))
         {
-            reason = certificate is null ? "a bearer token or a client certificate is needed" : "the client certificate is not known, and there is no bearer token";
+            reason = certificate is null ? "a bearer token or a client certificate is needed" : $"the client certificate ({CertificateText.Of(certificate)}) is not known, and there is no bearer token";
             return null;
         }
         ClientIdentity? identity = ByToken(header.AsSpan("Bearer ".Length));
-        reason = identity is null ? "the bearer token is not known" : "";
+        reason = identity is not null ? "" : certificate is null ? "the bearer token is not known" : $"the bearer token is not known, nor is the client certificate ({CertificateText.Of(certificate)})";
         return identity;
     }
 

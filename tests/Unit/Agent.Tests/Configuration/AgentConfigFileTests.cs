@@ -206,5 +206,31 @@ public sealed class AgentConfigFileTests
         Assert.Empty(AgentConfigFile.Parse(Good, "/etc/b/agent.yaml").Warnings);
     }
 
+    [Fact]
+    public void Labels_of_a_whole_Prometheus_and_what_its_rules_need_are_warned_of_since_an_agent_has_neither()
+    {
+        const string Text = "aggregators: [{address: 'localhost:1'}]\nglobal:\n  external_labels: {region: eu}\n  evaluation_interval: 30s\n  query_log_file: q.log\n  runtime: {gogc: 50}\n";
+        Assert.Equal(
+            ["agent.yaml:3:20: global.external_labels", "agent.yaml:4:24: global.evaluation_interval", "agent.yaml:5:19: global.query_log_file", "agent.yaml:6:12: global.runtime"],
+            AgentConfigFile.Parse(Text, "agent.yaml").Warnings.Select(w => w.ToString()[..w.ToString().IndexOf(": has no effect here: ", StringComparison.Ordinal)]));
+    }
+
+    [Fact]
+    public void Keys_without_effect_are_found_in_included_files_too()
+    {
+        DirectoryInfo folder = Directory.CreateTempSubdirectory("bellwether-config-");
+        try
+        {
+            string jobs = Path.Combine(folder.FullName, "jobs.yaml");
+            File.WriteAllText(jobs, "scrape_configs:\n  - job_name: b\n    native_histogram_bucket_limit: 100\n");
+            ConfigResult<AgentConfig> result = AgentConfigFile.Parse("aggregators: [{address: 'localhost:1'}]\nscrape_config_files: [jobs.yaml]\n", Path.Combine(folder.FullName, "agent.yaml"));
+            Assert.Equal($"{jobs}:3:36: scrape_configs[0].native_histogram_bucket_limit: has no effect here: a native histogram is taken with all its buckets", Assert.Single(result.Warnings).ToString());
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
     private static ConfigResult<AgentConfig> ParsePostgres(string items) => AgentConfigFile.Parse($"aggregators: [{{address: 'localhost:1'}}]\ncollectors:\n  postgres:\n{items}\n", "agent.yaml");
 }

@@ -99,6 +99,22 @@ public sealed class StreamClientTests : IDisposable
     }
 
     [Fact]
+    public async Task A_client_certificate_that_is_not_known_is_refused_by_its_subject_and_serial()
+    {
+        using var certificates = new TestCertificates();
+        using X509Certificate2 known = certificates.Issue("agent-1");
+        using X509Certificate2 shown = certificates.Issue("agent-7");
+        var credential = new AgentCredential { AgentId = "agent-1", CertificateSha256 = Convert.ToHexString(SHA256.HashData(known.RawData)) };
+        await using GrpcTestHost host = await HostAsync(certificates.Server, credential, clientCertificates: true);
+        StreamClient client = Client(Address(host) with { TrustedRoots = certificates.Roots, ClientCertificate = shown });
+        using var stop = new CancellationTokenSource();
+        Task running = client.RunAsync(stop.Token);
+        await UntilAsync(() => client.Statistics.LastError.Contains("Unauthenticated", StringComparison.Ordinal));
+        await StopAsync(stop, running);
+        Assert.Contains($"the client certificate (subject 'CN=agent-7', serial {shown.SerialNumber}, SHA-256 {Convert.ToHexStringLower(SHA256.HashData(shown.RawData))}) is not known", client.Statistics.LastError, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_wrong_token_keeps_the_records_in_the_spool_and_says_why()
     {
         await using GrpcTestHost host = await HostAsync(credential: Token("agent-1", "secret"));

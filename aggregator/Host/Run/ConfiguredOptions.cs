@@ -1,0 +1,47 @@
+using System.Security.Cryptography;
+using System.Text;
+using Bellwether.Aggregator.Configuration;
+using Bellwether.Ingest;
+using Bellwether.Store;
+using Microsoft.Extensions.Logging;
+
+namespace Bellwether.Aggregator.Run;
+
+/// <summary>The options of the parts, as the configuration has them: for the running aggregator and for the commands that open its folders.</summary>
+internal static class ConfiguredOptions
+{
+    /// <summary>The store's.</summary>
+    public static StoreOptions Store(AggregatorConfig config) => new()
+    {
+        Folder = config.DataDir,
+        Retention = config.Retention.Raw,
+        RetentionBytes = config.Retention.Size.Bytes,
+        FutureBound = config.Limits.FutureBound,
+        MaxSeries = config.Limits.MaxSeries,
+        MaxSeriesPerJob = config.Limits.MaxSeriesPerJob,
+        MinFreeBytes = config.Limits.MinFreeDisk.Bytes,
+    };
+
+    /// <summary>The folder that is watched for bundles.</summary>
+    public static string Inbox(AggregatorConfig config) => config.Bundle.Inbox.Length > 0 ? config.Bundle.Inbox : Path.Combine(config.DataDir, "inbox");
+
+    /// <summary>How agents prove who they are. Reads the token files: throws <see cref="IOException"/> or <see cref="UnauthorizedAccessException"/> when one cannot be read.</summary>
+    public static IEnumerable<AgentCredential> Credentials(AggregatorConfig config) => [.. config.Agents.Select(agent => new AgentCredential
+    {
+        AgentId = agent.Id,
+        TokenSha256 = agent.TokenFile.Length > 0
+            ? Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(File.ReadAllText(agent.TokenFile).Trim())))
+            : agent.TokenSha256.Length > 0 ? agent.TokenSha256 : null,
+        CertificateSha256 = agent.CertificateSha256.Length > 0 ? agent.CertificateSha256 : null,
+        CertificateName = agent.CertificateName.Length > 0 ? agent.CertificateName : null,
+    })];
+
+    /// <summary>The log level that the configuration's word means.</summary>
+    public static LogLevel Level(LogDetail detail) => detail switch
+    {
+        LogDetail.Debug => LogLevel.Debug,
+        LogDetail.Information => LogLevel.Information,
+        LogDetail.Warning => LogLevel.Warning,
+        _ => LogLevel.Error,
+    };
+}
