@@ -5,7 +5,7 @@ namespace Bellwether.Bench.Store;
 
 /// <summary>
 /// Taking data in, keeping it, and coming back: ours, Prometheus, VictoriaMetrics, one after the other on the same bytes. CPU is that of the server's process until it is quiet again; the generator's is not in it.
-/// BELLWETHER_BENCH_SERVERS (names with commas) leaves servers out, as for a profile of one of them.
+/// BELLWETHER_BENCH_SERVERS (names with commas) leaves servers out, BELLWETHER_BENCH_PARTS (write, stream, kill, history) parts, as for a profile of one of them.
 /// </summary>
 internal sealed class StoreBench(TimeProvider time) : IBench
 {
@@ -26,12 +26,17 @@ internal sealed class StoreBench(TimeProvider time) : IBench
             if (only is not null && !only.Split(',').Contains(names[i]))
                 continue;
             tell($"{names[i]} ...");
-            await WriteAsync(servers[i], "10 k", quick ? 10_000 : 10_000, quick ? 120 : 600, "0.6", withRestart: false, tell, cancel);
-            await WriteAsync(servers[i], quick ? "50 k" : "200 k", quick ? 50_000 : 200_000, quick ? 40 : 120, "0.9", withRestart: true, tell, cancel);
-            if (names[i] == "bellwether")
+            if (Has("write"))
+            {
+                await WriteAsync(servers[i], "10 k", 10_000, quick ? 120 : 600, "0.6", withRestart: false, tell, cancel);
+                await WriteAsync(servers[i], quick ? "50 k" : "200 k", quick ? 50_000 : 200_000, quick ? 40 : 120, "0.9", withRestart: true, tell, cancel);
+            }
+            if (Has("stream") && names[i] == "bellwether")
                 await StreamAsync(servers[i], quick ? 120 : 600, tell, cancel);
-            await KillAsync(servers[i], quick ? 120 : 600, tell, cancel);
-            await HistoryAsync(servers[i], quick, tell, cancel);
+            if (Has("kill"))
+                await KillAsync(servers[i], quick ? 120 : 600, tell, cancel);
+            if (Has("history"))
+                await HistoryAsync(servers[i], quick, tell, cancel);
         }
         tell("");
         tell("| | " + string.Join(" | ", names) + " | aim |");
@@ -39,6 +44,8 @@ internal sealed class StoreBench(TimeProvider time) : IBench
         foreach ((string row, string aim, Dictionary<string, string> cells) in _rows)
             tell($"| {row} | {string.Join(" | ", names.Select(n => cells.GetValueOrDefault(n, "-")))} | {aim} |");
     }
+
+    private static bool Has(string part) => Environment.GetEnvironmentVariable("BELLWETHER_BENCH_PARTS") is not { } parts || parts.Split(',').Contains(part);
 
     private async Task WriteAsync(Func<QueryServer> make, string size, int series, int ticks, string aim, bool withRestart, Action<string> tell, CancellationToken cancel)
     {
