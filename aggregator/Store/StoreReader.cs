@@ -12,6 +12,7 @@ internal sealed class StoreReader : ISeriesReader, IChangeLog
     private readonly BlockSet _blocks;
     private readonly HeadWriter _head;
     private readonly SelectionCache _selections;
+    private readonly ReadScratches _scratches = new();
 
     public StoreReader(HeadIndex index, BlockSet blocks, HeadWriter head, long maxSelectionBytes)
     {
@@ -22,7 +23,7 @@ internal sealed class StoreReader : ISeriesReader, IChangeLog
     }
 
     public ISeriesSet Select(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) =>
-        StoreSeriesSet.Select(_index, _blocks, _selections, fromMs, toMs, matchers, cancellation);
+        StoreSeriesSet.Select(_index, _blocks, _selections, _scratches, fromMs, toMs, matchers, cancellation);
 
     public long TakeMark()
     {

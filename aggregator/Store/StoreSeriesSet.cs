@@ -17,12 +17,17 @@ internal sealed class StoreSeriesSet : ISummarySeriesSet
     private readonly long _fromMs;
     private readonly long _toMs;
     private readonly List<SelectedSeries> _series;
-    private readonly SampleGather _gather = new();
-    private readonly ChunkScratch _scratch = new();
+    private readonly ReadScratches _scratches;
+    private readonly ReadScratch _reading;
+    private readonly SampleGather _gather;
+    private readonly ChunkScratch _scratch;
     private bool _isDisposed;
 
-    private StoreSeriesSet(HeadIndex index, BlockSet blocks, BlockList files, List<SelectedSeries> series, long fromMs, long toMs)
+    private StoreSeriesSet(HeadIndex index, BlockSet blocks, BlockList files, List<SelectedSeries> series, ReadScratches scratches, long fromMs, long toMs)
     {
+        _scratches = scratches;
+        _reading = scratches.Rent();
+        (_gather, _scratch) = (_reading.Gather, _reading.Chunks);
         _index = index;
         _blocks = blocks;
         _files = files;
@@ -33,7 +38,7 @@ internal sealed class StoreSeriesSet : ISummarySeriesSet
 
     public int Count => _series.Count;
 
-    public static StoreSeriesSet Select(HeadIndex index, BlockSet blocks, SelectionCache cache, long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation)
+    public static StoreSeriesSet Select(HeadIndex index, BlockSet blocks, SelectionCache cache, ReadScratches scratches, long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation)
     {
         Selection selection = cache.Get(fromMs, toMs, matchers, out BlockList files, cancellation);
         try
@@ -53,7 +58,7 @@ internal sealed class StoreSeriesSet : ISummarySeriesSet
             {
                 index.Gate.ExitReadLock();
             }
-            var set = new StoreSeriesSet(index, blocks, files, series, fromMs, toMs);
+            var set = new StoreSeriesSet(index, blocks, files, series, scratches, fromMs, toMs);
             // Series follow each other in the files as in the selection.
             set._scratch.ReadsAhead = series.Count >= ChunkScratch.SeriesToReadAhead;
             return set;
@@ -114,7 +119,7 @@ internal sealed class StoreSeriesSet : ISummarySeriesSet
         if (_isDisposed)
             return;
         _isDisposed = true;
-        _scratch.Dispose();
+        _scratches.Return(_reading);
         _files.Drop();
     }
 

@@ -19,6 +19,7 @@ public enum MatchType
 public sealed class LabelMatcher : IEquatable<LabelMatcher>
 {
     private readonly Re2Pattern? _pattern;
+    private readonly int _hash;
 
     /// <summary>Makes a matcher. Throws <see cref="FormatException"/> when the pattern is not valid RE2.</summary>
     public LabelMatcher(MatchType type, string name, string value)
@@ -26,6 +27,7 @@ public sealed class LabelMatcher : IEquatable<LabelMatcher>
         Type = type;
         Name = name;
         Value = value;
+        _hash = HashCode.Combine(type, name, value);
         if (type is MatchType.Regex or MatchType.NotRegex)
             _pattern = Re2Pattern.CompileAnchored(value);
     }
@@ -58,11 +60,11 @@ public sealed class LabelMatcher : IEquatable<LabelMatcher>
     public bool MatchesEmpty => Matches("");
 
     /// <inheritdoc/>
-    public bool Equals(LabelMatcher? other) => other is not null && Type == other.Type && Name == other.Name && Value == other.Value;
+    public bool Equals(LabelMatcher? other) => ReferenceEquals(this, other) || (other is not null && _hash == other._hash && Type == other.Type && Name == other.Name && Value == other.Value);
 
     /// <inheritdoc/>
     public override bool Equals(object? obj) => Equals(obj as LabelMatcher);
 
     /// <inheritdoc/>
-    public override int GetHashCode() => HashCode.Combine(Type, Name, Value);
+    public override int GetHashCode() => _hash;
 }

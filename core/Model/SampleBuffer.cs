@@ -13,6 +13,9 @@ public sealed class SampleBuffer
     /// <summary>Number of samples.</summary>
     public int Count { get; private set; }
 
+    /// <summary>Samples that it has room for without growing.</summary>
+    public int Capacity => _times.Length;
+
     /// <summary>Unix ms, strictly ascending.</summary>
     public ReadOnlySpan<long> Times => _times.AsSpan(0, Count);
 

@@ -77,9 +77,10 @@ public sealed class RangeCacheTests
             data.Add(Labels.Of("__name__", "v_total", "s", "1"), t, t);
         var engine = new PromQlEngine(new EngineOptions(), _time);
         string[] queries = ["sum(rate(v_total[5m])) / 2", "sum (rate(v_total[5m])) > 1", "rate(v_total[5m]) * 3", "v_total"];
-        SharedEvaluation shared = engine.Share(queries);
+        PreparedQuery[] prepared = [.. queries.Select(engine.Prepare)];
+        SharedEvaluation shared = PromQlEngine.Share(prepared);
         Assert.Equal(2, shared.SharedCount);
-        string[] Ask() => [.. queries.Select(q => Text(engine.Instant(data, q, 600_000, shared)))];
+        string[] Ask() => [.. prepared.Select(q => Text(engine.Instant(data, q, 600_000, shared)))];
         string[] alone = [.. queries.Select(q => Text(engine.Instant(data, q, 600_000)))];
         long before = data.Reads;
         Assert.Equal(alone, Ask());

@@ -16,6 +16,7 @@ public sealed class PromQlEngine
     private readonly TimeProvider _time;
     private readonly ParsedQueries _parsed;
     private readonly RangeCache? _ranges;
+    private readonly ScratchKeeper _scratches = new();
 
     /// <summary>An engine with its limits; time-outs are measured on <paramref name="time"/>.</summary>
     public PromQlEngine(EngineOptions options, TimeProvider time)
@@ -26,8 +27,11 @@ public sealed class PromQlEngine
         _ranges = options.Plain || options.MaxCachedPoints <= 0 ? null : new RangeCache(options.MaxCachedPoints);
     }
 
+    /// <summary>Parses a query that will be asked often.</summary>
+    public PreparedQuery Prepare(string query) => new(query, PromQlParser.Parse(query, ParserOptions));
+
     /// <summary>Prepares queries that will be asked together, to evaluate what they have in common once.</summary>
-    public SharedEvaluation Share(IEnumerable<string> queries) => new(queries, _parsed.Parse);
+    public static SharedEvaluation Share(IEnumerable<PreparedQuery> queries) => new(queries);
 
     /// <summary>Evaluates at one time.</summary>
     /// <param name="reader">The data.</param>
@@ -35,27 +39,24 @@ public sealed class PromQlEngine
     /// <param name="timeMs">Unix ms.</param>
     /// <param name="cancellation">Ends it early with <see cref="QueryErrorKind.Canceled"/>.</param>
     public QueryResult Instant(ISeriesReader reader, string query, long timeMs, CancellationToken cancellation = default) =>
-        Run(reader, query, new Grid(timeMs, 0, 1), false, cancellation);
+        Run(reader, query, _parsed.Parse(query), new Grid(timeMs, 0, 1), false, cancellation);
 
-    /// <summary>Evaluates at one time a query that was prepared together with others; values that they have in common are taken from what was evaluated since the last reset.</summary>
-    public QueryResult Instant(ISeriesReader reader, string query, long timeMs, SharedEvaluation shared, CancellationToken cancellation = default) =>
-        Run(reader, query, new Grid(timeMs, 0, 1), false, cancellation, _options.Plain || _options.DelayedNameRemoval ? null : shared);
+    /// <summary>Evaluates a prepared query at one time. Values that it has in common with others that are asked together are taken from what was evaluated since the last reset.</summary>
+    public QueryResult Instant(ISeriesReader reader, PreparedQuery query, long timeMs, SharedEvaluation? shared = null, CancellationToken cancellation = default) =>
+        Run(reader, query.Text, query.Parsed, new Grid(timeMs, 0, 1), false, cancellation, _options.Plain || _options.DelayedNameRemoval ? null : shared);
+
+    /// <summary>Evaluates a prepared query at start, start + step, ... up to end (inclusive); nothing of it is kept for other queries.</summary>
+    public QueryResult Range(ISeriesReader reader, PreparedQuery query, long startMs, long endMs, long stepMs, CancellationToken cancellation = default) =>
+        GridOf(startMs, endMs, stepMs, out QueryError? error) is { } grid ? Run(reader, query.Text, query.Parsed, grid, true, cancellation) : Failed(error!);
 
     /// <summary>Evaluates at start, start + step, ... up to end (inclusive). The result is a matrix (scalars become one series without labels).</summary>
     public QueryResult Range(ISeriesReader reader, string query, long startMs, long endMs, long stepMs, CancellationToken cancellation = default)
     {
-        if (stepMs <= 0)
-            return Failed(new QueryError(QueryErrorKind.BadData, "zero or negative query resolution step widths are not accepted. Try a positive integer"));
-        if (endMs < startMs)
-            return Failed(new QueryError(QueryErrorKind.BadData, "end timestamp must not be before start time"));
-        // As unsigned: the distance of any two times fits.
-        ulong steps = ((ulong)(endMs - startMs) / (ulong)stepMs) + 1;
-        if (steps is 0 or > MaxSteps)
-            return Failed(new QueryError(QueryErrorKind.BadData, "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"));
-        var grid = new Grid(startMs, stepMs, (int)steps);
-        return _ranges is not null && reader is IChangeLog changes && steps > 1 && IsCacheable(query, changes)
+        if (GridOf(startMs, endMs, stepMs, out QueryError? error) is not { } grid)
+            return Failed(error!);
+        return _ranges is not null && reader is IChangeLog changes && grid.Count > 1 && IsCacheable(query, changes)
             ? RangeFromCache(reader, changes, query, grid, cancellation)
-            : Run(reader, query, grid, true, cancellation);
+            : Run(reader, query, _parsed.Parse(query), grid, true, cancellation);
     }
 
     /// <summary>How far back an instant selector looks.</summary>
@@ -63,6 +64,17 @@ public sealed class PromQlEngine
 
     /// <summary>The parser options that the engine's options mean.</summary>
     public ParserOptions ParserOptions => new() { Experimental = _options.Experimental, MaxLength = _options.MaxQueryLength, MaxDepth = _options.MaxDepth };
+
+    private static Grid? GridOf(long startMs, long endMs, long stepMs, out QueryError? error)
+    {
+        // As unsigned: the distance of any two times fits.
+        ulong steps = stepMs <= 0 || endMs < startMs ? 0 : ((ulong)(endMs - startMs) / (ulong)stepMs) + 1;
+        error = stepMs <= 0 ? new QueryError(QueryErrorKind.BadData, "zero or negative query resolution step widths are not accepted. Try a positive integer")
+            : endMs < startMs ? new QueryError(QueryErrorKind.BadData, "end timestamp must not be before start time")
+            : steps is 0 or > MaxSteps ? new QueryError(QueryErrorKind.BadData, "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)")
+            : null;
+        return error is null ? new Grid(startMs, stepMs, (int)steps) : null;
+    }
 
     private bool IsCacheable(string query, IChangeLog changes) =>
         !_options.DelayedNameRemoval && _parsed.Parse(query).Expr is { Type: ValueType.Vector } expr && ExprWalk.IsLocal(expr)
@@ -92,12 +104,12 @@ public sealed class PromQlEngine
         bool AddPiece(long fromMs, long toMs, out QueryResult? failed)
         {
             long mark = changes.TakeMark();
-            QueryResult result = Run(reader, query, new Grid(fromMs, grid.StepMs, (int)((toMs - fromMs) / grid.StepMs) + 1), true, cancellation);
+            QueryResult result = Run(reader, query, _parsed.Parse(query), new Grid(fromMs, grid.StepMs, (int)((toMs - fromMs) / grid.StepMs) + 1), true, cancellation);
             failed = null;
             if (result.Error is not null || result.Warnings.Count + result.Infos.Count > 0)
             {
                 // The whole at once, so that all its warnings are there.
-                failed = result.Error is not null || pieces.Count == 0 && toMs == grid.EndMs ? result : Run(reader, query, grid, true, cancellation);
+                failed = result.Error is not null || pieces.Count == 0 && toMs == grid.EndMs ? result : Run(reader, query, _parsed.Parse(query), grid, true, cancellation);
                 return false;
             }
             pieces.Add(new RangeCache.Extent(fromMs, toMs, mark, result.Series));
@@ -105,15 +117,15 @@ public sealed class PromQlEngine
         }
     }
 
-    private QueryResult Run(ISeriesReader reader, string query, Grid grid, bool isRange, CancellationToken cancellation, SharedEvaluation? shared = null)
+    private QueryResult Run(ISeriesReader reader, string query, ParseResult parsed, Grid grid, bool isRange, CancellationToken cancellation, SharedEvaluation? shared = null)
     {
-        ParseResult parsed = shared?.Parsed(query) ?? _parsed.Parse(query);
         if (parsed.Expr is not { } expr)
             return Failed(new QueryError(QueryErrorKind.BadData, parsed.Errors[0].ToString(), parsed.Errors[0].Span.Start));
         if (isRange && expr.Type is ValueType.Matrix or ValueType.String)
             return Failed(new QueryError(QueryErrorKind.BadData, $"invalid expression type \"{PromQlParser.TypeName(expr.Type)}\" for range query, must be Scalar or instant Vector"));
         var notes = new Annotations(query);
-        var evaluator = new Evaluator(reader, _options, notes, grid, isRange, new QueryDeadline(_time, _options.Timeout, cancellation), shared);
+        Scratch scratch = _scratches.Rent();
+        var evaluator = new Evaluator(reader, _options, notes, grid, isRange, new QueryDeadline(_time, _options.Timeout, cancellation), scratch, shared);
         try
         {
             return Evaluate(evaluator, expr, grid, isRange, notes);
@@ -121,6 +133,10 @@ public sealed class PromQlEngine
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
             return Failed(new QueryError(QueryErrorKind.Canceled, "query was canceled in expression evaluation"));
+        }
+        finally
+        {
+            _scratches.Return(scratch);
         }
     }
 
@@ -157,6 +173,12 @@ public sealed class PromQlEngine
         var result = new List<ResultSeries>(value.Series.Count);
         foreach (EvalSeries series in value.Series)
         {
+            if (grid.Count == 1)
+            {
+                if (series.Has(0))
+                    result.Add(new ResultSeries(series.Labels, [new Point(grid.StartMs, series.Values[0], series.HistogramAt(0))]));
+                continue;
+            }
             var points = new List<Point>();
             for (int i = 0; i < grid.Count; i++)
             {

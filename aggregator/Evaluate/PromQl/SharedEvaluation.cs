@@ -12,41 +12,43 @@ public sealed class SharedEvaluation
     /// <summary>Points that are kept between queries at most. What is beyond is evaluated again.</summary>
     public const long MaxPoints = 1_000_000;
 
-    private readonly Dictionary<Expr, string> _keys = new(ReferenceEqualityComparer.Instance);
-    private readonly Dictionary<string, ParseResult> _parsed = [];
-    private readonly Dictionary<(string Text, Grid Grid), EvalValue> _values = [];
+    private readonly Dictionary<Expr, int> _numbers = new(ReferenceEqualityComparer.Instance);
+    private readonly Dictionary<(int Number, Grid Grid), EvalValue> _values = [];
     private long _points;
 
-    internal SharedEvaluation(IEnumerable<string> queries, Func<string, ParseResult> parse)
+    internal SharedEvaluation(IEnumerable<PreparedQuery> queries)
     {
-        var seen = new Dictionary<string, int>();
-        foreach (string query in queries)
+        var known = new Dictionary<string, (Expr First, int Number)>(StringComparer.Ordinal);
+        var seen = new HashSet<Expr>(ReferenceEqualityComparer.Instance);
+        foreach (PreparedQuery query in queries)
         {
-            if (_parsed.ContainsKey(query))
+            if (query.Expression is not { } whole || !seen.Add(whole))
                 continue;
-            ParseResult parsed = parse(query);
-            _parsed.Add(query, parsed);
-            if (parsed.Expr is null)
-                continue;
-            var ofRanges = new HashSet<Expr>(ExprWalk.All(parsed.Expr).OfType<MatrixSelector>().Select(m => m.Selector), ReferenceEqualityComparer.Instance);
-            foreach (Expr expr in ExprWalk.All(parsed.Expr).Where(e => !ofRanges.Contains(e)))
+            var ofRanges = new HashSet<Expr>(ReferenceEqualityComparer.Instance);
+            foreach (Expr expr in ExprWalk.All(whole))
             {
-                if (expr is not (AggregateExpr or VectorSelector) && !(expr is CallExpr c && c.Arguments.Any(a => a.Type is ValueType.Matrix or ValueType.Vector)))
+                if (expr is MatrixSelector matrix)
+                    ofRanges.Add(matrix.Selector);
+                if (!IsWorthSharing(expr) || ofRanges.Contains(expr))
                     continue;
-                string key = expr.ToString();
-                _keys[expr] = key;
-                seen[key] = seen.GetValueOrDefault(key) + 1;
+                string text = expr.ToString();
+                if (!known.TryGetValue(text, out (Expr First, int Number) same))
+                {
+                    known.Add(text, (expr, -1));
+                    continue;
+                }
+                if (same.Number < 0)
+                {
+                    known[text] = same = (same.First, SharedCount++);
+                    _numbers.Add(same.First, same.Number);
+                }
+                _numbers.Add(expr, same.Number);
             }
-        }
-        foreach ((Expr expr, string key) in _keys.ToList())
-        {
-            if (seen[key] < 2)
-                _keys.Remove(expr);
         }
     }
 
     /// <summary>Expressions that occur more than once.</summary>
-    public int SharedCount => _keys.Values.Distinct().Count();
+    public int SharedCount { get; private set; }
 
     /// <summary>How often a value was taken instead of evaluated.</summary>
     public long Hits { get; private set; }
@@ -58,24 +60,26 @@ public sealed class SharedEvaluation
         _points = 0;
     }
 
-    internal ParseResult? Parsed(string query) => _parsed.GetValueOrDefault(query);
+    /// <summary>The number that an expression has in common with others; -1: it stands alone.</summary>
+    internal int NumberOf(Expr expr) => _numbers.TryGetValue(expr, out int number) ? number : -1;
 
-    internal string? KeyOf(Expr expr) => _keys.Count == 0 ? null : _keys.GetValueOrDefault(expr);
-
-    internal EvalValue? Known(string key, Grid grid)
+    internal EvalValue? Known(int number, Grid grid)
     {
-        if (!_values.TryGetValue((key, grid), out EvalValue? value))
+        if (!_values.TryGetValue((number, grid), out EvalValue? value))
             return null;
         Hits++;
         return value;
     }
 
-    internal void Keep(string key, Grid grid, EvalValue value)
+    internal void Keep(int number, Grid grid, EvalValue value)
     {
         long points = (long)value.Series.Count * grid.Count;
         if (_points + points > MaxPoints)
             return;
         _points += points;
-        _values[(key, grid)] = value;
+        _values[(number, grid)] = value;
     }
+
+    private static bool IsWorthSharing(Expr expr) =>
+        expr is AggregateExpr or VectorSelector || (expr is CallExpr c && c.Arguments.Any(static a => a.Type is ValueType.Matrix or ValueType.Vector));
 }

@@ -24,7 +24,7 @@ internal sealed class AlertingRule(RuleDefinition definition, int limit, RuleEng
     /// <summary>The interval of the group: a state at most so old was not interrupted.</summary>
     public required TimeSpan Interval { get; init; }
 
-    public override IReadOnlyList<AlertStatus> ActiveAlerts() =>
+    public override IReadOnlyList<AlertStatus> ActiveAlerts() => _alerts.Count == 0 ? [] :
         [.. _alerts.Values.Where(a => a.State != AlertState.Inactive).OrderBy(a => a.Labels)];
 
     public override RuleOutcome Evaluate(QueryResult result, long stepMs, long sampleMs, TemplateContext context)
@@ -32,6 +32,11 @@ internal sealed class AlertingRule(RuleDefinition definition, int limit, RuleEng
         IReadOnlyList<ResultSeries>? vector = VectorOf(result, out string? error);
         if (vector is null)
             return new RuleOutcome([], error);
+        if (vector.Count == 0 && _alerts.Count == 0)
+        {
+            _restored = true;
+            return new RuleOutcome([], null);
+        }
         var holding = new Dictionary<Labels, AlertStatus>();
         foreach (ResultSeries series in vector)
         {

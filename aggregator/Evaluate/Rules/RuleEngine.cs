@@ -57,6 +57,9 @@ public sealed partial class RuleEngine : IDisposable
         }
     }
 
+    /// <summary>The groups as they stand, in order, for who evaluates their rules again.</summary>
+    internal IReadOnlyList<RuleGroup> Groups => Volatile.Read(ref _schedule).Groups;
+
     /// <summary>Holds evaluation until the result is disposed.</summary>
     internal async ValueTask<IDisposable> PauseAsync(CancellationToken cancellation)
     {
@@ -95,7 +98,7 @@ public sealed partial class RuleEngine : IDisposable
             if (!_started)
                 new RuleResume(_around.Reader, _options).Resume(next, nowMs);
             _started = true;
-            Volatile.Write(ref _schedule, RuleSchedule.Of([.. next], _around.Engine.Lookback, _around.Engine.ParserOptions));
+            Volatile.Write(ref _schedule, RuleSchedule.Of([.. next]));
         }
     }
 
@@ -199,6 +202,7 @@ public sealed partial class RuleEngine : IDisposable
         }
         var batch = new SampleBatch();
         var pending = new List<RuleState>();
+        schedule.Shared.Reset();
         foreach (RuleGroup group in due)
             group.Begin();
         foreach (IReadOnlyList<(RuleGroup Group, int Rule)> stage in schedule.Stages)
@@ -207,21 +211,21 @@ public sealed partial class RuleEngine : IDisposable
             {
                 if (!due.Contains(group))
                     continue;
-                group.Evaluate(rule, stepMs, batch, pending);
+                group.Evaluate(rule, stepMs, schedule.Shared, batch, pending);
                 // What comes later in the stage reads nothing of it: it may be stored early.
                 if (batch.Samples.Count >= AppendedAtOnce)
-                    await StoreAsync(due, batch, pending, cancellation);
+                    await StoreAsync(schedule, due, batch, pending, cancellation);
             }
-            await StoreAsync(due, batch, pending, cancellation);
+            await StoreAsync(schedule, due, batch, pending, cancellation);
         }
         foreach (RuleGroup group in due)
             group.AddGone(batch, stepMs);
-        await StoreAsync(due, batch, pending, cancellation);
+        await StoreAsync(schedule, due, batch, pending, cancellation);
         foreach (RuleGroup group in due)
             group.Done(stepMs);
     }
 
-    private async ValueTask StoreAsync(HashSet<RuleGroup> due, SampleBatch batch, List<RuleState> pending, CancellationToken cancellation)
+    private async ValueTask StoreAsync(RuleSchedule schedule, HashSet<RuleGroup> due, SampleBatch batch, List<RuleState> pending, CancellationToken cancellation)
     {
         if (batch.Samples.Count > 0)
         {
@@ -229,9 +233,11 @@ public sealed partial class RuleEngine : IDisposable
             AppendResult stored = await _around.Appender.AppendAsync(batch, cancellation);
             _metrics.Appended(stored);
             batch.Samples.Clear();
+            // What was stored may change what expressions give.
+            schedule.Shared.Reset();
             TimeSpan share = _time.GetElapsedTime(started) / due.Count;
             foreach (RuleGroup group in due)
-                group.DataMoved(share);
+                group.Stored(share);
         }
         foreach (RuleState rule in pending)
             rule.Committed();

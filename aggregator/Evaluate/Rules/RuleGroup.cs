@@ -1,5 +1,6 @@
 using Bellwether.Core.Model;
 using Bellwether.Evaluate.PromQl;
+using Bellwether.Evaluate.Rules.Healing;
 using Bellwether.Evaluate.Rules.Templates;
 using MatchType = Bellwether.Core.Model.MatchType;
 
@@ -20,7 +21,7 @@ internal sealed class RuleGroup
     private readonly TimeProvider _time;
     private readonly RuleMetrics _metrics;
     private readonly RuleState[] _rules;
-    private readonly SharedEvaluation _shared;
+    private readonly RuleReach?[] _reaches;
     private long _lastEvaluationMs;
     private TimeSpan _evaluationTime;
     private TimeSpan _took;
@@ -37,10 +38,17 @@ internal sealed class RuleGroup
         IntervalMs = (long)(definition.Interval ?? options.DefaultInterval).TotalMilliseconds;
         OffsetMs = (long)(definition.QueryOffset ?? options.DefaultQueryOffset).TotalMilliseconds;
         _rules = [.. definition.Rules.Select(Make)];
-        _shared = around.Engine.Share(definition.Rules.Select(r => r.Expression));
+        Queries = [.. definition.Rules.Select(r => around.Engine.Prepare(r.Expression))];
+        _reaches = new RuleReach?[_rules.Length];
     }
 
     public RuleGroupDefinition Definition { get; }
+
+    /// <summary>The expressions of its rules, parsed once for as long as the group stands as it is.</summary>
+    public IReadOnlyList<PreparedQuery> Queries { get; }
+
+    /// <summary>What a rule reads; null: its expression does not parse.</summary>
+    public RuleReach? ReachOf(int rule) => _reaches[rule] ??= Queries[rule].Expression is { } expr ? RuleReach.Of(expr, _around.Engine.Lookback) : null;
 
     public long IntervalMs { get; }
 
@@ -73,24 +81,19 @@ internal sealed class RuleGroup
     {
         _began = _time.GetUtcNow().ToUnixTimeMilliseconds();
         _took = TimeSpan.Zero;
-        _shared.Reset();
     }
 
-    /// <summary>What was stored since may change what expressions give.</summary>
-    public void DataMoved(TimeSpan took)
-    {
-        _shared.Reset();
-        _took += took;
-    }
+    /// <summary>Time that was spent on storing its results.</summary>
+    public void Stored(TimeSpan took) => _took += took;
 
     /// <summary>Evaluates one rule, after those before it; its results go into the batch, and the rule into the list of those that wait for it to be stored.</summary>
-    public void Evaluate(int number, long stepMs, SampleBatch batch, List<RuleState> pending)
+    public void Evaluate(int number, long stepMs, SharedEvaluation shared, SampleBatch batch, List<RuleState> pending)
     {
         RuleState rule = _rules[number];
         long started = _time.GetTimestamp();
         long sampleMs = stepMs - OffsetMs;
-        QueryResult result = _around.Engine.Instant(_around.Reader, rule.Definition.Expression, sampleMs, _shared);
-        RuleOutcome outcome = result.Error is { } failed ? new RuleOutcome([], failed.Message) : rule.Evaluate(result, stepMs, sampleMs, Context(sampleMs));
+        QueryResult result = _around.Engine.Instant(_around.Reader, Queries[number], sampleMs, shared);
+        RuleOutcome outcome = result.Error is { } failed ? new RuleOutcome([], failed.Message) : rule.Evaluate(result, stepMs, sampleMs, rule.Definition.IsAlert ? Context(sampleMs) : null!);
         if (outcome.Error is null)
         {
             rule.AddStaleMarkers(outcome.Samples, sampleMs);

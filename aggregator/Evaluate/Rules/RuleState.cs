@@ -37,6 +37,11 @@ internal abstract class RuleState(RuleDefinition definition, int limit)
     /// <summary>Adds stale markers for series that the evaluation before wrote and this one did not.</summary>
     public void AddStaleMarkers(List<SeriesSample> samples, long sampleMs)
     {
+        if (IsAsBefore(samples))
+        {
+            _now = _before;
+            return;
+        }
         _now = new HashSet<Labels>(samples.Count);
         foreach (SeriesSample sample in samples)
             _now.Add(sample.Labels);
@@ -45,6 +50,19 @@ internal abstract class RuleState(RuleDefinition definition, int limit)
             if (!_now.Contains(gone))
                 samples.Add(new SeriesSample(gone, sampleMs, SpecialValues.StaleMarker));
         }
+    }
+
+    // The series of one evaluation are all different.
+    private bool IsAsBefore(List<SeriesSample> samples)
+    {
+        if (samples.Count != _before.Count)
+            return false;
+        foreach (SeriesSample sample in samples)
+        {
+            if (!_before.Contains(sample.Labels))
+                return false;
+        }
+        return true;
     }
 
     /// <summary>Says which series the evaluation before the next one wrote.</summary>

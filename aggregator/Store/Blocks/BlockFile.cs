@@ -309,6 +309,8 @@ internal sealed class ChunkScratch : IDisposable
     private const int AheadBytes = 16 << 10;
     private const int MaxAheadFiles = 1024;
     private const int MaxHeldTimes = 1 << 19;
+    private const int MaxKept = 1 << 17;
+    private const int MaxKeptEntries = 4096;
     private readonly Dictionary<(BlockFile File, long Offset), long[]> _times = [];
     private readonly Dictionary<BlockFile, Ahead> _ahead = [];
     private byte[] _bytes = new byte[4096];
@@ -350,6 +352,15 @@ internal sealed class ChunkScratch : IDisposable
         if (_values.Length < count)
             _values = new double[Math.Max(count, _values.Length * 2)];
         return _values.AsSpan(0, count);
+    }
+
+    /// <summary>Forgets the columns of files that it holds; false: it has grown too large to be kept for another selection.</summary>
+    public bool TryForget()
+    {
+        _times.Clear();
+        _heldTimes = 0;
+        ReadsAhead = false;
+        return _bytes.Length <= MaxKept && _values.Length <= MaxKept && _times.EnsureCapacity(0) <= MaxKeptEntries && _ahead.EnsureCapacity(0) <= MaxKeptEntries;
     }
 
     public void Dispose()

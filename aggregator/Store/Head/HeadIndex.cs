@@ -93,25 +93,46 @@ internal sealed class HeadIndex : IDisposable
     /// <summary>Series from a number on that match, whatever samples they hold, in no order. The gate must be held for reading.</summary>
     public void MatchLocked(IReadOnlyList<LabelMatcher> matchers, int fromReference, List<HeadSeries> into, CancellationToken cancellation)
     {
-        if (fromReference == 0 && Postings.Candidates(matchers, cancellation) is { } candidates)
+        if (Postings.ShortestOf(matchers) is { } shortest)
         {
-            for (int i = 0; i < candidates.Length; i++)
+            Take(shortest.Items[shortest.FirstFrom((uint)fromReference)..], all: true);
+        }
+        else if (fromReference == 0 && Postings.Candidates(matchers, cancellation) is { } candidates)
+        {
+            Take(candidates, all: false);
+        }
+        else
+        {
+            for (int i = fromReference; i < _byReference.Count; i++)
             {
                 if (i % 1000 == 999)
                     cancellation.ThrowIfCancellationRequested();
-                HeadSeries series = _byReference[(int)candidates[i]]!;
-                if (MatchesRest(series.Labels, matchers))
+                if (_byReference[i] is { } series && Matches(series.Labels, matchers))
                     into.Add(series);
             }
-            return;
         }
-        for (int i = fromReference; i < _byReference.Count; i++)
+
+        void Take(ReadOnlySpan<uint> references, bool all)
         {
-            if (i % 1000 == 999)
-                cancellation.ThrowIfCancellationRequested();
-            if (_byReference[i] is { } series && matchers.All(m => m.Matches(series.Labels)))
-                into.Add(series);
+            for (int i = 0; i < references.Length; i++)
+            {
+                if (i % 1000 == 999)
+                    cancellation.ThrowIfCancellationRequested();
+                HeadSeries series = _byReference[(int)references[i]]!;
+                if (all ? Matches(series.Labels, matchers) : MatchesRest(series.Labels, matchers))
+                    into.Add(series);
+            }
         }
+    }
+
+    private static bool Matches(Labels labels, IReadOnlyList<LabelMatcher> matchers)
+    {
+        for (int i = 0; i < matchers.Count; i++)
+        {
+            if (!matchers[i].Matches(labels))
+                return false;
+        }
+        return true;
     }
 
     /// <summary>Whether the matchers that postings cannot answer fit.</summary>

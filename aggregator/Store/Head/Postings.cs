@@ -20,6 +20,13 @@ internal sealed class PostingList
         _items[Count++] = item;
     }
 
+    /// <summary>The place of the first number that is not smaller.</summary>
+    public int FirstFrom(uint item)
+    {
+        int at = Items.BinarySearch(item);
+        return at < 0 ? ~at : at;
+    }
+
     /// <summary>Removes the numbers of a set.</summary>
     public void Remove(HashSet<uint> gone)
     {
@@ -36,6 +43,8 @@ internal sealed class PostingList
 /// <summary>Which series of the head have a label, by name and value. Same locking as the head.</summary>
 internal sealed class Postings
 {
+    private const int ShortCount = 512;
+    private static readonly PostingList s_none = new();
     private readonly Dictionary<string, Dictionary<string, PostingList>> _names = [];
 
     /// <summary>Values by label name, as they are.</summary>
@@ -78,6 +87,25 @@ internal sealed class Postings
             if (values.Count == 0)
                 _names.Remove(name);
         }
+    }
+
+    /// <summary>
+    /// The shortest list that one of the matchers by equality stands for, when it is so short that looking at each of its series costs less than intersecting lists; null: there is none.
+    /// All matchers must still be checked on the labels.
+    /// </summary>
+    public PostingList? ShortestOf(IReadOnlyList<LabelMatcher> matchers)
+    {
+        PostingList? shortest = null;
+        for (int i = 0; i < matchers.Count; i++)
+        {
+            LabelMatcher matcher = matchers[i];
+            if (matcher.Type != Core.Model.MatchType.Equal || matcher.Value.Length == 0)
+                continue;
+            PostingList list = _names.TryGetValue(matcher.Name, out Dictionary<string, PostingList>? values) && values.TryGetValue(matcher.Value, out PostingList? one) ? one : s_none;
+            if (shortest is null || list.Count < shortest.Count)
+                shortest = list;
+        }
+        return shortest?.Count <= ShortCount ? shortest : null;
     }
 
     /// <summary>

@@ -16,6 +16,17 @@ internal sealed class SampleGather
     private int _sourceFrom;
     private bool _sorted = true;
 
+    /// <summary>Samples that it may have room for and still be kept for the next selection.</summary>
+    private const int MaxKept = 1 << 17;
+
+    /// <summary>Empties it for another selection, without what only some series need. False: it has grown too large to be kept.</summary>
+    public bool TryForget()
+    {
+        Begin();
+        (_histograms, _starts) = (null, null);
+        return _times.Length <= MaxKept && _values.Length <= MaxKept;
+    }
+
     /// <summary>Empties it.</summary>
     public void Begin()
     {

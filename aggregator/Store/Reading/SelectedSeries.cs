@@ -21,16 +21,13 @@ internal sealed class SelectedSeries
     /// <summary>Bytes that a chunk takes here, about.</summary>
     public const int BytesPerChunk = 140;
 
-    private readonly SlotSummary[] _summaries;
-    private readonly byte[] _states;
+    private Summaries? _summaries;
 
     private SelectedSeries(Labels labels, HeadSeries? head, ChunkPlace[] chunks)
     {
         Labels = labels;
         Head = head;
         Chunks = chunks;
-        _summaries = new SlotSummary[chunks.Length];
-        _states = new byte[chunks.Length];
     }
 
     public Labels Labels { get; }
@@ -104,26 +101,38 @@ internal sealed class SelectedSeries
             if (chunk.SlotMs >= endMs - TimeSlot.LengthMs + 1 || chunk.MinMs > toMs || cuts.Cut(chunk.SlotMs) || !HasSummary(to, blocks, scratch))
                 break;
         }
-        into.AddRange(_summaries.AsSpan(from, to - from));
+        if (to > from)
+            into.AddRange(_summaries!.Values.AsSpan(from, to - from));
         return to;
     }
 
     private bool HasSummary(int chunk, BlockSet blocks, ChunkScratch scratch)
     {
-        byte state = Volatile.Read(ref _states[chunk]);
+        Summaries summaries = Volatile.Read(ref _summaries) ?? MakeSummaries();
+        byte state = Volatile.Read(ref summaries.States[chunk]);
         if (state == Unknown)
         {
             ChunkPlace place = Chunks[chunk];
             // Two threads may do this at once: both write the same.
-            bool fits = blocks.TryIndex(place.File) is { } index && place.File.TryReadSummary(index[place.Series], scratch, out _summaries[chunk]);
+            bool fits = blocks.TryIndex(place.File) is { } index && place.File.TryReadSummary(index[place.Series], scratch, out summaries.Values[chunk]);
             state = fits ? Known : Unfit;
-            Volatile.Write(ref _states[chunk], state);
+            Volatile.Write(ref summaries.States[chunk], state);
         }
         return state == Known;
     }
 
+    // Only long windows ask for them: most selections never do.
+    private Summaries MakeSummaries()
+    {
+        var made = new Summaries(Chunks.Length);
+        return Interlocked.CompareExchange(ref _summaries, made, null) ?? made;
+    }
+
     private void TakeSummaries(SelectedSeries before)
     {
+        if (Volatile.Read(ref before._summaries) is not { } known)
+            return;
+        Summaries summaries = MakeSummaries();
         int from = 0;
         for (int i = 0; i < Chunks.Length; i++)
         {
@@ -133,8 +142,16 @@ internal sealed class SelectedSeries
                 return;
             if (before.Chunks[from].File != Chunks[i].File || before.Chunks[from].Series != Chunks[i].Series)
                 continue;
-            _states[i] = Volatile.Read(ref before._states[from]);
-            _summaries[i] = before._summaries[from];
+            summaries.States[i] = Volatile.Read(ref known.States[from]);
+            summaries.Values[i] = known.Values[from];
         }
+    }
+
+    /// <summary>Per chunk its summary, and whether it is known.</summary>
+    private sealed class Summaries(int chunks)
+    {
+        public SlotSummary[] Values { get; } = new SlotSummary[chunks];
+
+        public byte[] States { get; } = new byte[chunks];
     }
 }

@@ -23,7 +23,15 @@ internal sealed class Selection
         foreach (SelectedSeries s in series)
             bytes += 240 + ((long)s.Chunks.Length * SelectedSeries.BytesPerChunk);
         Bytes = bytes;
-        _isWhole = Array.TrueForAll(isResolved, r => r);
+        _isWhole = !isResolved.AsSpan().Contains(false);
+    }
+
+    // The same for a head that has grown by other series.
+    private Selection(Selection same, int nextReference)
+    {
+        (_files, _isResolved, _isWhole) = (same._files, same._isResolved, same._isWhole);
+        (Series, Bytes, Removals) = (same.Series, same.Bytes, same.Removals);
+        NextReference = nextReference;
     }
 
     /// <summary>Sorted by labels.</summary>
@@ -43,7 +51,12 @@ internal sealed class Selection
     /// <summary>Whether it holds for these files, this head and this range as it is.</summary>
     public bool Covers(BlockFile[] files, long fromMs, long toMs, int nextReference, long removals)
     {
-        if (!ReferenceEquals(files, _files) || NextReference != nextReference || Removals != removals)
+        return NextReference == nextReference && Removals == removals && CoversFiles(files, fromMs, toMs);
+    }
+
+    private bool CoversFiles(BlockFile[] files, long fromMs, long toMs)
+    {
+        if (!ReferenceEquals(files, _files))
             return false;
         for (int f = 0; !_isWhole && f < files.Length; f++)
         {
@@ -56,6 +69,8 @@ internal sealed class Selection
     /// <summary>This selection brought up to date: other files, series that came to the head (all of them where some were removed), files of the range looked through.</summary>
     public Selection With(BlockFile[] files, BlockSet blocks, List<HeadSeries> head, bool isWholeHead, int nextReference, long removals, long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation)
     {
+        if (head.Count == 0 && !isWholeHead && Removals == removals && CoversFiles(files, fromMs, toMs))
+            return new Selection(this, nextReference);
         var kept = new Dictionary<BlockFile, int>(_files.Length);
         for (int f = 0; f < _files.Length; f++)
         {

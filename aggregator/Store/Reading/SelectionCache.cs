@@ -1,4 +1,3 @@
-using System.Text;
 using Bellwether.Core.Model;
 using Bellwether.Store.Blocks;
 using Bellwether.Store.Head;
@@ -11,12 +10,13 @@ namespace Bellwether.Store.Reading;
 /// </summary>
 internal sealed class SelectionCache
 {
-    private const int MaxCount = 4096;
+    // Each rule of thousands of objectives selects something else; what all of them take is limited in bytes.
+    private const int MaxCount = 1 << 17;
     private readonly HeadIndex _index;
     private readonly BlockSet _blocks;
     private readonly long _maxBytes;
     private readonly Lock _gate = new();
-    private readonly Dictionary<string, Entry> _entries = [];
+    private readonly Dictionary<IReadOnlyList<LabelMatcher>, Entry> _entries = new(MatcherLists.Instance);
     private long _bytes;
     private long _uses;
 
@@ -40,8 +40,7 @@ internal sealed class SelectionCache
     /// <summary>The selection of the matchers, good for a range, and the files that it stands on, leased: the caller drops them.</summary>
     public Selection Get(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, out BlockList files, CancellationToken cancellation)
     {
-        string key = KeyOf(matchers);
-        Selection known = Known(key);
+        Selection known = Known(matchers);
         var head = new List<HeadSeries>();
         int nextReference;
         long removals;
@@ -71,7 +70,7 @@ internal sealed class SelectionCache
         try
         {
             Selection selection = known.With(files.Files, _blocks, head, isWhole, nextReference, removals, fromMs, toMs, matchers, cancellation);
-            Keep(key, selection);
+            Keep(matchers, selection);
             return selection;
         }
         catch
@@ -81,35 +80,30 @@ internal sealed class SelectionCache
         }
     }
 
-    private static string KeyOf(IReadOnlyList<LabelMatcher> matchers)
-    {
-        var key = new StringBuilder();
-        foreach (LabelMatcher matcher in matchers)
-            key.Append((char)('0' + (int)matcher.Type)).Append(matcher.Name.Length).Append(' ').Append(matcher.Name).Append(matcher.Value.Length).Append(' ').Append(matcher.Value);
-        return key.ToString();
-    }
-
-    private Selection Known(string key)
+    private Selection Known(IReadOnlyList<LabelMatcher> matchers)
     {
         lock (_gate)
         {
-            if (!_entries.TryGetValue(key, out Entry? entry))
+            if (!_entries.TryGetValue(matchers, out Entry? entry))
                 return Selection.Empty;
             entry.LastUse = ++_uses;
             return entry.Selection;
         }
     }
 
-    private void Keep(string key, Selection selection)
+    private void Keep(IReadOnlyList<LabelMatcher> matchers, Selection selection)
     {
         lock (_gate)
         {
-            if (_entries.Remove(key, out Entry? before))
-                _bytes -= before.Selection.Bytes;
+            if (_entries.Remove(matchers, out Entry? before))
+                _bytes -= before.Bytes;
             if (selection.Bytes > _maxBytes / 4)
                 return;
-            _entries.Add(key, new Entry(selection) { LastUse = ++_uses });
-            _bytes += selection.Bytes;
+            // A copy: the list is the caller's.
+            LabelMatcher[] key = before?.Matchers ?? [.. matchers];
+            var entry = new Entry(key, selection) { LastUse = ++_uses };
+            _entries.Add(key, entry);
+            _bytes += entry.Bytes;
             if (_bytes > _maxBytes || _entries.Count > MaxCount)
                 LetGo();
         }
@@ -118,17 +112,52 @@ internal sealed class SelectionCache
     // Down to three quarters, so that this is done seldom.
     private void LetGo()
     {
-        foreach ((string key, Entry entry) in _entries.OrderBy(e => e.Value.LastUse).ToList())
+        foreach ((IReadOnlyList<LabelMatcher> key, Entry entry) in _entries.OrderBy(e => e.Value.LastUse).ToList())
         {
             if (_bytes <= _maxBytes / 4 * 3 && _entries.Count <= MaxCount / 4 * 3)
                 return;
             _entries.Remove(key);
-            _bytes -= entry.Selection.Bytes;
+            _bytes -= entry.Bytes;
         }
     }
 
-    private sealed class Entry(Selection selection)
+    /// <summary>Compares what matchers say. A rule asks with the same list each time, which is seen at once.</summary>
+    private sealed class MatcherLists : IEqualityComparer<IReadOnlyList<LabelMatcher>>
     {
+        public static MatcherLists Instance { get; } = new();
+
+        public bool Equals(IReadOnlyList<LabelMatcher>? x, IReadOnlyList<LabelMatcher>? y)
+        {
+            if (ReferenceEquals(x, y))
+                return true;
+            if (x is null || y is null || x.Count != y.Count)
+                return false;
+            for (int i = 0; i < x.Count; i++)
+            {
+                if (!x[i].Equals(y[i]))
+                    return false;
+            }
+            return true;
+        }
+
+        public int GetHashCode(IReadOnlyList<LabelMatcher> obj)
+        {
+            var hash = new HashCode();
+            for (int i = 0; i < obj.Count; i++)
+                hash.Add(obj[i].GetHashCode());
+            return hash.ToHashCode();
+        }
+    }
+
+    private sealed class Entry(LabelMatcher[] matchers, Selection selection)
+    {
+        // What an entry takes beside its series: itself, its list and its place in the table.
+        private const int OwnBytes = 250;
+
+        public LabelMatcher[] Matchers { get; } = matchers;
+
+        public long Bytes { get; } = selection.Bytes + OwnBytes;
+
         public Selection Selection { get; } = selection;
 
         public long LastUse { get; set; }

@@ -8,7 +8,7 @@ internal sealed class Annotations
     public const int MaxCount = 1000;
 
     private readonly string _query;
-    private readonly HashSet<string> _seen = [];
+    private HashSet<string>? _seen;
 
     public Annotations(string query) => _query = query;
 
@@ -42,7 +42,7 @@ internal sealed class Annotations
             return;
         (int line, int column) = PromQlParser.Position(_query, span.Start);
         string full = $"{text} ({line}:{column})";
-        if (_seen.Add(full))
+        if ((_seen ??= []).Add(full))
             list.Add(full);
     }
 }

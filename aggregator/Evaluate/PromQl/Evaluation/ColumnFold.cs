@@ -9,6 +9,9 @@ internal sealed class ColumnFold
     private CompensatedMean[] _means = [];
     private Variance[] _variances = [];
 
+    /// <summary>Steps that it has room for.</summary>
+    public int Capacity => Math.Max(_sums.Length, Math.Max(_means.Length, _variances.Length));
+
     /// <summary>Fills the column, which holds no point yet. False: the operator or the members do not fit.</summary>
     public bool TryFold(string op, List<EvalSeries> members, double[] into)
     {

@@ -7,7 +7,7 @@ namespace Bellwether.Evaluate.PromQl.Evaluation;
 /// <content>Aggregations. Group keys are made once per series; then every step is folded group by group.</content>
 internal sealed partial class Evaluator
 {
-    private readonly ColumnFold _columnFold = new();
+    private readonly ColumnFold _columnFold;
 
     private sealed class AggregateGroup
     {

@@ -9,10 +9,8 @@ namespace Bellwether.Evaluate.PromQl.Evaluation;
 /// </content>
 internal sealed partial class Evaluator
 {
-    private readonly WindowColumns _windows = new();
-    private readonly List<SlotSummary> _summaries = [];
-    private long[] _times = [];
-    private double[] _floats = [];
+    private readonly WindowColumns _windows;
+    private readonly List<SlotSummary> _summaries;
 
     /// <summary>A range function over a range selector without boundary modifiers.</summary>
     private EvalValue? OverColumns(CallExpr c, RangeFunction function, MatrixSelector m, List<double[]> scalars, Grid grid)
@@ -143,23 +141,24 @@ internal sealed partial class Evaluator
         if (stale > 0)
         {
             int count = DropStale(times, values, times.Length - stale);
-            times = _times.AsSpan(0, count);
-            values = _floats.AsSpan(0, count);
+            times = _scratch.Times.AsSpan(0, count);
+            values = _scratch.Floats.AsSpan(0, count);
         }
         return new FloatColumns { Times = times, Values = values, Summaries = CollectionsMarshal.AsSpan(_summaries) };
     }
 
     private int DropStale(ReadOnlySpan<long> times, ReadOnlySpan<double> values, int count)
     {
-        if (_times.Length < count)
-            (_times, _floats) = (new long[count], new double[count]);
+        if (_scratch.Times.Length < count)
+            (_scratch.Times, _scratch.Floats) = (new long[2 * count], new double[2 * count]);
+        (long[] keptTimes, double[] keptValues) = (_scratch.Times, _scratch.Floats);
         int kept = 0;
         for (int i = 0; i < times.Length; i++)
         {
             if (SpecialValues.IsStale(values[i]))
                 continue;
-            _times[kept] = times[i];
-            _floats[kept++] = values[i];
+            keptTimes[kept] = times[i];
+            keptValues[kept++] = values[i];
         }
         return kept;
     }

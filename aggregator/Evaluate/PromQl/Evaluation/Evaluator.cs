@@ -17,13 +17,16 @@ internal sealed partial class Evaluator
     private readonly long _rangeMs;
     private readonly bool _isRange;
     private readonly QueryDeadline _deadline;
-    private readonly SampleBuffer _buffer = new();
+    private readonly Scratch _scratch;
+    private readonly SampleBuffer _buffer;
     private long _samples;
     private bool _detectsResets;
     private readonly SharedEvaluation? _shared;
 
-    public Evaluator(ISeriesReader reader, EngineOptions options, Annotations notes, Grid query, bool isRange, QueryDeadline deadline, SharedEvaluation? shared = null)
+    public Evaluator(ISeriesReader reader, EngineOptions options, Annotations notes, Grid query, bool isRange, QueryDeadline deadline, Scratch scratch, SharedEvaluation? shared = null)
     {
+        _scratch = scratch;
+        (_buffer, _windows, _summaries, _columnFold) = (scratch.Buffer, scratch.Windows, scratch.Summaries, scratch.Fold);
         _shared = shared;
         _reader = reader;
         _options = options;
@@ -69,13 +72,13 @@ internal sealed partial class Evaluator
         if (expr is ParenExpr paren)
             return Eval(paren.Inner, grid);
         // Warnings name their place in one query: what gives any is not shared.
-        string? key = _detectsResets ? null : _shared?.KeyOf(expr);
-        if (key is not null && _shared!.Known(key, grid) is { } known)
+        int number = _detectsResets || _shared is null ? -1 : _shared.NumberOf(expr);
+        if (number >= 0 && _shared!.Known(number, grid) is { } known)
             return known;
         int notes = _notes.Count;
         EvalValue? value = EvalCounted(expr, grid);
-        if (key is not null && value is not null && notes == _notes.Count)
-            _shared!.Keep(key, grid, value);
+        if (number >= 0 && value is not null && notes == _notes.Count)
+            _shared!.Keep(number, grid, value);
         return value;
     }
 

@@ -68,6 +68,9 @@ internal sealed class WindowColumns
     /// <summary>A slot: a run of samples, or (<see cref="Summary"/> not negative) a summary.</summary>
     private readonly record struct Piece(int From, int To, int Summary);
 
+    /// <summary>Entries that its longest list has room for.</summary>
+    public int Capacity => Math.Max(Math.Max(_pieces.Capacity, _transitions.Capacity), Math.Max(_extremes.Capacity, _sorted.Capacity));
+
     /// <summary>The kind of a function by its name, or null when it has none: then its windows are cut one by one.</summary>
     public static WindowKind? KindOf(string function) => function switch
     {

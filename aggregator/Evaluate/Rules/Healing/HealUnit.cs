@@ -1,4 +1,5 @@
 using Bellwether.Core.Model;
+using Bellwether.Evaluate.PromQl;
 using MatchType = Bellwether.Core.Model.MatchType;
 
 namespace Bellwether.Evaluate.Rules.Healing;
@@ -12,9 +13,10 @@ internal sealed class HealUnit
     private readonly RecordingRule _state;
     private bool _isSeeded;
 
-    public HealUnit(RuleGroupDefinition group, RuleDefinition rule, RuleReach reach, RuleEngineOptions options)
+    public HealUnit(RuleGroupDefinition group, RuleDefinition rule, PreparedQuery query, RuleReach reach, RuleEngineOptions options)
     {
         Rule = rule;
+        Query = query;
         Reach = reach;
         GroupName = group.Name;
         IntervalMs = (long)(group.Interval ?? options.DefaultInterval).TotalMilliseconds;
@@ -25,6 +27,9 @@ internal sealed class HealUnit
     }
 
     public RuleDefinition Rule { get; }
+
+    /// <summary>Its expression, parsed.</summary>
+    public PreparedQuery Query { get; }
 
     /// <summary>Its place in the order.</summary>
     public required int Index { get; init; }
@@ -110,7 +115,7 @@ internal sealed class HealUnit
     }
 
     /// <summary>Takes the result of one time, as the rule engine takes it.</summary>
-    public void Take(PromQl.QueryResult result, long timeMs)
+    public void Take(QueryResult result, long timeMs)
     {
         RuleOutcome outcome = result.Error is { } failed ? new RuleOutcome([], failed.Message) : _state.Evaluate(result, timeMs + OffsetMs, timeMs, null!);
         if (outcome.Error is not null)

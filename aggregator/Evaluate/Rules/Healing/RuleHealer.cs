@@ -2,7 +2,6 @@ using System.Diagnostics.Metrics;
 using Bellwether.Core.Model;
 using Bellwether.Core.Telemetry;
 using Bellwether.Evaluate.PromQl;
-using Bellwether.Evaluate.PromQl.Syntax;
 using Microsoft.Extensions.Logging;
 using MatchType = Bellwether.Core.Model.MatchType;
 
@@ -125,10 +124,9 @@ public sealed partial class RuleHealer
     /// <summary>Plans and runs. With <paramref name="done"/> only what lies behind it.</summary>
     private async Task<Dictionary<HealUnit, long>> PassAsync(HealRequest request, Tally tally, Dictionary<HealUnit, long>? done, CancellationToken cancellation)
     {
-        Dictionary<(string File, string Name), long> last = _rules.Status.ToDictionary(s => (s.Definition.File, s.Definition.Name), s => s.LastStepMs);
         var lastOf = new Dictionary<HealUnit, long>();
         var units = new UnitIndex();
-        foreach (RuleGroupDefinition group in _rules.Status.Select(s => s.Definition))
+        foreach (RuleGroup group in _rules.Groups)
         {
             foreach (HealUnit unit in UnitsOf(group, request, () => units.All.Count))
             {
@@ -138,7 +136,7 @@ public sealed partial class RuleHealer
                     continue;
                 }
                 units.Add(unit);
-                lastOf[unit] = last[(group.File, group.Name)] - unit.OffsetMs;
+                lastOf[unit] = group.LastStepMs - unit.OffsetMs;
             }
         }
         HealPlan plan = HealPlan.Make(units, request, unit => (OldestOf(unit, request), lastOf[unit]));
@@ -162,18 +160,18 @@ public sealed partial class RuleHealer
         _ => Math.Max(SealedBeforeMs, _versions.SinceMs(unit.GroupName, unit.Rule)),
     };
 
-    private IEnumerable<HealUnit> UnitsOf(RuleGroupDefinition group, HealRequest request, Func<int> next)
+    private IEnumerable<HealUnit> UnitsOf(RuleGroup group, HealRequest request, Func<int> next)
     {
-        foreach (RuleDefinition rule in group.Rules)
+        for (int r = 0; r < group.Queries.Count; r++)
         {
-            if (rule.IsAlert || PromQlParser.Parse(rule.Expression, _around.Engine.ParserOptions).Expr is not { } expression)
+            RuleDefinition rule = group.Definition.Rules[r];
+            if (rule.IsAlert || group.ReachOf(r) is not { } reach)
                 continue;
-            RuleReach reach = RuleReach.Of(expression, _around.Engine.Lookback);
             // Alerts are what people were told at the time: what reads them stays, too.
             bool readsAlerts = reach.Readings.Any(r => r.Matchers.Any(m => m.Name == LabelNames.MetricName && (m.Matches(AlertingRule.AlertsMetric) || m.Matches(AlertingRule.ForStateMetric))
                 && m.Type is MatchType.Equal or MatchType.Regex));
             if (!readsAlerts)
-                yield return new HealUnit(group, rule, reach, _rules.Options) { Index = next(), IsAsked = request.Rules?.Invoke(group.Name, rule) ?? false };
+                yield return new HealUnit(group.Definition, rule, group.Queries[r], reach, _rules.Options) { Index = next(), IsAsked = request.Rules?.Invoke(group.Definition.Name, rule) ?? false };
         }
     }
 
@@ -251,7 +249,7 @@ public sealed partial class RuleHealer
     {
         long from = unit.SliceFromMs, to = LastAt(unit);
         tally.Steps += ((to - from) / unit.IntervalMs) + 1;
-        QueryResult? all = unit.Reach.IsOfOneTime ? null : _around.Engine.Range(reader, unit.Rule.Expression, from, to, unit.IntervalMs, cancellation);
+        QueryResult? all = unit.Reach.IsOfOneTime ? null : _around.Engine.Range(reader, unit.Query, from, to, unit.IntervalMs, cancellation);
         cancellation.ThrowIfCancellationRequested();
         if (all is null || all.Error is not null)
         {
@@ -301,7 +299,7 @@ public sealed partial class RuleHealer
 
     private void One(HealUnit unit, HealReader reader, long timeMs, Tally tally, CancellationToken cancellation)
     {
-        QueryResult result = _around.Engine.Instant(reader, unit.Rule.Expression, timeMs, cancellation);
+        QueryResult result = _around.Engine.Instant(reader, unit.Query, timeMs, null, cancellation);
         cancellation.ThrowIfCancellationRequested();
         Take(unit, result, timeMs, tally);
     }

@@ -95,7 +95,7 @@ public sealed class RuleScheduleTests : IDisposable
         var store = new SeriesInMemory();
         var around = new RuleSurroundings(new PromQlEngine(new EngineOptions(), time), store, store, new Passed());
         RuleGroup[] groups = [.. definitions.Select(d => new RuleGroup(d, around, new RuleEngineOptions(), time, new RuleMetrics(_meter)))];
-        RuleSchedule schedule = RuleSchedule.Of(groups, TimeSpan.FromMinutes(5), new ParserOptions());
+        RuleSchedule schedule = RuleSchedule.Of(groups);
         return [.. groups.Select(g => g.Definition.Rules.Select((_, r) => schedule.Stages.ToList().FindIndex(s => s.Contains((g, r)))).ToArray())];
     }
 
