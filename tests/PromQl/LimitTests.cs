@@ -22,6 +22,23 @@ public sealed class LimitTests
         }
     }
 
+    [Fact]
+    public void A_prepared_query_of_two_series_allocates_next_to_nothing()
+    {
+        var engine = new PromQlEngine(new EngineOptions(), _time);
+        var data = new TwoSeries();
+        PreparedQuery query = engine.Prepare("sum(rate(v_total[5m])) / sum(rate(v_total[5m]))");
+        long Ask()
+        {
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            Assert.Null(engine.Instant(data, query, 300_000).Error);
+            return GC.GetAllocatedBytesForCurrentThread() - before;
+        }
+        Ask();
+        // Two buffers of samples would be more than that.
+        Assert.InRange(Enumerable.Range(0, 20).Min(_ => Ask()), 0, 6_000);
+    }
+
     [Theory]
     [InlineData("v")]
     [InlineData("sum(v)")]
@@ -160,5 +177,35 @@ public sealed class LimitTests
         public MetricMetadata? Metadata(string family) => inner.Metadata(family);
 
         public IReadOnlyDictionary<string, MetricMetadata> AllMetadata() => inner.AllMetadata();
+    }
+
+    private sealed class TwoSeries : ISeriesReader, ISeriesSet
+    {
+        private readonly Labels[] _labels = [Labels.Of("__name__", "v_total", "s", "1"), Labels.Of("__name__", "v_total", "s", "2")];
+
+        public int Count => 2;
+
+        public ISeriesSet Select(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) => this;
+
+        public Labels LabelsAt(int index) => _labels[index];
+
+        public void Read(int index, SampleBuffer into)
+        {
+            into.Clear();
+            for (long t = 15_000; t <= 300_000; t += 15_000)
+                into.Add(t, t * (index + 1));
+        }
+
+        public void Dispose()
+        {
+        }
+
+        public IReadOnlyList<string> LabelNames(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) => [];
+
+        public IReadOnlyList<string> LabelValues(string name, long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) => [];
+
+        public MetricMetadata? Metadata(string family) => null;
+
+        public IReadOnlyDictionary<string, MetricMetadata> AllMetadata() => new Dictionary<string, MetricMetadata>();
     }
 }

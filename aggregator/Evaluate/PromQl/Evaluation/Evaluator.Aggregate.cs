@@ -13,7 +13,7 @@ internal sealed partial class Evaluator
     {
         public required Labels Labels { get; init; }
 
-        public List<EvalSeries> Members { get; } = [];
+        public List<EvalSeries> Members { get; init; } = [];
     }
 
     private EvalValue? Aggregate(AggregateExpr a, Grid grid)
@@ -54,6 +54,8 @@ internal sealed partial class Evaluator
 
     private static List<AggregateGroup> Group(AggregateExpr a, List<EvalSeries> series)
     {
+        if (!a.Without && a.Grouping.Count == 0)
+            return series.Count == 0 ? [] : [new AggregateGroup { Labels = Labels.Empty, Members = series }];
         var byKey = new Dictionary<Labels, AggregateGroup>();
         var groups = new List<AggregateGroup>();
         var drop = new HashSet<string>(a.Grouping) { LabelNames.MetricName };

@@ -50,6 +50,38 @@ public sealed class StoreEngineTests : IDisposable
     }
 
     [Fact]
+    public void A_selection_that_is_remembered_finds_series_that_came_since_whether_their_lists_are_long_or_short()
+    {
+        using StoreEngine store = Open();
+        long t = _time.NowMs;
+        LabelMatcher[][] selections =
+        [
+            [new(MatchType.Equal, "job", "a")],
+            [new(MatchType.Equal, "job", "a"), new(MatchType.Equal, "i", "7")],
+            [new(MatchType.Equal, "job", "a"), new(MatchType.NotEqual, "i", "7")],
+            [new(MatchType.Regex, "job", "a|c"), new(MatchType.Regex, "i", "7|1007|2007")],
+            [new(MatchType.Equal, "job", "b"), new(MatchType.Equal, "i", "")],
+            [new(MatchType.Equal, "job", "none")],
+        ];
+        var all = new List<Labels>();
+        for (int round = 0; round < 3; round++)
+        {
+            var batch = new SampleBatch();
+            for (int i = 0; i < 700; i++)
+                all.Add(Labels.Of("__name__", "m", "job", "a", "i", ((round * 1000) + i).ToString(System.Globalization.CultureInfo.InvariantCulture)));
+            all.Add(Labels.Of("__name__", "m", "job", "b", "round", round.ToString(System.Globalization.CultureInfo.InvariantCulture)));
+            foreach (Labels labels in all)
+                batch.Samples.Add(new SeriesSample(labels, t + round, round));
+            store.AppendBatch(batch);
+            foreach (LabelMatcher[] matchers in selections)
+            {
+                using ISeriesSet set = store.Reader.Select(t, t + 10, matchers, CancellationToken.None);
+                Assert.Equal(all.Where(l => matchers.All(m => m.Matches(l))).Order(), Enumerable.Range(0, set.Count).Select(set.LabelsAt));
+            }
+        }
+    }
+
+    [Fact]
     public void Many_late_samples_are_cut_before_the_partition_is_over()
     {
         _options = _options with { MaxLateSamples = 100 };

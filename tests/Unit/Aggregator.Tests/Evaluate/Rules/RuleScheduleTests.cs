@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Text;
 using Bellwether.Core.Model;
 using Bellwether.Evaluate.PromQl;
-using Bellwether.Evaluate.PromQl.Syntax;
 using Bellwether.Evaluate.Rules;
 using Bellwether.Kit;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -76,6 +75,20 @@ public sealed class RuleScheduleTests : IDisposable
     }
 
     [Fact]
+    public async Task What_rules_of_different_groups_have_in_common_is_evaluated_once()
+    {
+        var text = new StringBuilder("groups:\n");
+        for (int i = 0; i < 20; i++)
+            text.Append(CultureInfo.InvariantCulture, $"- {{name: g{i}, interval: 10s, rules: [{{record: share, expr: 'sum(rate(x_total[1m])) > -{i}', labels: {{id: \"{i}\"}}}}]}}\n");
+        var store = new Counting();
+        for (int i = 0; i < 20; i++)
+            store.Series.Add(Labels.Of("__name__", "x_total"), FirstMs - 60_000 + (i * 5_000), i);
+        await InStagesAsync(Parse(text.ToString()), store, 1);
+        Assert.Equal(20, store.Series.Named("share").Count);
+        Assert.Equal(1, store.Selects("x_total"));
+    }
+
+    [Fact]
     public void A_rule_is_staged_after_what_it_reads_and_not_before_what_reads_it()
     {
         int[][] stages = Stages("""
@@ -102,7 +115,7 @@ public sealed class RuleScheduleTests : IDisposable
     private async Task InStagesAsync(RuleGroupDefinition[] groups, Counting store, int steps = Steps)
     {
         var time = new VirtualTime(DateTimeOffset.FromUnixTimeMilliseconds(FirstMs));
-        using var engine = new RuleEngine(new RuleSurroundings(new PromQlEngine(new EngineOptions(), time), store.Series, store, new Passed()), new RuleEngineOptions(), time, _meter, NullLogger.Instance);
+        using var engine = new RuleEngine(new RuleSurroundings(new PromQlEngine(new EngineOptions(), time), store, store, new Passed()), new RuleEngineOptions(), time, _meter, NullLogger.Instance);
         engine.Apply(groups);
         for (int i = 0; i < steps; i++)
         {
@@ -187,16 +200,37 @@ public sealed class RuleScheduleTests : IDisposable
         public long PassedMs => long.MaxValue;
     }
 
-    private sealed class Counting : ISampleAppender
+    private sealed class Counting : ISampleAppender, ISeriesReader
     {
+        private readonly Dictionary<string, int> _selects = [];
+
         public SeriesInMemory Series { get; } = new();
 
         public int Appends { get; private set; }
+
+        public int Selects(string name) => _selects.GetValueOrDefault(name);
 
         public ValueTask<AppendResult> AppendAsync(SampleBatch batch, CancellationToken cancellation)
         {
             Appends++;
             return Series.AppendAsync(batch, cancellation);
         }
+
+        public ISeriesSet Select(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation)
+        {
+            string name = matchers.FirstOrDefault(m => m.Name == LabelNames.MetricName)?.Value ?? "";
+            _selects[name] = _selects.GetValueOrDefault(name) + 1;
+            return Series.Select(fromMs, toMs, matchers, cancellation);
+        }
+
+        IReadOnlyList<string> ISeriesReader.LabelNames(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) =>
+            Series.LabelNames(fromMs, toMs, matchers, cancellation);
+
+        public IReadOnlyList<string> LabelValues(string name, long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) =>
+            Series.LabelValues(name, fromMs, toMs, matchers, cancellation);
+
+        public MetricMetadata? Metadata(string family) => Series.Metadata(family);
+
+        public IReadOnlyDictionary<string, MetricMetadata> AllMetadata() => Series.AllMetadata();
     }
 }
