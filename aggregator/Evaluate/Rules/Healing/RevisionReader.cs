@@ -5,7 +5,7 @@ namespace Bellwether.Evaluate.Rules.Healing;
 /// <summary>
 /// Shows each series with its newest revision (<see cref="Revision"/>). Who asks for the label <c>__revision__</c> by name gets the revisions as they are stored. Thread-safe as the reader below.
 /// </summary>
-public sealed class RevisionReader(ISeriesReader inner) : ISeriesReader
+public sealed class RevisionReader(ISeriesReader inner) : ISeriesReader, IChangeLog
 {
     /// <inheritdoc/>
     public ISeriesSet Select(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation)
@@ -37,6 +37,17 @@ public sealed class RevisionReader(ISeriesReader inner) : ISeriesReader
 
     /// <inheritdoc/>
     public IReadOnlyDictionary<string, MetricMetadata> AllMetadata() => inner.AllMetadata();
+
+    // A revision changes what is read at the times of its own samples only, and these are told.
+
+    /// <inheritdoc/>
+    public long TakeMark() => (inner as IChangeLog)?.TakeMark() ?? 0;
+
+    /// <inheritdoc/>
+    public long OldestChangeSince(long mark) => (inner as IChangeLog)?.OldestChangeSince(mark) ?? long.MinValue;
+
+    /// <inheritdoc/>
+    public bool Covers(IReadOnlyList<LabelMatcher> matchers) => (inner as IChangeLog)?.Covers(matchers) == true;
 
     private static bool Names(IReadOnlyList<LabelMatcher> matchers)
     {
