@@ -14,7 +14,8 @@ internal readonly record struct DropCount(long Samples, long FromMs, long ToMs)
 
 /// <summary>
 /// What the spool was given and what became of it, by source: produced = spooled + dropped before; spooled = acknowledged + buffered + dropped since. Spooled survives by the
-/// log itself: a frame with all numbers stands before each segment, and the records behind it are counted when the log is opened. Not thread-safe: the spool's lock covers it.
+/// log itself: a frame with all numbers stands before each segment, and the records behind it are counted when the log is opened. What is acknowledged survives by the state; of
+/// these numbers follows how much cannot be read any more. Not thread-safe: the spool's lock covers it.
 /// </summary>
 internal sealed class SpoolLedger(int sourcesMax)
 {
@@ -30,6 +31,29 @@ internal sealed class SpoolLedger(int sourcesMax)
 
         /// <summary>Samples dropped before they were in a record that the disk took.</summary>
         public long Early { get; set; }
+
+        /// <summary>Samples in records that an aggregator said it holds, before they were dropped.</summary>
+        public long Acknowledged { get; set; }
+
+        /// <summary><see cref="Early"/> and <see cref="Dropped"/> as the state on the disk has them.</summary>
+        public long EarlyKept { get; private set; }
+
+        private readonly Dictionary<string, DropCount> _droppedKept = new(StringComparer.Ordinal);
+
+        /// <summary><see cref="Dropped"/> as the state on the disk has it.</summary>
+        public IReadOnlyDictionary<string, DropCount> DroppedKept => _droppedKept;
+
+        /// <summary>What is neither acknowledged nor held nor counted as dropped; less than nothing: what was missing is there again.</summary>
+        public long Missing(long held) => Spooled + Early - Acknowledged - held - Dropped.Values.Sum(d => d.Samples);
+
+        /// <summary>The numbers of what was dropped are on the disk.</summary>
+        public void Keep()
+        {
+            EarlyKept = Early;
+            _droppedKept.Clear();
+            foreach ((string reason, DropCount drop) in Dropped)
+                _droppedKept[reason] = drop;
+        }
 
         public Dictionary<string, DropCount> Dropped { get; } = new(StringComparer.Ordinal);
 
@@ -59,8 +83,8 @@ internal sealed class SpoolLedger(int sourcesMax)
 
     public Account Of(string name) => _accounts[IndexOf(name)];
 
-    /// <summary>Writes all numbers, as of what is before <paramref name="waiting"/> (samples by account that the disk has not taken; null: none are left out).</summary>
-    public void Write(Utf8JsonWriter json, IReadOnlyDictionary<int, long>? waiting)
+    /// <summary>Writes all numbers for the state, as of what is before <paramref name="waiting"/> (samples by account that the disk has not taken).</summary>
+    public void Write(Utf8JsonWriter json, IReadOnlyDictionary<int, long> waiting)
     {
         json.WriteStartArray("sources");
         for (int i = 0; i < _accounts.Count; i++)
@@ -68,24 +92,45 @@ internal sealed class SpoolLedger(int sourcesMax)
             Account account = _accounts[i];
             json.WriteStartObject();
             json.WriteString("name", account.Name);
-            json.WriteNumber("spooled", account.Spooled - (waiting?.GetValueOrDefault(i) ?? 0));
+            json.WriteNumber("spooled", account.Spooled - waiting.GetValueOrDefault(i));
+            json.WriteNumber("acknowledged", account.Acknowledged);
             if (account.Early > 0)
                 json.WriteNumber("early", account.Early);
-            if (account.Dropped.Count > 0)
-                WriteDrops(json, account, withArrived: waiting is not null);
+            WriteDrops(json, account.Dropped, account.Arrived);
             json.WriteEndObject();
         }
         json.WriteEndArray();
     }
 
-    /// <summary>The payload of a ledger frame.</summary>
+    /// <summary>The state with all numbers is on the disk.</summary>
+    public void Keep()
+    {
+        foreach (Account account in _accounts)
+            account.Keep();
+    }
+
+    /// <summary>
+    /// The payload of a ledger frame. Of what was dropped it says what the state on the disk says: a dropped segment whose count is not there yet still has its file, and comes back
+    /// after a crash. What arrived stands in the state alone, beside the list of what may still arrive: a frame that is newer than that list would let it be counted twice.
+    /// </summary>
     public ReadOnlyMemory<byte> Frame()
     {
         var output = new ArrayBufferWriter<byte>();
         using (var json = new Utf8JsonWriter(output))
         {
             json.WriteStartObject();
-            Write(json, null);
+            json.WriteStartArray("sources");
+            foreach (Account account in _accounts)
+            {
+                json.WriteStartObject();
+                json.WriteString("name", account.Name);
+                json.WriteNumber("spooled", account.Spooled);
+                if (account.EarlyKept > 0)
+                    json.WriteNumber("early", account.EarlyKept);
+                WriteDrops(json, account.DroppedKept, null);
+                json.WriteEndObject();
+            }
+            json.WriteEndArray();
             json.WriteEndObject();
         }
         return output.WrittenMemory;
@@ -101,24 +146,27 @@ internal sealed class SpoolLedger(int sourcesMax)
             Account account = Of(each.GetProperty("name").GetString()!);
             if (each.TryGetProperty("early", out JsonElement early))
                 account.Early = Math.Max(account.Early, early.GetInt64());
+            if (each.TryGetProperty("acknowledged", out JsonElement acknowledged))
+                account.Acknowledged = Math.Max(account.Acknowledged, acknowledged.GetInt64());
             if (each.TryGetProperty("dropped", out JsonElement drops))
                 TakeDrops(drops, account);
             spooled(account, each.GetProperty("spooled").GetInt64());
         }
     }
 
-    // What arrived stands in the state alone, beside the list of what may still arrive: a frame of the log that is newer than that list would let it be counted twice.
-    private static void WriteDrops(Utf8JsonWriter json, Account account, bool withArrived)
+    private static void WriteDrops(Utf8JsonWriter json, IReadOnlyDictionary<string, DropCount> drops, Dictionary<string, long>? arrivals)
     {
+        if (drops.Count == 0)
+            return;
         json.WriteStartArray("dropped");
-        foreach ((string reason, DropCount drop) in account.Dropped)
+        foreach ((string reason, DropCount drop) in drops)
         {
             json.WriteStartObject();
             json.WriteString("reason", reason);
             json.WriteNumber("samples", drop.Samples);
             json.WriteNumber("from", drop.FromMs);
             json.WriteNumber("to", drop.ToMs);
-            if (withArrived && account.Arrived.TryGetValue(reason, out long arrived))
+            if (arrivals is not null && arrivals.TryGetValue(reason, out long arrived))
                 json.WriteNumber("arrived", arrived);
             json.WriteEndObject();
         }

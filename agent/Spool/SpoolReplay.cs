@@ -6,24 +6,25 @@ using Bellwether.Core.Durable;
 namespace Bellwether.Agent.Spool;
 
 /// <summary>
-/// Rebuilds the list of segments and the ledger from the log's frames at opening. Records behind a missing one cannot be decoded by anybody: they are counted as damaged; what is
-/// missing itself shows when the next ledger frame says more than was counted up to it.
+/// Rebuilds the list of segments and the ledger from the log's frames at opening. Records behind a missing one cannot be decoded by anybody and are in no segment; the next ledger
+/// frame says how many there were. How much of all that is lost follows from the ledger as a whole (<see cref="SpoolLedger.Account.Missing"/>); here stands of which time it was.
 /// </summary>
 internal sealed class SpoolReplay(SpoolLedger ledger, SpoolState? kept, SpoolKeys? keys)
 {
     private SpoolSegment? _current;
     private Dictionary<int, string> _sources = [];
-    private ulong _lastFile;
-    private ulong _lastSequence;
-    private readonly List<(ulong FirstSequence, ulong NextSequence)> _gaps = [];
-    private readonly List<(ulong FirstSequence, ulong NextSequence, (ulong Key, int Account, long Samples, long TimestampMs) Missing)> _unsure = [];
-    private bool _whole;
+    private readonly List<Jump> _jumps = [];
+    private ulong? _ledgerSequence;
+    private long _newestMs;
     private byte[] _opened = [];
+
+    /// <summary>A ledger frame that says more of a source than was counted up to it: of files that were freed, or of frames that are lost.</summary>
+    private sealed record Jump(ulong AfterSequence, ulong Sequence, int Account, SourceSpan Samples);
 
     public List<SpoolSegment> Segments { get; } = [];
 
-    /// <summary>Samples that cannot be sent any more: a key that is the same whenever the same damage is found, source, samples, time.</summary>
-    public List<(ulong Key, int Account, long Samples, long TimestampMs)> Damaged { get; } = [];
+    /// <summary>Samples behind the newest ledger frame in records of which nobody knows whose they are, and their times.</summary>
+    public SourceSpan Orphans { get; private set; }
 
     public ulong EpochMax { get; private set; }
 
@@ -31,11 +32,6 @@ internal sealed class SpoolReplay(SpoolLedger ledger, SpoolState? kept, SpoolKey
 
     public void Visit(ushort kind, ulong sequence, ulong file, ReadOnlySpan<byte> payload)
     {
-        // Files between may have been freed on purpose: only the log's report can tell that from files that it could not read.
-        if (file != _lastFile && sequence > _lastSequence + 1)
-            _gaps.Add((_lastSequence + 1, sequence));
-        _lastFile = file;
-        _lastSequence = sequence;
         if (kind == SpoolFrames.Ledger)
         {
             VisitLedger(sequence, payload);
@@ -62,15 +58,23 @@ internal sealed class SpoolReplay(SpoolLedger ledger, SpoolState? kept, SpoolKey
             restOf(_current);
     }
 
-    /// <summary>Counts what is missing where the log lost frames, called once it is open. What was freed in the same gap counts as well then: rather too much than nothing.</summary>
-    public void TakeLost(IReadOnlyList<LostRange> lost)
+    /// <summary>
+    /// What of a source the ledger frames know to stand where the log lost frames. Files between may have been freed on purpose: only the log's report can tell that from what it could
+    /// not read. What was freed in the same gap is in it as well.
+    /// </summary>
+    public SourceSpan LostOf(int account, IReadOnlyList<LostRange> lost)
     {
-        foreach ((ulong first, ulong next, (ulong Key, int Account, long Samples, long TimestampMs) missing) in _unsure)
+        SourceSpan sum = default;
+        foreach (Jump jump in _jumps)
         {
-            if (lost.Any(l => l.NextSequence > l.FirstSequence && l.FirstSequence < next && l.NextSequence > first))
-                Damaged.Add(missing);
+            if (jump.Account == account && lost.Any(l => l.NextSequence > l.FirstSequence && l.FirstSequence < jump.Sequence && l.NextSequence > jump.AfterSequence))
+                sum = Together(sum, jump.Samples);
         }
+        return ledger[account].Name.Length == 0 && Orphans.Samples > 0 ? Together(sum, Orphans) : sum;
     }
+
+    private static SourceSpan Together(SourceSpan a, SourceSpan b) =>
+        a.Samples == 0 ? b : new SourceSpan(a.Samples + b.Samples, Math.Min(a.FromMs, b.FromMs), Math.Max(a.ToMs, b.ToMs));
 
     private void VisitSealed(ulong sequence, ReadOnlySpan<byte> frame)
     {
@@ -100,52 +104,56 @@ internal sealed class SpoolReplay(SpoolLedger ledger, SpoolState? kept, SpoolKey
             _current.Facts = [];
         _sources = [];
         Segments.Add(_current);
+        // What is missing before this was collected before it began.
+        for (int i = _jumps.Count - 1; i >= 0 && _jumps[i].Sequence + 2 == firstSequence; i--)
+            _jumps[i] = _jumps[i] with { Samples = _jumps[i].Samples with { ToMs = Math.Max(_jumps[i].Samples.FromMs, createdMs) } };
+        _newestMs = Math.Max(_newestMs, createdMs);
         EpochMax = Math.Max(EpochMax, id.Epoch);
         NumberMax = Math.Max(NumberMax, id.Number);
     }
 
     private void VisitLedger(ulong sequence, ReadOnlySpan<byte> payload)
     {
-        bool whole = _whole && _gaps.Count == 0;
         long timeMs = _current?.CreatedMs ?? 0;
         try
         {
             using JsonDocument document = JsonDocument.Parse(payload.ToArray());
             ledger.Take(document.RootElement, (account, spooled) =>
             {
-                if (_current is { Locked: not null } locked && spooled > account.Spooled)
-                    locked.Sources[ledger.IndexOf(account.Name)] = new SourceSpan(spooled - account.Spooled, timeMs, timeMs);
-                else if (whole && spooled > account.Spooled)
-                    Damaged.Add((sequence, ledger.IndexOf(account.Name), spooled - account.Spooled, timeMs));
-                else if (_whole && spooled > account.Spooled)
-                    _unsure.Add((_gaps[0].FirstSequence, _gaps[^1].NextSequence, (sequence, ledger.IndexOf(account.Name), spooled - account.Spooled, timeMs)));
+                long more = spooled - account.Spooled;
+                if (more > 0 && _current is { Locked: not null } locked)
+                    locked.Sources[ledger.IndexOf(account.Name)] = new SourceSpan(more, timeMs, timeMs);
+                else if (more > 0 && _ledgerSequence is { } after)
+                    _jumps.Add(new Jump(after, sequence, ledger.IndexOf(account.Name), new SourceSpan(more, _newestMs, _newestMs)));
                 account.Spooled = Math.Max(account.Spooled, spooled);
             });
-            _whole = true;
-            _gaps.Clear();
+            _ledgerSequence = sequence;
+            Orphans = default;
         }
         catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
         {
-            _whole = false; // of another version: the next one may be readable
+            _ledgerSequence = null; // of another version: the next one may be readable
         }
     }
 
     private void VisitRecord(ulong sequence, ReadOnlySpan<byte> payload)
     {
         bool readable = RecordHeader.TryRead(payload, CodecLimits.Default, out RecordHeader header) == DecodeOutcome.Applied;
+        if (_current is null || sequence != _current.EndSequence)
+        {
+            if (readable)
+                Orphans = Orphans.Plus(header.Samples, header.TimestampMs);
+            return;
+        }
         if (readable && header.NewName is { } name)
             _sources[header.Source] = name;
         int account = ledger.IndexOf(_sources.GetValueOrDefault(header.Source, ""));
         if (readable)
+        {
             ledger[account].Spooled += header.Samples;
-        if (_current is not null && sequence == _current.EndSequence)
-        {
-            _current.Saw(account, readable ? header.Samples : 0, readable ? header.TimestampMs : _current.CreatedMs, payload.Length);
-            _current.Settle();
+            _newestMs = Math.Max(_newestMs, header.TimestampMs);
         }
-        else if (readable)
-        {
-            Damaged.Add((_current?.FirstSequence ?? 0, account, header.Samples, header.TimestampMs));
-        }
+        _current.Saw(account, readable ? header.Samples : 0, readable ? header.TimestampMs : _current.CreatedMs, payload.Length);
+        _current.Settle();
     }
 }

@@ -76,9 +76,14 @@ internal sealed class SpoolSegment(SegmentRef id, ulong firstSequence, long crea
         WaitingBytes += bytes;
     }
 
-    /// <summary>What waited is durable.</summary>
-    public void Settle()
+    /// <summary>The log's file in which its first records became durable; 0: none has, or it was there when the spool was opened.</summary>
+    public ulong File { get; private set; }
+
+    /// <summary>What waited is durable, in a file of the log.</summary>
+    public void Settle(ulong file = 0)
     {
+        if (Records == 0)
+            File = file;
         Records += Waiting;
         Bytes += WaitingBytes;
         Waiting = 0;
@@ -92,14 +97,15 @@ internal sealed class SpoolSegment(SegmentRef id, ulong firstSequence, long crea
         WaitingBytes = 0;
     }
 
-    /// <summary>Takes a record's samples out: they are acknowledged or dropped.</summary>
-    public void TakeOut(in RecordFact fact)
+    /// <summary>Takes a record's samples out: they are acknowledged or dropped. Returns how many there were.</summary>
+    public long TakeOut(in RecordFact fact)
     {
         SourceSpan span = Sources.GetValueOrDefault(fact.Account);
         if (span.Samples <= fact.Samples)
             Sources.Remove(fact.Account);
         else
             Sources[fact.Account] = span with { Samples = span.Samples - fact.Samples, FromMs = Math.Max(span.FromMs, Math.Min(span.ToMs, fact.TimestampMs + 1)) };
+        return Math.Min(span.Samples, fact.Samples);
     }
 }
 

@@ -1,8 +1,6 @@
 using System.Buffers;
 using System.Text.Json;
 using Bellwether.Agent.Stream;
-using Bellwether.Core.Durable;
-using Bellwether.Core.Platform;
 
 namespace Bellwether.Agent.Spool;
 
@@ -10,16 +8,11 @@ namespace Bellwether.Agent.Spool;
 /// losing it costs a new epoch and announcing segments again, never data.</summary>
 internal sealed class SpoolState
 {
-    private const int BytesMax = 16 << 20;
-
     public ulong Epoch { get; set; }
 
     public ulong NextNumber { get; set; } = 1;
 
     public Dictionary<SegmentRef, (ulong Records, bool Complete)> Acknowledged { get; } = [];
-
-    /// <summary>Damage that is counted already, by the sequence that names its place.</summary>
-    public HashSet<ulong> DamageCounted { get; } = [];
 
     /// <summary>Segments that were dropped and may have arrived, oldest first; their facts name sources by <see cref="SpoolLedger"/>.</summary>
     public List<DroppedSegment> Dropped { get; } = [];
@@ -69,13 +62,15 @@ internal sealed class SpoolState
     /// <summary>The ledger as it was written; null when this was made new.</summary>
     public JsonElement? Ledger { get; private set; }
 
-    /// <summary>Samples that were held when this was written, by source: what is lost with a lost log.</summary>
+    /// <summary>Whether the ledger says how much was acknowledged: without it, what is missing does not follow from the numbers.</summary>
+    public bool SaysAcknowledged => Ledger is { } root && root.TryGetProperty("sources", out JsonElement sources) && sources.EnumerateArray().All(s => s.TryGetProperty("acknowledged", out _));
+
+    /// <summary>What was held when this was written, by source: when a log is lost, it says of which time that was.</summary>
     public Dictionary<string, SourceSpan> Buffered { get; } = [];
 
-    public static SpoolState? TryRead(IDisk disk, string path)
+    /// <summary>What was written; null when it cannot be understood.</summary>
+    public static SpoolState? TryParse(byte[] content)
     {
-        if (AtomicFile.TryRead(disk, path, BytesMax, out byte[] content) != AtomicFileOutcome.Read)
-            return null;
         try
         {
             return Parse(content);
@@ -96,8 +91,6 @@ internal sealed class SpoolState
             var id = new SegmentRef(each.GetProperty("epoch").GetUInt64(), each.GetProperty("number").GetUInt64(), each.GetProperty("nonce").GetUInt32());
             state.Acknowledged[id] = (each.GetProperty("records").GetUInt64(), each.GetProperty("complete").GetBoolean());
         }
-        if (root.TryGetProperty("damage_counted", out JsonElement damage))
-            state.DamageCounted.UnionWith(damage.EnumerateArray().Select(d => d.GetUInt64()));
         if (root.TryGetProperty("stopped", out JsonElement stopped))
             state.StoppedMs = stopped.GetInt64();
         if (root.TryGetProperty("buffered", out JsonElement buffered))
@@ -109,7 +102,8 @@ internal sealed class SpoolState
         return state;
     }
 
-    public void Write(IDisk disk, string path, SpoolLedger ledger, IReadOnlyDictionary<int, long> waiting)
+    /// <summary>All of it as it is written; <paramref name="waiting"/>: samples by account that the disk has not taken.</summary>
+    public ReadOnlySpan<byte> Content(SpoolLedger ledger, IReadOnlyDictionary<int, long> waiting)
     {
         var output = new ArrayBufferWriter<byte>();
         using (var json = new Utf8JsonWriter(output))
@@ -129,10 +123,6 @@ internal sealed class SpoolState
                 json.WriteEndObject();
             }
             json.WriteEndArray();
-            json.WriteStartArray("damage_counted");
-            foreach (ulong key in DamageCounted)
-                json.WriteNumberValue(key);
-            json.WriteEndArray();
             json.WriteNumber("stopped", StoppedMs);
             json.WriteStartArray("buffered");
             foreach ((string name, SourceSpan span) in Buffered)
@@ -149,6 +139,6 @@ internal sealed class SpoolState
             WriteDropped(json, ledger);
             json.WriteEndObject();
         }
-        AtomicFile.Write(disk, path, output.WrittenSpan);
+        return output.WrittenSpan;
     }
 }

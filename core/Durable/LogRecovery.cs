@@ -10,6 +10,10 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
 {
     private const int PieceBytesMax = 1 << 20;
     private const int RewriteBytes = 64 << 10;
+
+    /// <summary>A disk that errs for a moment must not cost what it gives at the next attempt.</summary>
+    private const int ReadAttempts = 3;
+
     private readonly List<LostRange> _lost = [];
     private readonly SortedDictionary<ulong, LogFileHeader?> _headers = [];
     private ulong _next;
@@ -73,15 +77,20 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
     private bool TryReadHeader(ulong number, Span<byte> bytes, out LogFileHeader header)
     {
         header = default;
-        try
+        for (int attempt = 1; ; attempt++)
         {
-            using IDiskFile file = disk.Open(Path.Combine(folder, LogFile.Name(number)), DiskOpen.ReadOnly);
-            return file.Read(0, bytes) == bytes.Length && LogFormat.TryReadHeader(bytes, out header) && header.Number == number;
-        }
-        catch (IOException error) when (!DiskErrors.IsOfTheProcess(error))
-        {
-            _lost.Add(new LostRange(number, 0, 0, _next, _next, "header unreadable: " + error.Message));
-            return false;
+            try
+            {
+                using IDiskFile file = disk.Open(Path.Combine(folder, LogFile.Name(number)), DiskOpen.ReadOnly);
+                return file.Read(0, bytes) == bytes.Length && LogFormat.TryReadHeader(bytes, out header) && header.Number == number;
+            }
+            catch (IOException error) when (!DiskErrors.IsOfTheProcess(error))
+            {
+                if (attempt < ReadAttempts)
+                    continue;
+                _lost.Add(new LostRange(number, 0, 0, _next, _next, "header unreadable: " + error.Message));
+                return false;
+            }
         }
     }
 
@@ -101,19 +110,28 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
             MakeSpare(number); // void: its writes failed and were done again in the next file
             return;
         }
-        try
+        if (header is null)
+            _lost.Add(new LostRange(number, 0, LogFormat.HeaderBytes, _next, _next, "header damaged"));
+        for (int attempt = 1; ; attempt++)
         {
-            bool whole = ReadFrames(file, end, header is not null);
-            if (file.NextSequence == file.FirstSequence && file.End == LogFormat.HeaderBytes)
-                DropEmpty(number, header, following);
-            else
-                Keep(file, whole, following);
-        }
-        catch (IOException error) when (!DiskErrors.IsOfTheProcess(error))
-        {
-            ulong next = NextFirst(following) ?? file.NextSequence;
-            _lost.Add(new LostRange(number, file.End, 0, _next, Math.Max(_next, next), "unreadable: " + error.Message));
-            Files.Add(file);
+            try
+            {
+                bool whole = ReadFrames(file, end, header is not null);
+                if (file.NextSequence == file.FirstSequence && file.End == LogFormat.HeaderBytes)
+                    DropEmpty(number, header, following);
+                else
+                    Keep(file, whole, following);
+                return;
+            }
+            catch (IOException error) when (!DiskErrors.IsOfTheProcess(error))
+            {
+                if (attempt < ReadAttempts)
+                    continue;
+                ulong next = NextFirst(following) ?? file.NextSequence;
+                _lost.Add(new LostRange(number, file.End, 0, _next, Math.Max(_next, next), "unreadable: " + error.Message));
+                Files.Add(file);
+                return;
+            }
         }
     }
 
@@ -149,15 +167,15 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
         (_unsure, _unsureFrom) = (file, durable);
         using FrameScanner scanner = Scan(file, out long length);
         long end = Math.Min(knownEnd ?? length, length);
-        if (!hasHeader)
-            _lost.Add(new LostRange(file.Number, 0, LogFormat.HeaderBytes, _next, _next, "header damaged"));
         bool first = true;
         while (true)
         {
             ScanStep step = scanner.Next(end);
             if (step == ScanStep.Gap && scanner.Offset < durable)
             {
-                NoteGap(file, scanner, scanner.GapBytes);
+                // Before the last frame that was visited: an attempt before this one told of it.
+                if (scanner.Offset >= file.End)
+                    NoteGap(file, scanner, scanner.GapBytes);
                 continue;
             }
             if (step != ScanStep.Frame)
@@ -181,7 +199,7 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
     private void Visit(LogFile file, FrameScanner scanner)
     {
         ulong sequence = scanner.Header.Sequence;
-        file.End = scanner.Offset;
+        file.End = Math.Max(file.End, scanner.Offset);
         file.NextSequence = Math.Max(file.NextSequence, sequence + 1);
         if (_any && sequence < _next)
             return; // written again in a later file after a failed sync: the first one counts

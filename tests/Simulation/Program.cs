@@ -76,7 +76,7 @@ internal static class Program
 
     private sealed class Sums
     {
-        public long Crashes, Stored, Dropped, Uncounted, Agents, Full;
+        public long Crashes, Stored, Dropped, Damaged;
         public int Passed, Failed, Twice;
     }
 
@@ -94,8 +94,7 @@ internal static class Program
             thread.Join();
         double seconds = time.GetElapsedTime(started).TotalSeconds;
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"{sums.Crashes} crashes in {sums.Passed + sums.Failed} seeds, {sums.Stored} samples stored, {sums.Dropped} dropped and counted; {sums.Twice} seeds run twice with equal traces; {sums.Crashes / seconds:0} crashes/s"));
-        Console.WriteLine($"{sums.Full} of {sums.Agents} agents had a disk that was full or refused writes: of {sums.Uncounted} samples that gave way before a crash the count found no place");
+            $"{sums.Crashes} crashes in {sums.Passed + sums.Failed} seeds, {sums.Stored} samples stored, {sums.Dropped} dropped and counted, of them {sums.Damaged} damaged; {sums.Twice} seeds run twice with equal traces; {sums.Crashes / seconds:0} crashes/s"));
         if (sums.Failed == 0 && sums.Crashes > 0)
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"at 95 % fewer than {300.0 / sums.Crashes:0.####} % of crashes break the promise (3/n)"));
         Console.WriteLine($"{sums.Passed} passed, {sums.Failed} failed");
@@ -128,9 +127,7 @@ internal static class Program
             sums.Crashes += world.Crashes;
             sums.Stored += world.Stored;
             sums.Dropped += world.Dropped;
-            sums.Uncounted += world.Uncounted;
-            sums.Agents += world.Agents;
-            sums.Full += world.Full;
+            sums.Damaged += world.Damaged;
             sums.Twice += isTwice ? 1 : 0;
             if (broken is null)
             {

@@ -13,6 +13,10 @@ internal sealed class SimulatedAgent
 {
     private const int Sources = 2;
     private const string Folder = "/agent";
+
+    /// <summary>Where its log's files are.</summary>
+    public const string LogFolder = Folder + "/log";
+
     private readonly SimulatedWorld _world;
     private readonly Random _random;
     private readonly SpoolOptions _options;
@@ -42,17 +46,8 @@ internal sealed class SimulatedAgent
     /// <summary>Its ledger does not tell all of its samples: its folder was copied or lost.</summary>
     public bool LedgerIsCut { get; set; }
 
-    /// <summary>Its disk was full at some time, or refused writes: then what gave way may have found no place for its count.</summary>
-    public bool WasFull { get; set; }
-
-    /// <summary>Samples whose count died with a process: its disk did not take what gave way last.</summary>
-    public long Uncounted { get; private set; }
-
-    /// <summary>What the ledger of the process that ended last said to be produced.</summary>
-    public long ProducedBefore { get; private set; }
-
-    /// <summary>The same, what had given way, for whatever reason but damage; 0 once the next one has started.</summary>
-    public long DroppedBefore { get; private set; }
+    /// <summary>What the ledger of the process that ended last said to be produced, and dropped.</summary>
+    public (long Produced, long Dropped) Before { get; private set; }
 
     public FaultyDisk Disk { get; set; }
 
@@ -70,8 +65,6 @@ internal sealed class SimulatedAgent
         _meter = new Meter("agent");
         Spool = LogSpool.Open(Disk, Folder, _options, Clock, new Random(_random.Next()), _meter);
         _processes++;
-        Uncounted += Math.Max(0, DroppedBefore - GaveWay());
-        DroppedBefore = 0;
         for (int i = 0; i < Sources; i++)
         {
             _tables[i] = new SourceTable($"{Name}/{i}", 1000);
@@ -85,7 +78,10 @@ internal sealed class SimulatedAgent
     public void Stop(bool inOrder)
     {
         if (Spool is not null)
-            (ProducedBefore, DroppedBefore) = (Ledger().Produced, GaveWay());
+        {
+            (long produced, long _, long dropped, long _, string _) = Ledger();
+            Before = (produced, dropped);
+        }
         if (inOrder)
             Spool?.Dispose();
         Spool = null;
@@ -128,9 +124,6 @@ internal sealed class SimulatedAgent
     }
 
     public StreamSession NewSession() => new(new StreamIdentity { AgentId = Identity, Version = "1", ProcessId = $"{Name}-{_processes}" }, Spool!, _watermark);
-
-    // What turned out to have arrived included: that a crash may forget as well, and then the aggregator is asked once more.
-    private long GaveWay() => Spool!.Statistics.Dropped.Where(d => d.Reason != SpoolDropReasons.Damaged).Sum(d => d.Samples);
 
     /// <summary>What the spool's ledger says: handed over, still held, dropped, of that by damage, and why in words.</summary>
     public (long Produced, long Buffered, long Dropped, long Damaged, string Reasons) Ledger()

@@ -149,23 +149,20 @@ internal sealed partial class SimulatedWorld
         (Dictionary<string, long> stored, Dictionary<string, long> missing) = Oracle.Compare(_aggregator.Engine!);
         Stored = stored.Values.Sum();
         Dropped = 0;
-        Uncounted = _agents.Sum(a => a.Uncounted);
-        Agents = _agents.Count;
-        Full = _agents.Count(a => a.WasFull);
+        Damaged = 0;
         foreach (SimulatedAgent agent in _agents)
         {
             (long produced, long buffered, long dropped, long damaged, string reasons) = agent.Ledger();
             Dropped += dropped;
             long there = stored.GetValueOrDefault(agent.Name), gone = missing.GetValueOrDefault(agent.Name);
             _trace.Note(_nowMs, agent.Name, "ledger: produced, stored", produced, there);
-            // The ledger of a folder that was copied or lost is not whole: where it dropped anything, how much is not known from it. One that had no room may lack what gave way last.
-            bool isKnown = !agent.LedgerIsCut || dropped + agent.Uncounted == 0;
-            long slack = agent.WasFull ? agent.Uncounted : 0;
-            if (isKnown && gone > dropped + slack)
+            Damaged += damaged;
+            // The ledger of a folder that was copied or lost is not whole: where it dropped anything, how much is not known from it.
+            if ((!agent.LedgerIsCut || dropped == 0) && gone > dropped)
                 throw new ViolationException($"{when}: {gone} samples of {agent.Name} that were durable are gone, {dropped} are counted as dropped: {string.Join(", ", Oracle.Gone.Where(g => g.StartsWith(agent.Name + "/", StringComparison.Ordinal)).Take(10))}");
-            // What a failing disk no longer reads may have been sent before: of that alone the agent cannot know whether it arrived.
+            // What a disk no longer reads may have been sent before: of that alone the agent cannot know whether it arrived.
             long known = produced - buffered - dropped;
-            if (!agent.LedgerIsCut && (there < known - slack || (there > known && damaged == 0)))
+            if (!agent.LedgerIsCut && (there < known || there > known + damaged))
                 throw new ViolationException($"{when}: {agent.Name}: produced {produced} - buffered {buffered} - dropped {dropped} ({reasons}) is not stored {there}");
         }
         if (_aggregator.Engine!.HeldSamples > 0)

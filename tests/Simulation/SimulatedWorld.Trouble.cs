@@ -27,7 +27,6 @@ internal sealed partial class SimulatedWorld
             case 14 or 15:
                 SimulatedAgent ill = Any();
                 DiskTrouble(ill.Disk, ill.Name);
-                ill.WasFull |= ill.Disk.Capacity != long.MaxValue || (ill.Disk.Fault is not null && _errorRate > 0);
                 break;
             case 16:
                 Jump(_aggregator.Clock, Server);
@@ -96,7 +95,7 @@ internal sealed partial class SimulatedWorld
         _trace.Note(_nowMs, agent.Name, onlyProcess ? "is killed" : "loses power", Crashes);
         agent.Disk.Crash(onlyProcess);
         agent.Stop(inOrder: false);
-        _trace.Note(_nowMs, agent.Name, "had produced, dropped", agent.ProducedBefore, agent.DroppedBefore);
+        _trace.Note(_nowMs, agent.Name, "had produced, dropped", agent.Before.Produced, agent.Before.Dropped);
         LeaveLink(agent);
     }
 

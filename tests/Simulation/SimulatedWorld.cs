@@ -52,14 +52,8 @@ internal sealed partial class SimulatedWorld
     /// <summary>Samples stored at the end.</summary>
     public long Stored { get; private set; }
 
-    /// <summary>Agents in this world.</summary>
-    public int Agents { get; private set; }
-
-    /// <summary>Of these, agents whose disk was full at some time.</summary>
-    public int Full { get; private set; }
-
-    /// <summary>Samples dropped on a full disk whose count died with the process.</summary>
-    public long Uncounted { get; private set; }
+    /// <summary>Of the dropped ones, those that a disk did not give back.</summary>
+    public long Damaged { get; private set; }
 
     /// <summary>Samples dropped by the spools, counted.</summary>
     public long Dropped { get; private set; }
@@ -316,7 +310,7 @@ internal sealed partial class SimulatedWorld
         if (_agents.Find(a => a.Name == side) is { Spool: not null } agent)
         {
             (long produced, long _, long dropped, long _, string reasons) = agent.Ledger();
-            _trace.Note(_nowMs, side, $"started, without count {agent.Uncounted} ({reasons}): produced, dropped", produced, dropped);
+            _trace.Note(_nowMs, side, $"started ({reasons}): produced, dropped", produced, dropped);
         }
         else
         {
@@ -324,12 +318,25 @@ internal sealed partial class SimulatedWorld
         }
     }
 
+    /// <summary>Sometimes a file of an agent's log cannot be read at all while it starts.</summary>
+    private Func<DiskCall, string, bool> WithBadFile(FaultyDisk disk, Func<DiskCall, string, bool> fault)
+    {
+        string[] files = [.. disk.List(SimulatedAgent.LogFolder).Where(f => f.EndsWith(".seg", StringComparison.Ordinal)).SkipLast(3)];
+        if (files.Length == 0 || _random.Next(4) > 0)
+            return fault;
+        string bad = Path.Combine(SimulatedAgent.LogFolder, files[_random.Next(files.Length)]);
+        _trace.Note(_nowMs, "disk", "does not give back " + bad);
+        return (call, path) => (call == DiskCall.Read && path == bad) || fault(call, path);
+    }
+
     private void Started(string side, Action start, FaultyDisk disk)
     {
         Func<DiskCall, string, bool>? fault = disk.Fault;
-        // What cannot be read while a log or store is opened is damage, told and counted as such (DamageTests own that): here it would only blur what must be exact.
-        if (fault is not null)
+        // What cannot be read while the store is opened is damage, told and counted as such (DamageTests own that): here it would only blur what must be exact.
+        if (fault is not null && side == Server)
             disk.Fault = (call, path) => call != DiskCall.Read && fault(call, path);
+        else if (fault is not null)
+            disk.Fault = WithBadFile(disk, fault);
         try
         {
             start();

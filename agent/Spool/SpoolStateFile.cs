@@ -1,0 +1,93 @@
+using Bellwether.Core.Durable;
+using Bellwether.Core.Platform;
+
+namespace Bellwether.Agent.Spool;
+
+/// <summary>
+/// The file of a spool's state (<c>state</c>), with room kept for it beside it (<c>reserve</c>): on a full disk what gives way can go only once its count is written down. Not thread-safe.
+/// </summary>
+internal sealed class SpoolStateFile(IDisk disk, string folder, Action<IOException> noteError)
+{
+    private const int BytesMax = 16 << 20;
+    private const int ReserveBytesMin = 4 << 10;
+    private const int Attempts = 3;
+    private readonly string _path = Path.Combine(folder, "state");
+    private readonly string _reserve = Path.Combine(folder, "reserve");
+    private long _reserved = -1;
+
+    /// <summary>What was written last; null when there is nothing, or nothing that can be read.</summary>
+    public SpoolState? Read()
+    {
+        for (int attempt = 1; attempt <= Attempts; attempt++)
+        {
+            try
+            {
+                return AtomicFile.TryRead(disk, _path, BytesMax, out byte[] content) == AtomicFileOutcome.Read ? SpoolState.TryParse(content) : null;
+            }
+            catch (IOException error)
+            {
+                noteError(error);
+            }
+        }
+        return null;
+    }
+
+    /// <summary>Replaces it durably. On a full disk the reserve gives its room, then <paramref name="makeRoom"/> may. Throws <see cref="IOException"/>; then what was there before still is.</summary>
+    public void Write(ReadOnlySpan<byte> content, Action makeRoom)
+    {
+        try
+        {
+            AtomicFile.Write(disk, _path, content);
+        }
+        catch (IOException error) when (DiskErrors.IsDiskFull(error))
+        {
+            noteError(error);
+            WriteWithoutRoom(content, makeRoom);
+        }
+        KeepRoom(content.Length);
+    }
+
+    private void WriteWithoutRoom(ReadOnlySpan<byte> content, Action makeRoom)
+    {
+        disk.Delete(_reserve);
+        _reserved = 0;
+        try
+        {
+            AtomicFile.Write(disk, _path, content);
+        }
+        catch (IOException error) when (DiskErrors.IsDiskFull(error))
+        {
+            makeRoom();
+            AtomicFile.Write(disk, _path, content);
+        }
+    }
+
+    /// <summary>Written, not only made long: what is kept must have its place on the disk.</summary>
+    private void KeepRoom(int needed)
+    {
+        try
+        {
+            if (_reserved < 0)
+                _reserved = disk.Exists(_reserve) ? LengthOf(_reserve) : 0;
+            if (_reserved >= needed + (needed / 4))
+                return;
+            long bytes = Math.Max(ReserveBytesMin, 2L * needed);
+            disk.Delete(_reserve);
+            _reserved = 0;
+            using IDiskFile file = disk.Open(_reserve, DiskOpen.CreateNew);
+            file.Write(0, new byte[bytes]);
+            file.Sync();
+            _reserved = bytes;
+        }
+        catch (IOException error)
+        {
+            noteError(error); // the next write tries again
+        }
+    }
+
+    private long LengthOf(string path)
+    {
+        using IDiskFile file = disk.Open(path, DiskOpen.ReadOnly);
+        return file.Length;
+    }
+}
