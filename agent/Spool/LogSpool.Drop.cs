@@ -61,11 +61,11 @@ internal sealed partial class LogSpool
     {
         // What gave way before must be written down first: until then its files stay, and dropping more makes no room.
         if (_stateDirty)
-        {
             SaveState();
-            if (_stateDirty || FreeFiles() > 0)
-                return !_stateDirty;
-        }
+        if (_stateDirty)
+            return false;
+        if (FreeFiles() > 0)
+            return true;
         SpoolSegment? oldest = _segments.Find(s => s.Closed && s.Waiting == 0 && s.Locked is null);
         if (oldest is null)
             return false;

@@ -19,8 +19,8 @@ internal sealed partial class LogSpool : ISpool, ISpoolLedger
     /// <summary>So many records that a usual segment has; more make the list grow.</summary>
     private const int FactsCapacity = 1024;
 
-    /// <summary>Dropped segments that are remembered because they may have arrived: more than the window of a session holds.</summary>
-    private const int DroppedSegmentsMax = 32;
+    /// <summary>Dropped segments that are remembered because they may have arrived: more than the window of a session holds, also where a failing disk made them short.</summary>
+    private const int DroppedSegmentsMax = 256;
 
     private const int DroppedRecordsMax = 16_384;
 

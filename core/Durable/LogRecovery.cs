@@ -335,7 +335,7 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
             byte[] piece = new byte[(int)Math.Min(RewriteBytes, end - from)];
             for (long at = from; at < end; at += piece.Length)
             {
-                int bytes = opened.Read(at, piece.AsSpan(0, (int)Math.Min(piece.Length, end - at)));
+                int bytes = Read(opened, at, piece.AsSpan(0, (int)Math.Min(piece.Length, end - at)));
                 opened.Write(at, piece.AsSpan(0, bytes));
             }
             opened.Sync();
@@ -347,6 +347,21 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
         catch (IOException error)
         {
             _lost.Add(new LostRange(Files.Count > 0 ? Files[^1].Number : 0, 0, 0, _next, _next, "names of files may not be durable: " + error.Message));
+        }
+    }
+
+    private static int Read(IDiskFile file, long at, Span<byte> into)
+    {
+        for (int attempt = 1; ; attempt++)
+        {
+            try
+            {
+                return file.Read(at, into);
+            }
+            catch (IOException) when (attempt < ReadAttempts)
+            {
+                continue;
+            }
         }
     }
 

@@ -7,6 +7,8 @@ internal static class MutantList
     private const string Recovery = "core/Durable/LogRecovery.cs";
     private const string Atomic = "core/Durable/AtomicFile.cs";
     private const string Spool = "agent/Spool/LogSpool.cs";
+    private const string SpoolDrop = "agent/Spool/LogSpool.Drop.cs";
+    private const string SpoolRecover = "agent/Spool/LogSpool.Recover.cs";
     private const string Records = "aggregator/Store/Records/RecordApplier.cs";
     private const string Maintenance = "aggregator/Store/StoreEngine.Maintain.cs";
     private const string Cut = "aggregator/Store/StoreEngine.Cut.cs";
@@ -33,6 +35,8 @@ internal static class MutantList
             Catcher.Test("Core", "SegmentLogTests.What_a_failed_sync_left_in_the_page_cache_is_durable_once_it_is_replayed")),
         new("log-believes-the-page-cache", "frames of a sync that failed before a kill are synced again, which says nothing of them", Recovery, "                opened.Write(at, piece.AsSpan(0, bytes));\n", "                at += bytes - bytes;\n",
             Catcher.Test("Core", "SegmentLogTests.What_a_failed_sync_left_in_the_page_cache_is_durable_once_it_is_replayed")),
+        new("log-reads-once", "a read that fails for a moment while the log is opened costs what stands behind it", Recovery, "private const int ReadAttempts = 3;", "private const int ReadAttempts = 1;",
+            Catcher.Test("Core", "SegmentLogTests.A_read_that_fails_once_while_the_log_is_opened_costs_nothing")),
         new("log-replays-all-at-once", "opening takes as much memory as the file has bytes", "core/Durable/FrameScanner.cs", "private byte[] _buffer = new byte[ChunkBytes];", "private byte[] _buffer = new byte[Math.Max(ChunkBytes, file.Length)];",
             Catcher.Test("Core", "SegmentLogTests.Opening_takes_the_memory_of_a_piece_and_not_of_the_log")),
         new("small-file-is-not-synced", "a small file is put in place before its bytes are durable", Atomic, "            file.Sync();\n", "", Catcher.Simulation()),
@@ -46,17 +50,21 @@ internal static class MutantList
 
     private static IEnumerable<Mutant> OfTheSpool() =>
     [
-        new("spool-frees-before-it-counts", "a dropped segment's file goes before its count is durable", Spool, "        Remove(oldest);\n        SaveState();\n        FreeFiles();\n", "        Remove(oldest);\n        FreeFiles();\n        SaveState();\n", Catcher.Test("Agent", "SpoolCrashTests.A_crash_at_any_change_of_a_full_spool_leaves_what_was_synced_or_its_count")),
-        new("spool-drops-without-counting", "what gives way is not counted", Spool, "        CountRest(oldest, reason);\n", "", Catcher.Simulation()),
-        new("spool-counts-without-room", "on a full disk the room that a dropped segment leaves is not used to count it", Spool, "            _log.ReleaseReserve();\n            SaveState();\n", "", Catcher.Simulation()),
+        new("spool-frees-before-it-counts", "a dropped segment's file goes before its count is durable", "agent/Spool/LogSpool.Save.cs", "        if (_stateDirty)\n            return 0;\n", "", Catcher.Simulation()),
+        new("spool-drops-without-counting", "what gives way is not counted", SpoolDrop, "        CountRest(oldest, Remember(oldest, reason) ? reason : SpoolDropReasons.Damaged);\n", "        Remember(oldest, reason);\n", Catcher.Simulation()),
+        new("spool-keeps-no-room", "on a full disk the count of what gives way finds no place", "agent/Spool/SpoolStateFile.cs", "            WriteWithoutRoom(content, makeRoom);\n", "            throw;\n",
+            Catcher.Test("Agent", "LogSpoolTests.On_a_full_disk_the_room_that_is_kept_takes_the_count_of_what_gives_way")),
+        new("spool-codes-against-what-it-refused", "the tick behind one that was refused is coded against it", SpoolDrop, "        CloseLive(); // a tick is coded against the one before: the next cannot build on this one\n", "",
+            Catcher.Test("Agent", "SpoolLedgerTests.What_follows_a_refused_tick_has_its_right_values")),
+        new("spool-forgets-what-was-acknowledged", "how many samples are acknowledged is not written down", "agent/Spool/SpoolLedger.cs", "json.WriteNumber(\"acknowledged\", account.Acknowledged);", "json.WriteNumber(\"acknowledged\", 0);", Catcher.Simulation()),
         new("spool-frees-what-is-still-written", "a segment that is not closed is freed as soon as all of it is held", Spool,
             "if (!complete || !found.Closed || found.Waiting > 0 || found.Acknowledged < found.Records)", "if (found.Acknowledged < found.Records)", Catcher.Simulation()),
-        new("spool-keeps-its-epoch", "a lost log does not begin a new epoch", Spool, "            state.Epoch = Math.Max(state.Epoch, replay.EpochMax) + 1;\n", "            state.Epoch = Math.Max(state.Epoch, replay.EpochMax);\n",
+        new("spool-keeps-its-epoch", "a lost log does not begin a new epoch", SpoolRecover, "            state.Epoch = Math.Max(state.Epoch, replay.EpochMax) + 1;\n", "            state.Epoch = Math.Max(state.Epoch, replay.EpochMax);\n",
             Catcher.Test("Agent", "LogSpoolTests.A_lost_folder_grows_the_epoch")),
-        new("spool-takes-arrived-for-lost", "what was dropped after it had arrived stays counted as lost", Spool, "is not { } dropped)\n            return;\n        ulong arrived", "is not { Rest.Count: 0 } dropped)\n            return;\n        ulong arrived", Catcher.Simulation()),
-        new("spool-forgets-what-a-file-lost", "what could not be read when the spool was opened is not counted", Spool, "        replay.TakeLost(_log.Report.Lost);\n", "",
+        new("spool-takes-arrived-for-lost", "what was dropped after it had arrived stays counted as lost", SpoolDrop, "is not { } dropped)\n            return;\n        ulong arrived", "is not { Rest.Count: 0 } dropped)\n            return;\n        ulong arrived", Catcher.Simulation()),
+        new("spool-forgets-what-a-file-lost", "what could not be read when the spool was opened is not counted", SpoolRecover, "        CountMissing(replay, state);\n", "",
             Catcher.Test("Agent", "LogSpoolTests.What_cannot_be_read_when_the_spool_is_opened_is_counted_once")),
-        new("spool-names-segments-again", "a restart gives the number of a segment that was there before", Spool, "        state.NextNumber = Math.Max(state.NextNumber, replay.NumberMax + 1);\n", "        state.NextNumber = 1;\n",
+        new("spool-names-segments-again", "a restart gives the number of a segment that was there before", SpoolRecover, "        state.NextNumber = Math.Max(state.NextNumber, replay.NumberMax + 1);\n", "        state.NextNumber = 1;\n",
             Catcher.Test("Agent", "LogSpoolTests.Numbers_that_are_skipped_stay_skipped_after_a_restart")),
     ];
 

@@ -260,6 +260,123 @@ public sealed class LogSpoolTests : IDisposable
     }
 
     [Fact]
+    public void What_cannot_be_read_at_one_opening_and_can_at_the_next_is_not_lost()
+    {
+        using (LogSpool spool = Open())
+        {
+            for (int s = 0; s < 4; s++)
+            {
+                for (int i = 0; i < 4; i++)
+                    spool.Append(_ticks.Next());
+                spool.StartSegment();
+            }
+            spool.Acknowledge(List(spool)[0].Id, 4, complete: true);
+            spool.Acknowledge(List(spool)[1].Id, 1, complete: false);
+        }
+        _disk.Fault = (call, path) => call == DiskCall.Read && path == "/spool/log/0000000000000003.seg";
+        using (LogSpool spool = Open())
+        {
+            Assert.Equal(30, spool.Statistics.Dropped.Where(d => d.Reason == SpoolDropReasons.Damaged).Sum(d => d.Samples));
+            Assert.Equal((160, 80, 30), Ledger(spool));
+        }
+        _disk.Fault = null;
+        using LogSpool again = Open();
+        Assert.Equal((160, 110, 0), Ledger(again));
+        Assert.Equal(0, again.DroppedSamples);
+    }
+
+    [Fact]
+    public void What_gives_way_keeps_its_file_until_its_count_is_written_down()
+    {
+        var options = new SpoolOptions { BytesMax = 64 << 10, SegmentBytes = 8 << 10 };
+        bool refused = false;
+        LogSpool spool = Open(options);
+        while (spool.Statistics.DiskBytes < 24 << 10)
+        {
+            spool.Append(_ticks.Next());
+            spool.Sync();
+        }
+        _disk.Fault = (call, path) => call == DiskCall.Sync && path.StartsWith("/spool/state", StringComparison.Ordinal);
+        for (int i = 0; i < 3000; i++)
+        {
+            refused |= spool.Append(_ticks.Next()) == SpoolAppend.Refused;
+            spool.Sync();
+        }
+        Assert.True(refused);
+        long spooled = Spooled(spool);
+        _disk.Crash();
+        _disk.Fault = null;
+        spool = Open(options);
+        Assert.Equal(spooled, Spooled(spool));
+        Assert.Equal((spooled, spooled, 0), Ledger(spool));
+        Assert.Equal(spooled, List(spool).Sum(s => Decode(ReadAll(spool, s, 0)).Count * 10L));
+        // What waited for its count goes on once it can be written.
+        for (int i = 0; i < 500; i++)
+        {
+            Assert.Equal(SpoolAppend.Appended, spool.Append(_ticks.Next()));
+            spool.Sync();
+        }
+        Assert.True(spool.DroppedSamples > 0);
+        spool.Dispose();
+
+        static long Spooled(LogSpool spool)
+        {
+            var ledger = new List<SourceLedger>();
+            spool.ListLedger(ledger);
+            return ledger.Sum(l => l.Spooled);
+        }
+    }
+
+    [Fact]
+    public void On_a_full_disk_the_room_that_is_kept_takes_the_count_of_what_gives_way()
+    {
+        var options = new SpoolOptions { SegmentBytes = 4 << 10 };
+        LogSpool spool = Open(options);
+        for (int i = 0; i < 2000; i++)
+        {
+            spool.Append(_ticks.Next());
+            spool.Sync();
+        }
+        _disk.Capacity = _disk.UsedBytes;
+        for (int i = 0; i < 2000; i++)
+        {
+            Assert.Equal(SpoolAppend.Appended, spool.Append(_ticks.Next()));
+            Assert.Equal(LogSync.Durable, spool.Sync());
+        }
+        (long produced, long buffered, long dropped) = Ledger(spool);
+        Assert.True(dropped > 0 && produced == 40_000 && buffered == produced - dropped, $"{produced} - {buffered} - {dropped}");
+        _disk.Crash();
+        spool = Open(options);
+        Assert.Equal((produced, buffered, dropped), Ledger(spool));
+        spool.Dispose();
+    }
+
+    [Fact]
+    public void A_lost_state_makes_nothing_damaged_of_what_was_acknowledged()
+    {
+        using (LogSpool spool = Open())
+        {
+            for (int s = 0; s < 4; s++)
+            {
+                for (int i = 0; i < 4; i++)
+                    spool.Append(_ticks.Next());
+                spool.StartSegment();
+            }
+            spool.Acknowledge(List(spool)[0].Id, 4, complete: true);
+        }
+        _disk.Lose("/spool/state");
+        using LogSpool again = Open();
+        Assert.Equal((160, 120, 0), Ledger(again));
+    }
+
+    private static (long Produced, long Buffered, long Dropped) Ledger(LogSpool spool)
+    {
+        var ledger = new List<SourceLedger>();
+        spool.ListLedger(ledger);
+        return (ledger.Sum(l => l.Produced), ledger.Sum(l => l.Buffered.Samples), ledger.Sum(l => l.Dropped.Sum(d => d.Value.Samples)));
+    }
+
+    [Fact]
     public void Damage_that_comes_while_running_ends_its_segment_and_what_is_behind_it_is_counted()
     {
         using LogSpool spool = Open();

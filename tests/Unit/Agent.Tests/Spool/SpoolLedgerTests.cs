@@ -78,6 +78,56 @@ public sealed class SpoolLedgerTests : IDisposable
         spool.Dispose();
     }
 
+    [Fact]
+    public void What_follows_a_refused_tick_has_its_right_values()
+    {
+        var options = new SpoolOptions { BytesMax = 32 << 10, SegmentBytes = 4 << 10, WhenFull = SpoolPolicy.RefuseNew };
+        using LogSpool spool = Open(options);
+        SourceTable table = new("s", 10);
+        table.Add(Labels.Of(LabelNames.MetricName, "m"));
+        table.Add(Labels.Of(LabelNames.MetricName, "n"));
+        var tick = new SourceTick();
+        var values = new Dictionary<long, double>();
+        var decoded = new Dictionary<long, double>();
+        for (int i = 0, refused = 0; refused < 20; i++)
+        {
+            _clock.Advance(TimeSpan.FromMilliseconds(7));
+            long timeMs = _clock.GetUtcNow().ToUnixTimeMilliseconds();
+            tick.Begin(table, timeMs);
+            tick.Set(0, i / 3); // the same as before, mostly
+            tick.Set(1, i * 0.37);
+            tick.Complete();
+            if (spool.Append(tick) == SpoolAppend.Appended)
+                values[timeMs] = i / 3;
+            else if (++refused > 0)
+                FreeOldest(spool, decoded);
+            spool.Sync();
+        }
+        while (List(spool).Count > 0)
+        {
+            spool.StartSegment();
+            FreeOldest(spool, decoded);
+        }
+        Assert.Equal(values, decoded);
+    }
+
+    private static void FreeOldest(LogSpool spool, Dictionary<long, double> decoded)
+    {
+        SpooledSegment oldest = List(spool)[0];
+        List<ReadOnlyMemory<byte>> read = [];
+        while ((ulong)read.Count < oldest.Records)
+            Assert.True(spool.TryRead(oldest.Id, (ulong)read.Count, 1 << 20, read));
+        if (!oldest.Closed)
+            return;
+        var decoder = new SegmentDecoder();
+        foreach (ReadOnlyMemory<byte> record in read)
+        {
+            Assert.Equal(DecodeOutcome.Applied, decoder.Apply(record.Span));
+            decoded.Add(decoder.Tick.TimestampMs, decoder.Tick.Values[0]);
+        }
+        spool.Acknowledge(oldest.Id, oldest.Records, complete: true);
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]

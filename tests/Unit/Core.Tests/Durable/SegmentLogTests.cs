@@ -32,6 +32,31 @@ public sealed class SegmentLogTests
         Assert.Empty(again.Report.Lost);
     }
 
+    [Fact]
+    public void A_read_that_fails_once_while_the_log_is_opened_costs_nothing()
+    {
+        var all = new List<string>();
+        using (SegmentLog log = Open(out _))
+        {
+            for (int i = 0; i < 30; i++)
+            {
+                all.Add(Text(i));
+                Append(log, Text(i));
+                Assert.Equal(LogSync.Durable, log.Sync());
+            }
+        }
+        for (int failing = 1, reads = int.MaxValue; failing <= reads; failing++)
+        {
+            FaultyDisk disk = _disk.Copy(new Random(1));
+            int count = 0;
+            disk.Fault = (call, path) => call == DiskCall.Read && path.EndsWith(".seg", StringComparison.Ordinal) && ++count == failing;
+            using SegmentLog again = Open(disk, out List<string> found);
+            Assert.Equal(all, found);
+            Assert.Empty(again.Report.Lost);
+            reads = count;
+        }
+    }
+
     [Theory]
     [InlineData(24)]
     [InlineData(13)]
