@@ -54,7 +54,7 @@ public sealed partial class StoreEngine
                 using var merger = new BlockMerger { LeftOut = labels => deletion.Matches(labels) ? (deletion.FromMs, deletion.ToMs) : null };
                 try
                 {
-                    if (!Rewrite([file], merger, cancellation))
+                    if (!Rewrite([file], file.ResolutionMs, merger.Merge, cancellation))
                         continue;
                     rewritten++;
                     samples += merger.SamplesLeftOut;

@@ -20,6 +20,7 @@ public sealed partial class StoreEngine
     {
         var batches = new BatchFrameReader();
         _blocks.Load();
+        CloseCoarse();
         _checkpoint = _checkpoints.Read(_records, _head);
         _age = new AgeClock(_time, NewestInFilesMs());
         TakeTime();

@@ -111,7 +111,7 @@ public sealed partial class StoreEngine
 
     private void DropOld()
     {
-        long oldest = _head.AgeNowMs - (long)_options.Retention.TotalMilliseconds;
+        long oldest = _head.AgeNowMs - (long)_options.LongestRetention.TotalMilliseconds;
         List<BlockFile> gone = [.. _blocks.Files.Where(f => f.Footer.MaxMs < oldest)];
         long excess = _options.RetentionBytes > 0 ? _blocks.Bytes - gone.Sum(f => f.Bytes) - _options.RetentionBytes : 0;
         foreach (BlockFile file in _blocks.Files.Except(gone).OrderBy(f => f.Footer.MaxMs).ToList())

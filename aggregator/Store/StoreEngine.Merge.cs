@@ -27,7 +27,7 @@ public sealed partial class StoreEngine
         {
             try
             {
-                while (HasRoom() && MergeOnce(cancellation))
+                while (HasRoom() && (CoarsenOnce(cancellation) || MergeOnce(cancellation)))
                 {
                 }
             }
@@ -48,23 +48,32 @@ public sealed partial class StoreEngine
         BlockFile[] files = _blocks.Files;
         long slot = (long)_options.Partition.TotalMilliseconds;
         long over = NowMs() - (long)_options.PartitionGrace.TotalMilliseconds - slot;
-        IReadOnlyList<BlockFile> sources = MergePlan.Choose(files, slot, Math.Max(slot, (long)_options.Retention.TotalMilliseconds / RetentionParts), _options.MaxMergedBytes, over);
-        // The merged file is at most as large as its sources.
-        if (sources.Count == 0 || _disk.FreeBytes(_options.Folder) - sources.Sum(f => f.Bytes) < _options.MinFreeBytes)
-            return false;
-        using var merger = new BlockMerger();
-        return Rewrite(sources, merger, cancellation);
+        foreach ((int resolution, TimeSpan retention) in Levels())
+        {
+            IReadOnlyList<BlockFile> sources = MergePlan.Choose(files, resolution, slot, Math.Max(slot, (long)retention.TotalMilliseconds / RetentionParts), _options.MaxMergedBytes, over);
+            if (sources.Count == 0 || !HasRoomFor(sources))
+                continue;
+            using var merger = new BlockMerger();
+            return Rewrite(sources, resolution, merger.Merge, cancellation);
+        }
+        return false;
     }
 
+    // What is made of files is at most as large as they are.
+    private bool HasRoomFor(IReadOnlyList<BlockFile> sources) => _disk.FreeBytes(_options.Folder) - sources.Sum(f => f.Bytes) >= _options.MinFreeBytes;
+
+    private IEnumerable<(int ResolutionMs, TimeSpan Retention)> Levels() =>
+        [(0, _options.Retention), .. _options.Resolutions.Select(r => ((int)r.Length.TotalMilliseconds, r.Retention))];
+
     /// <summary>Writes files anew as one and puts it in their place. False: one of them went meanwhile.</summary>
-    private bool Rewrite(IReadOnlyList<BlockFile> sources, BlockMerger merger, CancellationToken cancellation)
+    private bool Rewrite(IReadOnlyList<BlockFile> sources, int resolutionMs, Action<IReadOnlyList<BlockFile>, BlockWriter, CancellationToken> write, CancellationToken cancellation)
     {
         foreach (BlockFile source in sources)
             source.Lease();
         try
         {
-            using BlockWriter writer = _blocks.Begin(sources.Min(f => f.Footer.MinMs), sources);
-            merger.Merge(sources, writer, cancellation);
+            using BlockWriter writer = _blocks.Begin(sources.Min(f => f.Footer.MinMs), sources, resolutionMs);
+            write(sources, writer, cancellation);
             BlockFile? merged = null;
             if (writer.Count > 0)
             {

@@ -35,6 +35,7 @@ public sealed partial class StoreEngine : ILedgerSource, IDisposable
     private readonly WriteAheadLog _wal;
     private AgeClock _age = null!;
     private Checkpoint _checkpoint;
+    private long _ageNowMs;
     private readonly ISampleTap? _tap;
     private HeadSeries? _lastAppended;
     private Labels? _lastLabels;
@@ -81,6 +82,7 @@ public sealed partial class StoreEngine : ILedgerSource, IDisposable
     /// <param name="tap">Learns of every sample committed from now on, and before this returns of what the log holds behind its <see cref="ISampleTap.HeldTo"/>.</param>
     public static StoreEngine Open(StoreOptions options, IDisk disk, TimeProvider time, Random random, Meter meter, ILogger log, ISampleTap? tap = null)
     {
+        CheckResolutions(options);
         disk.CreateFolder(options.Folder);
         IDisposable folderLock = disk.Lock(options.Folder);
         try
@@ -239,6 +241,7 @@ public sealed partial class StoreEngine : ILedgerSource, IDisposable
     {
         _head.NowMs = NowMs();
         _head.AgeNowMs = _age.NowMs;
+        Volatile.Write(ref _ageNowMs, _head.AgeNowMs);
     }
 
     private void LogBatch()

@@ -9,6 +9,12 @@ public sealed record StoreOptions
     /// <summary>How long raw samples are kept. Default 37 days (30 days of rule window and 7 days of late data).</summary>
     public TimeSpan Retention { get; init; } = TimeSpan.FromDays(37);
 
+    /// <summary>Coarser resolutions, the finest first, each kept longer than the one before; a slot's length is a multiple of that of the one before. Samples older than <see cref="Retention"/> become slots of the first. Default: none.</summary>
+    public IReadOnlyList<CoarseResolution> Resolutions { get; init; } = [];
+
+    /// <summary>How long anything is kept.</summary>
+    public TimeSpan LongestRetention => Resolutions.Count > 0 ? Resolutions[^1].Retention : Retention;
+
     /// <summary>Bytes of all chunk files above which the oldest of them go, whatever their age; the log is not counted. Default 0: no bound.</summary>
     public long RetentionBytes { get; init; }
 
@@ -81,3 +87,8 @@ public sealed record StoreOptions
     /// <summary>Bytes of chunk file indexes held in memory. Default 256 MiB.</summary>
     public long MaxIndexBytes { get; init; } = 256L << 20;
 }
+
+/// <summary>A coarser resolution.</summary>
+/// <param name="Length">Length of its slots, at most 1 day.</param>
+/// <param name="Retention">How long its slots are kept.</param>
+public sealed record CoarseResolution(TimeSpan Length, TimeSpan Retention);

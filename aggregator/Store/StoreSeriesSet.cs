@@ -9,7 +9,7 @@ namespace Bellwether.Store;
 /// A selection over the head and the chunk files. Files are leased until it is disposed; what is cut from the head into new files meanwhile is looked up there,
 /// so that no sample is missed or comes twice. Slots that stand whole in one chunk and have nothing in the head can be answered by the chunk's summary.
 /// </summary>
-internal sealed class StoreSeriesSet : ISummarySeriesSet
+internal sealed class StoreSeriesSet : ISummarySeriesSet, ICoarseSeriesSet
 {
     private readonly HeadIndex _index;
     private readonly BlockSet _blocks;
@@ -34,9 +34,12 @@ internal sealed class StoreSeriesSet : ISummarySeriesSet
         _series = series;
         _fromMs = fromMs;
         _toMs = toMs;
+        ResolutionMs = files.ResolutionMs(fromMs, toMs);
     }
 
     public int Count => _series.Count;
+
+    public long ResolutionMs { get; }
 
     public static StoreSeriesSet Select(HeadIndex index, BlockSet blocks, SelectionCache cache, ReadScratches scratches, long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation)
     {
@@ -72,16 +75,25 @@ internal sealed class StoreSeriesSet : ISummarySeriesSet
 
     public Labels LabelsAt(int index) => _series[index].Labels;
 
-    public void Read(int index, SampleBuffer into)
+    public void Read(int index, SampleBuffer into) => ReadAll(index, into, null);
+
+    public void Read(int index, SampleBuffer samples, List<CoarseSlot> slots)
+    {
+        slots.Clear();
+        ReadAll(index, samples, slots);
+        slots.Sort(static (a, b) => a.FirstMs.CompareTo(b.FirstMs));
+    }
+
+    private void ReadAll(int index, SampleBuffer into, List<CoarseSlot>? slots)
     {
         SelectedSeries series = _series[index];
         _gather.Begin();
         for (int i = series.FirstAfter(_fromMs); i < series.Chunks.Length && series.Chunks[i].MinMs <= _toMs; i++)
-            ReadChunk(series.Chunks[i].File, series.Chunks[i].Series);
+            ReadChunk(series.Chunks[i].File, series.Chunks[i].Series, slots);
         _index.Gate.EnterReadLock();
         try
         {
-            ReadHead(series);
+            ReadHead(series, slots);
         }
         finally
         {
@@ -161,17 +173,18 @@ internal sealed class StoreSeriesSet : ISummarySeriesSet
         }
     }
 
-    private void ReadHead(SelectedSeries selected)
+    private void ReadHead(SelectedSeries selected, List<CoarseSlot>? slots = null)
     {
         BlockFile[] now = _blocks.Files;
         if (!ReferenceEquals(now, _files.Files))
         {
             foreach (BlockFile file in now)
             {
-                if (Array.IndexOf(_files.Files, file) < 0 && file.Footer.MinMs <= _toMs && file.Footer.MaxMs >= _fromMs && _blocks.TryIndex(file) is { } index)
+                // What became slots meanwhile stands in the files that are leased.
+                if (file.ResolutionMs == 0 && Array.IndexOf(_files.Files, file) < 0 && file.Footer.MinMs <= _toMs && file.Footer.MaxMs >= _fromMs && _blocks.TryIndex(file) is { } index)
                 {
                     for (int at = index.Find(selected.Labels); at >= 0; at = index.NextOf(at))
-                        ReadChunk(file, at);
+                        ReadChunk(file, at, slots);
                 }
             }
         }
@@ -181,12 +194,12 @@ internal sealed class StoreSeriesSet : ISummarySeriesSet
         series!.Read(_fromMs, _toMs, _gather);
     }
 
-    private void ReadChunk(BlockFile file, int series)
+    private void ReadChunk(BlockFile file, int series, List<CoarseSlot>? slots = null)
     {
         if (_blocks.TryIndex(file) is not { } index)
             return;
         ref readonly BlockEntry entry = ref index[series];
-        if (entry.MinMs <= _toMs && entry.MaxMs >= _fromMs && !file.TryRead(entry, _fromMs, _toMs, _scratch, _gather))
+        if (entry.MinMs <= _toMs && entry.MaxMs >= _fromMs && !file.TryRead(entry, _fromMs, _toMs, _scratch, _gather, slots))
             _blocks.NoteDamage(file);
     }
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using Bellwether.Core.Configuration;
 using Bellwether.Core.Model;
 using Bellwether.Core.Telemetry;
 using Bellwether.Store.Head;
@@ -30,6 +31,8 @@ internal sealed class StoreTelemetry : IDisposable
         meter.CreateObservableCounter(MetricNames.StoreReadsDamaged, () => Read(e => e.Blocks.DamagedReads), null, "Reads that met a damaged chunk or index.");
         meter.CreateObservableCounter(MetricNames.StoreWalDamaged, () => Read(e => e.Opened.DamagedLogPlaces), null, "Places of the write-ahead log that were damaged when it was opened.");
         meter.CreateObservableCounter(MetricNames.StoreCutsFailed, () => Read(e => e.FailedCuts), null, "Cuts of partitions into chunk files that failed and are tried again.");
+        meter.CreateObservableCounter(MetricNames.StoreFilesCoarsened, () => Read(e => e.CoarsenedFiles), null, "Chunk files whose samples or slots became slots of a coarser resolution.");
+        meter.CreateObservableGauge(MetricNames.StoreResolutionBytes, Resolutions, null, "Bytes of the chunk files that are served, by resolution.");
         meter.CreateObservableCounter(MetricNames.StoreFilesMerged, () => Read(e => e.MergedFiles), null, "Chunk files that were merged into others or written anew.");
         meter.CreateObservableCounter(MetricNames.StoreMergesFailed, () => Read(e => e.FailedMerges), null, "Merges of chunk files that failed and are tried again.");
         meter.CreateObservableCounter(MetricNames.StoreSeriesRefused, Refusals, null, "New series that a limit kept out, by limit; a series counts each time it is tried.");
@@ -62,6 +65,9 @@ internal sealed class StoreTelemetry : IDisposable
         for (int i = 0; i < s_outcomes.Length; i++)
             yield return new Measurement<long>(Volatile.Read(ref engine.Outcomes[i]), s_outcomes[i]);
     }
+
+    private IEnumerable<Measurement<long>> Resolutions() =>
+        _engine is { } engine ? engine.ResolutionsMs.Select(r => new Measurement<long>(engine.BytesOf(r), new KeyValuePair<string, object?>("resolution", r == 0 ? "raw" : PrometheusDuration.Format(TimeSpan.FromMilliseconds(r))))) : [];
 
     private IEnumerable<Measurement<long>> Refusals()
     {

@@ -149,6 +149,12 @@ public static class MetricNames
     /// <summary>Cuts of partitions into chunk files that failed and are tried again.</summary>
     public const string StoreCutsFailed = "bellwether_store_cuts_failed_total";
 
+    /// <summary>Chunk files whose samples or slots became slots of a coarser resolution.</summary>
+    public const string StoreFilesCoarsened = "bellwether_store_files_coarsened_total";
+
+    /// <summary>Bytes of the chunk files that are served, by resolution.</summary>
+    public const string StoreResolutionBytes = "bellwether_store_resolution_bytes";
+
     /// <summary>Chunk files that were merged into others or written anew.</summary>
     public const string StoreFilesMerged = "bellwether_store_files_merged_total";
 

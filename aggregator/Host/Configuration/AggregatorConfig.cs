@@ -117,6 +117,14 @@ public sealed record RetentionSection
     [Restart("How long raw samples are kept. At least 1h.")]
     public TimeSpan Raw { get; init; } = TimeSpan.FromDays(37);
 
+    /// <summary>How long slots of 5 minutes are kept; zero: none are made.</summary>
+    [Restart("How long slots of 5 minutes are kept, which samples become when `raw` is over: longer than `raw`. 0, and by default where `raw` is as long: none are made.", Key = "5m")]
+    public TimeSpan FiveMinutes { get; init; } = TimeSpan.FromDays(90);
+
+    /// <summary>How long slots of 1 hour are kept; zero: none are made.</summary>
+    [Restart("How long slots of 1 hour are kept, which slots of 5 minutes become when `5m` is over: longer than `raw` and `5m`. 0, and by default where one of these is as long: none are made.", Key = "1h")]
+    public TimeSpan OneHour { get; init; } = TimeSpan.FromDays(365);
+
     /// <summary>How much is kept; 0: no bound.</summary>
     [Restart("Bytes of chunk files above which the oldest of them go, whatever their age; 0: no bound.")]
     public ByteSize Size { get; init; }

@@ -155,9 +155,24 @@ public static class AggregatorConfigFile
 
     private static RetentionSection ReadRetention(ConfigSection section)
     {
-        var retention = new RetentionSection { Raw = section.Duration("raw", new RetentionSection().Raw, TimeSpan.FromHours(1)), Size = section.Size("size", default) };
+        var defaults = new RetentionSection();
+        TimeSpan raw = section.Duration("raw", defaults.Raw, TimeSpan.FromHours(1));
+        TimeSpan five = Coarser(section, "5m", defaults.FiveMinutes, raw);
+        TimeSpan hour = Coarser(section, "1h", defaults.OneHour, five > raw ? five : raw);
+        var retention = new RetentionSection { Raw = raw, FiveMinutes = five, OneHour = hour, Size = section.Size("size", default) };
         section.Close();
         return retention;
+    }
+
+    private static TimeSpan Coarser(ConfigSection section, string key, TimeSpan @default, TimeSpan finer)
+    {
+        bool isGiven = section.Has(key);
+        TimeSpan value = section.Duration(key, @default);
+        if (value == TimeSpan.Zero || value > finer)
+            return value;
+        if (isGiven)
+            section.Error(key, $"{PrometheusDuration.Format(value)} is not longer than {PrometheusDuration.Format(finer)}, for which something finer is kept; make it longer, or 0 for none");
+        return TimeSpan.Zero;
     }
 
     private static AdminApiSection ReadAdminApi(ConfigSection section)

@@ -15,12 +15,23 @@ internal static class ConfiguredOptions
     {
         Folder = config.DataDir,
         Retention = config.Retention.Raw,
+        Resolutions = ResolutionsOf(config.Retention),
         RetentionBytes = config.Retention.Size.Bytes,
         FutureBound = config.Limits.FutureBound,
         MaxSeries = config.Limits.MaxSeries,
         MaxSeriesPerJob = config.Limits.MaxSeriesPerJob,
         MinFreeBytes = config.Limits.MinFreeDisk.Bytes,
     };
+
+    private static List<CoarseResolution> ResolutionsOf(RetentionSection retention)
+    {
+        var resolutions = new List<CoarseResolution>();
+        if (retention.FiveMinutes > TimeSpan.Zero)
+            resolutions.Add(new CoarseResolution(TimeSpan.FromMinutes(5), retention.FiveMinutes));
+        if (retention.OneHour > TimeSpan.Zero)
+            resolutions.Add(new CoarseResolution(TimeSpan.FromHours(1), retention.OneHour));
+        return resolutions;
+    }
 
     /// <summary>The folder that is watched for bundles.</summary>
     public static string Inbox(AggregatorConfig config) => config.Bundle.Inbox.Length > 0 ? config.Bundle.Inbox : Path.Combine(config.DataDir, "inbox");

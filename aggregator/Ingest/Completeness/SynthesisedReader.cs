@@ -195,7 +195,7 @@ public sealed class SynthesisedReader : ISeriesReader, IChangeLog
         }
     }
 
-    private sealed class MergedSet : ISeriesSet
+    private sealed class MergedSet : ICoarseSeriesSet
     {
         private readonly ISeriesSet _stored;
         private readonly List<(int Stored, Synthesised? Made)> _series;
@@ -225,6 +225,8 @@ public sealed class SynthesisedReader : ISeriesReader, IChangeLog
 
         public int Count => _series.Count;
 
+        public long ResolutionMs => CoarseSets.ResolutionOf(_stored);
+
         public Labels LabelsAt(int index) => _series[index].Made is { } made ? made.Labels : _stored.LabelsAt(_series[index].Stored);
 
         public void Read(int index, SampleBuffer into)
@@ -233,6 +235,15 @@ public sealed class SynthesisedReader : ISeriesReader, IChangeLog
                 made.Read(into, _fromMs, _toMs);
             else
                 _stored.Read(_series[index].Stored, into);
+        }
+
+        public void Read(int index, SampleBuffer samples, List<CoarseSlot> slots)
+        {
+            slots.Clear();
+            if (_series[index].Made is { } made)
+                made.Read(samples, _fromMs, _toMs);
+            else
+                CoarseSets.Read(_stored, _series[index].Stored, samples, slots);
         }
 
         public void Dispose() => _stored.Dispose();

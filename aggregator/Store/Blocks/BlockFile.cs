@@ -35,6 +35,9 @@ internal sealed class BlockFile
 
     public long Bytes { get; }
 
+    /// <summary>Length of the slots that its chunks may hold; 0: samples only.</summary>
+    public int ResolutionMs => Footer.ResolutionMs;
+
     /// <summary>Names of the files that it stands in for: they go when it is there.</summary>
     public IReadOnlyList<string> Replaces { get; private set; } = [];
 
@@ -80,11 +83,12 @@ internal sealed class BlockFile
     public void Unload() => Volatile.Write(ref _index, null);
 
     /// <summary>Adds the samples of a series in a range. False: its chunk is damaged.</summary>
-    public bool TryRead(in BlockEntry entry, long fromMs, long toMs, ChunkScratch scratch, SampleGather into)
+    /// <param name="slots">Gets the slots of a coarse chunk; null: what is known of their samples is added to the others.</param>
+    public bool TryRead(in BlockEntry entry, long fromMs, long toMs, ChunkScratch scratch, SampleGather into, List<CoarseSlot>? slots = null)
     {
         try
         {
-            Read(entry, fromMs, toMs, scratch, into);
+            Read(entry, fromMs, toMs, scratch, into, slots);
             return true;
         }
         catch (Exception e) when (e is InvalidDataException or IOException)
@@ -98,7 +102,7 @@ internal sealed class BlockFile
     {
         try
         {
-            Read(entry, long.MinValue, long.MaxValue, scratch, into);
+            Read(entry, long.MinValue, long.MaxValue, scratch, into, null);
             return null;
         }
         catch (Exception e) when (e is InvalidDataException or IOException)
@@ -129,7 +133,7 @@ internal sealed class BlockFile
         {
             var reader = new ByteReader(scratch.Read(this, _file, entry.Offset, entry.Length));
             byte flags = reader.Byte();
-            if ((flags & (BlockFormat.HasHistograms | BlockFormat.HasStarts)) != 0)
+            if ((flags & (BlockFormat.HasHistograms | BlockFormat.HasStarts | BlockFormat.HasSlots)) != 0)
                 return false;
             if ((flags & BlockFormat.HasSummary) != 0)
                 return ChunkSummary.Read(ref reader).TryForSlot(entry.MinMs, entry.MaxMs, entry.Count, out summary);
@@ -191,7 +195,7 @@ internal sealed class BlockFile
         if (Crc32C.Compute(foot[..60]) != BinaryPrimitives.ReadUInt32LittleEndian(foot[60..]))
             throw new InvalidDataException("the check of its footer is wrong");
         version = head[4];
-        if (version is < BlockFormat.FirstVersion or > BlockFormat.Version)
+        if (version is < BlockFormat.FirstVersion or > BlockFormat.CoarseVersion)
             throw new InvalidDataException($"its version {head[4]} is not known");
         var footer = new BlockFooter(
             BinaryPrimitives.ReadInt64LittleEndian(foot),
@@ -200,7 +204,10 @@ internal sealed class BlockFile
             BinaryPrimitives.ReadInt64LittleEndian(foot[16..]),
             BinaryPrimitives.ReadInt64LittleEndian(foot[24..]),
             BinaryPrimitives.ReadInt64LittleEndian(foot[32..]),
-            BinaryPrimitives.ReadInt32LittleEndian(foot[40..]));
+            BinaryPrimitives.ReadInt32LittleEndian(foot[40..]),
+            version == BlockFormat.CoarseVersion ? BinaryPrimitives.ReadInt32LittleEndian(foot[44..]) : 0);
+        if (version == BlockFormat.CoarseVersion && footer.ResolutionMs <= 0)
+            throw new InvalidDataException("its resolution is not possible");
         if (footer.IndexBytes < 0 || footer.IndexOffset < BlockFormat.HeadBytes || footer.IndexOffset + footer.IndexBytes != length - BlockFormat.FooterBytes)
             throw new InvalidDataException("its index does not lie where it should");
         return footer;
@@ -229,11 +236,18 @@ internal sealed class BlockFile
         return index;
     }
 
-    private void Read(in BlockEntry entry, long fromMs, long toMs, ChunkScratch scratch, SampleGather into)
+    private void Read(in BlockEntry entry, long fromMs, long toMs, ChunkScratch scratch, SampleGather into, List<CoarseSlot>? slots)
     {
         ReadOnlySpan<long> times = Times(entry, scratch);
         var reader = new ByteReader(scratch.Read(this, _file, entry.Offset, entry.Length));
         byte flags = reader.Byte();
+        if ((flags & BlockFormat.HasSlots) != 0)
+        {
+            ReadSlots(ref reader, entry, times, fromMs, toMs, into, slots);
+            return;
+        }
+        if (times[0] != entry.MinMs || times[^1] != entry.MaxMs)
+            throw new InvalidDataException("the times of a chunk are not those of its index");
         if ((flags & BlockFormat.HasSummary) != 0)
             ChunkSummary.Read(ref reader);
         into.BeginSource();
@@ -266,6 +280,40 @@ internal sealed class BlockFile
             into.AddStarts(starts);
     }
 
+    private void ReadSlots(ref ByteReader reader, in BlockEntry entry, scoped ReadOnlySpan<long> ends, long fromMs, long toMs, SampleGather into, List<CoarseSlot>? slots)
+    {
+        if (ResolutionMs == 0)
+            throw new InvalidDataException("a file of samples has a chunk of slots");
+        foreach (long end in ends)
+        {
+            if (end % ResolutionMs != 0)
+                throw new InvalidDataException("a slot does not end at a multiple of its length");
+        }
+        CoarseSlot[] read = CoarseChunk.Read(ref reader, ends, ResolutionMs);
+        if (read[0].FirstMs != entry.MinMs || read[^1].NewestMs != entry.MaxMs)
+            throw new InvalidDataException("the times of a chunk are not those of its index");
+        into.BeginSource();
+        foreach (ref readonly CoarseSlot slot in read.AsSpan())
+        {
+            if (slot.FirstMs > toMs || slot.NewestMs < fromMs)
+                continue;
+            if (slots is not null)
+                slots.Add(slot);
+            else
+                AddKnown(slot, fromMs, toMs, into);
+        }
+    }
+
+    private static void AddKnown(in CoarseSlot slot, long fromMs, long toMs, SampleGather into)
+    {
+        if (slot.Floats.Count > 0 && slot.FirstMs >= fromMs && slot.FirstMs <= toMs)
+            into.Add(slot.FirstMs, slot.Floats.First);
+        if (slot.Floats.LastMs > slot.FirstMs && slot.Floats.LastMs >= fromMs && slot.Floats.LastMs <= toMs)
+            into.Add(slot.Floats.LastMs, slot.Floats.Last);
+        if (slot.StaleMs != CoarseSlot.None && slot.StaleMs >= fromMs && slot.StaleMs <= toMs)
+            into.Add(slot.StaleMs, SpecialValues.StaleMarker);
+    }
+
     private ReadOnlySpan<long> Times(in BlockEntry entry, ChunkScratch scratch)
     {
         if (scratch.TryTimes(this, entry.TimesOffset, entry.Count, out ReadOnlySpan<long> held))
@@ -278,8 +326,6 @@ internal sealed class BlockFile
             if (times[i] <= times[i - 1])
                 throw new InvalidDataException("the times of a chunk do not ascend");
         }
-        if (times[0] != entry.MinMs || times[^1] != entry.MaxMs)
-            throw new InvalidDataException("the times of a chunk are not those of its index");
         scratch.Keep(this, entry.TimesOffset, times);
         return times;
     }

@@ -6,8 +6,11 @@ internal static class BlockFormat
     /// <summary>"BWCH", little-endian.</summary>
     public const uint Magic = 0x48435742;
 
-    /// <summary>The version that is written.</summary>
+    /// <summary>The version of files of samples.</summary>
     public const byte Version = 2;
+
+    /// <summary>The version of files of a coarser resolution.</summary>
+    public const byte CoarseVersion = 3;
 
     /// <summary>The first version: one chunk per series, unused postings in the index. Still read.</summary>
     public const byte FirstVersion = 1;
@@ -19,7 +22,7 @@ internal static class BlockFormat
     public const int FooterBytes = 64;
 
     /// <summary>Chunk flags.</summary>
-    public const byte HasFloats = 1, HasHistograms = 2, HasStarts = 4, HasSummary = 8;
+    public const byte HasFloats = 1, HasHistograms = 2, HasStarts = 4, HasSummary = 8, HasSlots = 16;
 
     /// <summary>Ending of chunk files.</summary>
     public const string Ending = ".chunks";
@@ -29,4 +32,4 @@ internal static class BlockFormat
 }
 
 /// <summary>The end of a chunk file: where its parts lie and what it covers.</summary>
-internal readonly record struct BlockFooter(long IndexOffset, int IndexBytes, uint IndexCrc, long MinMs, long MaxMs, long Samples, int Series);
+internal readonly record struct BlockFooter(long IndexOffset, int IndexBytes, uint IndexCrc, long MinMs, long MaxMs, long Samples, int Series, int ResolutionMs);

@@ -14,7 +14,8 @@ internal sealed class BlockMerger : IDisposable
     private byte[] _chunkBytes = new byte[4096];
     private readonly SampleGather _gather = new();
     private readonly SampleGather _part = new();
-    private readonly List<(BlockFile File, BlockEntry Entry)> _chunks = [];
+    private readonly List<CoarseSlot> _slots = [];
+    private List<(BlockFile File, BlockEntry Entry)> _chunks = [];
 
     /// <summary>What a rewrite leaves out; null: nothing.</summary>
     public Func<Labels, (long FromMs, long ToMs)?>? LeftOut { get; init; }
@@ -25,37 +26,17 @@ internal sealed class BlockMerger : IDisposable
     /// <summary>Adds everything of the sources to a writer. Throws <see cref="DamagedChunkException"/> when chunks that have to be merged cannot be read.</summary>
     public void Merge(IReadOnlyList<BlockFile> sources, BlockWriter into, CancellationToken cancellation)
     {
-        var queue = new PriorityQueue<Source, Labels>();
-        foreach (BlockFile file in sources)
+        foreach (List<(BlockFile File, BlockEntry Entry)> chunks in SourceSeries.Of(sources, cancellation))
         {
-            var source = new Source(file);
-            if (source.Next())
-                queue.Enqueue(source, source.Labels);
-        }
-        while (queue.TryDequeue(out Source? source, out Labels? labels))
-        {
-            cancellation.ThrowIfCancellationRequested();
-            _chunks.Clear();
-            TakeFrom(source, queue);
-            while (queue.TryPeek(out Source? same, out Labels? next) && next.Equals(labels))
-            {
-                queue.Dequeue();
-                TakeFrom(same, queue);
-            }
-            _chunks.Sort(static (a, b) => a.Entry.MinMs != b.Entry.MinMs ? a.Entry.MinMs.CompareTo(b.Entry.MinMs) : a.Entry.MaxMs.CompareTo(b.Entry.MaxMs));
-            WriteSeries(into);
+            _chunks = chunks;
+            if (sources[0].ResolutionMs > 0)
+                WriteCoarse(into);
+            else
+                WriteSeries(into);
         }
     }
 
     public void Dispose() => _scratch.Dispose();
-
-    private void TakeFrom(Source source, PriorityQueue<Source, Labels> queue)
-    {
-        foreach (BlockEntry entry in source.Chunks)
-            _chunks.Add((source.File, entry));
-        if (source.Next())
-            queue.Enqueue(source, source.Labels);
-    }
 
     private void WriteSeries(BlockWriter into)
     {
@@ -78,6 +59,39 @@ internal sealed class BlockMerger : IDisposable
                 Decode(from, to, isCut ? leftOut : null, into);
             from = to;
         }
+    }
+
+    // Files of one coarser resolution share no slot of a series but at their borders, where each has its own samples: their chunks follow each other.
+    private void WriteCoarse(BlockWriter into)
+    {
+        (long FromMs, long ToMs)? leftOut = LeftOut?.Invoke(_chunks[0].Entry.Labels);
+        for (int i = 0; i < _chunks.Count; i++)
+        {
+            (BlockFile file, BlockEntry entry) = _chunks[i];
+            if (leftOut is not { } cut || cut.FromMs > entry.MaxMs || cut.ToMs < entry.MinMs)
+            {
+                TakeOver(_chunks[i], into);
+                continue;
+            }
+            _gather.Begin();
+            _slots.Clear();
+            if (!file.TryRead(entry, long.MinValue, long.MaxValue, _scratch, _gather, _slots))
+                throw new DamagedChunkException(file);
+            if (_slots.Count == 0)
+                Decode(i, i + 1, leftOut, into);
+            else
+                WriteSlots(entry.Labels, cut, into);
+        }
+    }
+
+    // A slot cannot be parted: one that holds a part of what is to go goes whole.
+    private void WriteSlots(Labels labels, (long FromMs, long ToMs) cut, BlockWriter into)
+    {
+        foreach (CoarseSlot slot in _slots)
+            SamplesLeftOut += slot.FirstMs <= cut.ToMs && slot.NewestMs >= cut.FromMs ? slot.Floats.Count : 0;
+        _slots.RemoveAll(slot => slot.FirstMs <= cut.ToMs && slot.NewestMs >= cut.FromMs);
+        if (_slots.Count > 0)
+            into.Add(labels, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_slots));
     }
 
     private void TakeOver((BlockFile File, BlockEntry Entry) chunk, BlockWriter into)
@@ -136,28 +150,6 @@ internal sealed class BlockMerger : IDisposable
             _part.Begin();
             at = _gather.CopyUntil(end, at, _part);
             into.Add(labels, _part);
-        }
-    }
-
-    /// <summary>A source and its next series.</summary>
-    private sealed class Source(BlockFile file)
-    {
-        private readonly BlockIndexReader _index = file.ReadIndex();
-        private int _read;
-
-        public BlockFile File { get; } = file;
-
-        public List<BlockEntry> Chunks { get; } = [];
-
-        public Labels Labels => Chunks[0].Labels;
-
-        public bool Next()
-        {
-            Chunks.Clear();
-            if (_read++ >= _index.Series)
-                return false;
-            _index.Next(Chunks);
-            return true;
         }
     }
 }

@@ -42,10 +42,13 @@ internal sealed class BlockWriter : IDisposable
     private long _minMs = long.MaxValue;
     private long _maxMs = long.MinValue;
     private long _samples;
+    private readonly int _resolutionMs;
     private bool _isDone;
 
-    public BlockWriter(IDisk disk, string folder, string name, IReadOnlyList<string> replaces)
+    /// <param name="resolutionMs">Length of its slots; 0: it holds samples.</param>
+    public BlockWriter(IDisk disk, string folder, string name, IReadOnlyList<string> replaces, int resolutionMs = 0)
     {
+        _resolutionMs = resolutionMs;
         _replaces = replaces;
         _disk = disk;
         _folder = folder;
@@ -55,11 +58,13 @@ internal sealed class BlockWriter : IDisposable
         disk.Delete(_temporary);
         _file = disk.Open(_temporary, DiskOpen.CreateNew);
         _pending.UInt32(BlockFormat.Magic);
-        _pending.Byte(BlockFormat.Version);
+        _pending.Byte(Version);
         _pending.Bytes([0, 0, 0]);
     }
 
     public string Name { get; }
+
+    private byte Version => _resolutionMs == 0 ? BlockFormat.Version : BlockFormat.CoarseVersion;
 
     /// <summary>Series so far.</summary>
     public int Count => _series + (_chunksOfSeries > 0 ? 1 : 0);
@@ -86,6 +91,20 @@ internal sealed class BlockWriter : IDisposable
         Put(labels, samples.Count, samples.Times[0], samples.Times[^1], timesOffset, timesLength, _chunk.Written);
     }
 
+    /// <summary>Adds the slots of the next chunk, at least one, in time order and one per slot. Series come in label order.</summary>
+    public void Add(Labels labels, ReadOnlySpan<CoarseSlot> slots)
+    {
+        var ends = new long[slots.Length];
+        for (int i = 0; i < ends.Length; i++)
+            ends[i] = CoarseSlot.EndOf(slots[i].FirstMs, _resolutionMs);
+        (long timesOffset, int timesLength) = WriteTimes(ends);
+        _chunk.Clear();
+        _chunk.Byte(BlockFormat.HasSlots);
+        CoarseChunk.Write(slots, _resolutionMs, _chunk);
+        _chunk.UInt32(Crc32C.Compute(_chunk.Written));
+        Put(labels, slots.Length, slots[0].FirstMs, slots[^1].NewestMs, timesOffset, timesLength, _chunk.Written);
+    }
+
     /// <summary>Writes the index, syncs, and gives the file its name. Returns its size.</summary>
     public long Finish()
     {
@@ -104,7 +123,8 @@ internal sealed class BlockWriter : IDisposable
         BinaryPrimitives.WriteInt64LittleEndian(footer[24..], _maxMs);
         BinaryPrimitives.WriteInt64LittleEndian(footer[32..], _samples);
         BinaryPrimitives.WriteInt32LittleEndian(footer[40..], _series);
-        BinaryPrimitives.WriteUInt32LittleEndian(footer[52..], BlockFormat.Version);
+        BinaryPrimitives.WriteInt32LittleEndian(footer[44..], _resolutionMs);
+        BinaryPrimitives.WriteUInt32LittleEndian(footer[52..], Version);
         BinaryPrimitives.WriteUInt32LittleEndian(footer[56..], BlockFormat.Magic);
         BinaryPrimitives.WriteUInt32LittleEndian(footer[60..], Crc32C.Compute(footer[..60]));
         Flush();

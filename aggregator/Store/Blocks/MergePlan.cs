@@ -14,15 +14,16 @@ internal static class MergePlan
 
     /// <summary>The files to merge next, or none.</summary>
     /// <param name="files">What there is.</param>
+    /// <param name="resolutionMs">Only files of this resolution are merged with each other.</param>
     /// <param name="partitionMs">The shortest window.</param>
     /// <param name="maxRangeMs">No window is longer, so that retention, which drops whole files, stays near its time.</param>
     /// <param name="maxBytes">Sources of one merge together.</param>
     /// <param name="overMs">Windows that end later may still get files.</param>
-    public static IReadOnlyList<BlockFile> Choose(IReadOnlyList<BlockFile> files, long partitionMs, long maxRangeMs, long maxBytes, long overMs)
+    public static IReadOnlyList<BlockFile> Choose(IReadOnlyList<BlockFile> files, int resolutionMs, long partitionMs, long maxRangeMs, long maxBytes, long overMs)
     {
         for (long range = partitionMs; ; range *= Growth)
         {
-            foreach (IGrouping<long, BlockFile> window in files.Where(f => !f.IsDamaged && Window(f.Footer.MinMs, range) == Window(f.Footer.MaxMs, range)).GroupBy(f => Window(f.Footer.MinMs, range)).OrderBy(g => g.Key))
+            foreach (IGrouping<long, BlockFile> window in files.Where(f => f.ResolutionMs == resolutionMs && !f.IsDamaged && Window(f.Footer.MinMs, range) == Window(f.Footer.MaxMs, range)).GroupBy(f => Window(f.Footer.MinMs, range)).OrderBy(g => g.Key))
             {
                 if ((window.Key + 1) * range <= overMs && Worth(window, maxBytes) is { Count: > 1 } found)
                     return found;

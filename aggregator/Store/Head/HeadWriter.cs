@@ -33,7 +33,7 @@ internal sealed class HeadWriter
     public const string JobLabel = "job";
     private readonly StoreOptions _options;
     private readonly long _slotMs;
-    private readonly long _retentionMs;
+    private long _retentionMs;
     private readonly long _futureMs;
     private readonly long _hopelessMs;
     private HashSet<(Labels Labels, long TimeMs)>? _heldInCheckpoint;
@@ -43,7 +43,8 @@ internal sealed class HeadWriter
         _options = options;
         Index = index;
         _slotMs = (long)options.Partition.TotalMilliseconds;
-        _retentionMs = (long)options.Retention.TotalMilliseconds;
+        // What the log holds was young enough when it came, and goes into slots with the rest.
+        _retentionMs = (long)options.LongestRetention.TotalMilliseconds;
         _futureMs = (long)options.FutureBound.TotalMilliseconds;
         _hopelessMs = (long)options.HopelessAhead.TotalMilliseconds;
         HeldMax = options.MaxHeldSamples;
@@ -84,6 +85,9 @@ internal sealed class HeadWriter
     /// <summary>During replay: samples before it stand in chunk files and are skipped. Else <see cref="long.MinValue"/>.</summary>
     public long SkipBeforeMs { get; set; } = long.MinValue;
 
+    /// <summary>Up to this time nothing is taken, however young: samples up to it became slots of a coarser resolution.</summary>
+    public long ClosedMs { get; set; } = long.MinValue;
+
     /// <summary>During replay nothing is refused for being ahead: it was acknowledged, and the clock may have gone back since.</summary>
     public bool IsReplaying { get; set; }
 
@@ -110,7 +114,7 @@ internal sealed class HeadWriter
 
     /// <summary>Whether a time may be stored now.</summary>
     public AppendOutcome Judge(long timeMs) =>
-        timeMs > NowMs + _futureMs ? AppendOutcome.TooNew : timeMs < AgeNowMs - _retentionMs ? AppendOutcome.TooOld : AppendOutcome.Stored;
+        timeMs > NowMs + _futureMs ? AppendOutcome.TooNew : timeMs < AgeNowMs - _retentionMs || timeMs <= ClosedMs ? AppendOutcome.TooOld : AppendOutcome.Stored;
 
     /// <summary>What is to be done with an agent's sample.</summary>
     /// <param name="timeMs">Its time.</param>
@@ -225,6 +229,7 @@ internal sealed class HeadWriter
         IsReplaying = false;
         MayBeHeld = false;
         _heldInCheckpoint = null;
+        _retentionMs = (long)_options.Retention.TotalMilliseconds;
     }
 
     public void Describe(string family, MetricMetadata metadata)

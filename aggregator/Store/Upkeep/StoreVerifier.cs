@@ -186,7 +186,7 @@ public sealed class StoreVerifier
                     continue;
                 }
                 lost += entry.Count;
-                _report.Add(shown, entry.Offset, wrong, $"{entry.Count} samples of {entry.Labels}, {Text(entry.MinMs)} to {Text(entry.MaxMs)}, are left out unless another file or the log holds them");
+                _report.Add(shown, entry.Offset, wrong, $"{entry.Count} {(file.ResolutionMs > 0 ? "slots or samples" : "samples")} of {entry.Labels}, {Text(entry.MinMs)} to {Text(entry.MaxMs)}, are left out unless another file or the log holds them");
             }
             if (i % 256 == 0)
                 _progress(_bytesDone + (file.Bytes * i / Math.Max(1, index.Series)), _bytesAll);

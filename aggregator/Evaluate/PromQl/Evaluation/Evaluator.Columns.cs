@@ -26,6 +26,8 @@ internal sealed partial class Evaluator
         var result = new List<EvalSeries>();
         using ISeriesSet set = _reader.Select(first - input.RangeMs + 1, last, m.Selector.Matchers, _deadline.Cancellation);
         CheckScalarRanges(c, scalars);
+        if (set is ICoarseSeriesSet { ResolutionMs: > 0 } coarse)
+            return OverCoarse(c, function, m, input, scalars, coarse, grid);
         bool summarised = kind is { } k && WindowColumns.TakesSummaries(k);
         for (int s = 0; s < set.Count; s++)
         {

@@ -177,7 +177,7 @@ internal sealed partial class Evaluator
 
     private EvalValue? AbsentOverTime(CallExpr c, Grid grid)
     {
-        RangeInput? input = Range(c.Arguments[0], grid);
+        RangeInput? input = Range(c.Arguments[0], grid, counts: true);
         if (input is null)
             return null;
         var absent = new EvalSeries(AbsentLabels(c.Arguments[0]), grid.Count);

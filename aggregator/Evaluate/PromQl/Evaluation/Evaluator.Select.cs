@@ -23,16 +23,18 @@ internal sealed partial class Evaluator
         long? at = AtTime(v.At);
         long first = (at ?? grid.StartMs) - offset, last = (at ?? grid.EndMs) - offset;
         using ISeriesSet set = _reader.Select(first - lookback + 1, last, v.Matchers, _deadline.Cancellation);
+        ICoarseSeriesSet? coarse = set is ICoarseSeriesSet { ResolutionMs: > 0 } slots ? slots : null;
         var result = new List<EvalSeries>(set.Count);
         for (int s = 0; s < set.Count; s++)
         {
             if ((s & 1023) == 0 && Stopped(v))
                 return null;
-            set.Read(s, _buffer);
-            if (_buffer.Count == 0)
+            if (coarse is null)
+                set.Read(s, _buffer);
+            if (coarse is null && _buffer.Count == 0)
                 continue;
             var series = new EvalSeries(set.LabelsAt(s), grid.Count);
-            if (!Walk(series, grid, at, offset, lookback, what))
+            if (coarse is null ? !Walk(series, grid, at, offset, lookback, what) : !WalkCoarse(coarse, s, series, grid, at, offset, lookback, what, v.Span))
                 continue;
             result.Add(series);
             if (!Account(grid.Count, v))
@@ -109,13 +111,14 @@ internal sealed partial class Evaluator
         public Boundary Boundary { get; set; }
     }
 
-    private RangeInput? Range(Expr expr, Grid grid)
+    /// <param name="counts">Only whether a window holds samples matters.</param>
+    private RangeInput? Range(Expr expr, Grid grid, bool counts = false)
     {
         while (expr is ParenExpr p)
             expr = p.Inner;
         return expr switch
         {
-            MatrixSelector m => Matrix(m, grid),
+            MatrixSelector m => Matrix(m, grid, counts),
             SubqueryExpr q => Subquery(q, grid),
             _ => Fail<RangeInput>("expected a range vector", expr.Span),
         };
@@ -134,7 +137,7 @@ internal sealed partial class Evaluator
         return input;
     }
 
-    private RangeInput? Matrix(MatrixSelector m, Grid grid)
+    private RangeInput? Matrix(MatrixSelector m, Grid grid, bool counts)
     {
         if (WindowsOf(m) is not { } input)
             return null;
@@ -147,7 +150,8 @@ internal sealed partial class Evaluator
         {
             if ((s & 1023) == 0 && Stopped(m))
                 return null;
-            set.Read(s, _buffer);
+            if (!ReadSamples(set, s, counts ? new WindowCuts((input.AtMs ?? grid.StartMs) - offset, input.AtMs is null ? grid.StepMs : 0, input.AtMs is null ? grid.Count : 1, range) : null, m.Span))
+                return null;
             RangeSeries series = Split(set.LabelsAt(s));
             if (!Account(series.Count, m))
                 return null;
@@ -288,7 +292,8 @@ internal sealed partial class Evaluator
         var result = new List<EvalSeries>(set.Count);
         for (int s = 0; s < set.Count; s++)
         {
-            set.Read(s, _buffer);
+            if (!ReadSamples(set, s, null, v.Span))
+                return null;
             var series = new EvalSeries(set.LabelsAt(s), grid.Count);
             RangeSeries samples = Split(series.Labels);
             for (int i = 0; i < grid.Count; i++)

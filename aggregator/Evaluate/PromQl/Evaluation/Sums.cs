@@ -65,7 +65,11 @@ internal static class SlottedSums
     public static double Mean(in CompensatedSum sum, long count, ReadOnlySpan<double> values)
     {
         if (double.IsFinite(sum.Sum) && double.IsFinite(sum.Compensation))
-            return (sum.Sum / count) + (sum.Compensation / count);
+        {
+            // The sum rounded and what that leaves: the same whatever the order in which an exact sum was made.
+            double total = sum.Sum + sum.Compensation, part = total - sum.Sum, rest = sum.Sum - (total - part) + (sum.Compensation - part);
+            return double.IsFinite(total) ? (total / count) + (rest / count) : (sum.Sum / count) + (sum.Compensation / count);
+        }
         var mean = new CompensatedMean();
         foreach (double v in values)
             mean.Add(v);

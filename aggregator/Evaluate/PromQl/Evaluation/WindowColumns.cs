@@ -34,6 +34,24 @@ internal readonly ref struct FloatColumns
 
     public required ReadOnlySpan<SlotSummary> Summaries { get; init; }
 
+    /// <summary>Samples below the one before them, at most.</summary>
+    public long Resets()
+    {
+        long resets = 0;
+        double previous = double.NaN;
+        int sample = 0;
+        foreach (ref readonly SlotSummary summary in Summaries)
+        {
+            for (; sample < Times.Length && Times[sample] < summary.FirstMs; previous = Values[sample++])
+                resets += Values[sample] < previous ? 1 : 0;
+            resets += summary.Resets + (summary.First < previous ? 1 : 0);
+            previous = summary.Last;
+        }
+        for (; sample < Times.Length; previous = Values[sample++])
+            resets += Values[sample] < previous ? 1 : 0;
+        return resets;
+    }
+
     public long Count
     {
         get
@@ -264,6 +282,11 @@ internal sealed class WindowColumns
             case WindowKind.Average:
                 CompensatedSum sum = SumOf(columns);
                 bool isFinite = double.IsFinite(sum.Sum) && double.IsFinite(sum.Compensation);
+                if (double.IsNaN(sum.Sum) && _summaryFrom < _summaryTo)
+                {
+                    value = double.NaN;
+                    return true;
+                }
                 value = isFinite || _summaryFrom == _summaryTo ? SlottedSums.Mean(sum, CountOf(columns), columns.Values[_from.._to]) : 0;
                 return isFinite || _summaryFrom == _summaryTo ? true : null;
             case WindowKind.Max or WindowKind.Min:

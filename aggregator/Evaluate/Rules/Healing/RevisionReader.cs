@@ -59,7 +59,7 @@ public sealed class RevisionReader(ISeriesReader inner) : ISeriesReader, IChange
         return false;
     }
 
-    private sealed class RevisedSet : ISeriesSet
+    private sealed class RevisedSet : ICoarseSeriesSet
     {
         private readonly ISeriesSet _inner;
         private readonly List<Entry> _series = [];
@@ -98,6 +98,8 @@ public sealed class RevisionReader(ISeriesReader inner) : ISeriesReader, IChange
 
         public int Count => _series.Count;
 
+        public long ResolutionMs => CoarseSets.ResolutionOf(_inner);
+
         public Labels LabelsAt(int index) => _series[index].Labels;
 
         public void Read(int index, SampleBuffer into)
@@ -106,6 +108,22 @@ public sealed class RevisionReader(ISeriesReader inner) : ISeriesReader, IChange
             into.Clear();
             if (entry.Stored >= 0)
                 _inner.Read(entry.Stored, into);
+            LayRevisions(entry, into);
+        }
+
+        // What a revision may change never becomes slots, nor do revisions.
+        public void Read(int index, SampleBuffer samples, List<CoarseSlot> slots)
+        {
+            Entry entry = _series[index];
+            samples.Clear();
+            slots.Clear();
+            if (entry.Stored >= 0)
+                CoarseSets.Read(_inner, entry.Stored, samples, slots);
+            LayRevisions(entry, samples);
+        }
+
+        private void LayRevisions(Entry entry, SampleBuffer into)
+        {
             if (entry.Revisions is null)
                 return;
             foreach ((_, int above) in entry.Revisions)

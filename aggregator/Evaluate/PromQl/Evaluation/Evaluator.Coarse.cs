@@ -1,0 +1,215 @@
+using System.Runtime.InteropServices;
+using Bellwether.Core.Model;
+using Bellwether.Evaluate.PromQl.Syntax;
+
+namespace Bellwether.Evaluate.PromQl.Evaluation;
+
+/// <content>
+/// Times of which only a coarser resolution is kept (docs/decisions/0009-resolutions.md). What slots say is what samples would say, or it is not said: a step whose window cuts a slot, or
+/// whose function needs samples, has no result, of any series, and the query says so; when no step has one, it fails.
+/// </content>
+internal sealed partial class Evaluator
+{
+    private readonly List<CoarseSlot> _slots = [];
+
+    /// <summary>A range function over a selection that may hold slots.</summary>
+    private EvalValue? OverCoarse(CallExpr c, RangeFunction function, MatrixSelector m, RangeInput input, List<double[]> scalars, ICoarseSeriesSet set, Grid grid)
+    {
+        string name = c.Function.Name;
+        WindowKind? kind = WindowColumns.KindOf(name);
+        bool keepName = name is "last_over_time" or "first_over_time";
+        var windows = new WindowCuts((input.AtMs ?? grid.StartMs) - input.OffsetMs, grid.StepMs, grid.Count, input.RangeMs);
+        var call = new RangeCall { Notes = _notes, Span = m.Span, RangeMs = input.RangeMs, Scalars = new double[scalars.Count] };
+        var result = new List<EvalSeries>();
+        var refused = new bool[grid.Count];
+        bool needsSamples = kind is not { } k || !WindowColumns.TakesSummaries(k);
+        for (int s = 0; s < set.Count; s++)
+        {
+            if (Stopped(c))
+                return null;
+            set.Read(s, _buffer, _slots);
+            if (_samples + _buffer.Count + _slots.Count + ((long)result.Count * grid.Count) > _options.MaxSamples)
+                return TooMany(c);
+            Labels labels = set.LabelsAt(s);
+            call.Metric = labels.MetricName;
+            TakeSlots();
+            bool isPlain = _buffer.HasHistograms || _buffer.HasStartTimes;
+            Refuse(windows, needsSamples || isPlain, refused);
+            EvalSeries series = keepName ? new EvalSeries(labels, grid.Count) : Renamed(new EvalSeries(labels, 0), grid.Count);
+            bool? any = isPlain ? SlidePlain(labels, input, function, call, scalars, series, grid, name)
+                : needsSamples && kind is null ? SlideGeneric(function, input, call, scalars, series, grid)
+                : SlideSlots(kind!.Value, windows, scalars, series, name, call);
+            if (any is null)
+                return Fail<EvalValue>($"{name} over infinite values needs samples, and only slots of {DurationText.Format(set.ResolutionMs)} are kept of a part of its range (retention)", m.Span);
+            if (any == true)
+                result.Add(series);
+        }
+        if (!LeaveOut(refused, result, name, needsSamples, set.ResolutionMs, m.Span))
+            return null;
+        return keepName ? EvalValue.OfSeries(result) : Unique(result, c, true);
+    }
+
+    /// <summary>Slots with floats become the summaries that windows are made of.</summary>
+    private void TakeSlots()
+    {
+        _summaries.Clear();
+        foreach (ref readonly CoarseSlot slot in CollectionsMarshal.AsSpan(_slots))
+        {
+            if (slot.Floats.Count > 0)
+                _summaries.Add(slot.Floats);
+        }
+    }
+
+    /// <summary>Notes the steps whose window cuts a slot (or, where samples are needed, touches one).</summary>
+    private void Refuse(in WindowCuts windows, bool needsSamples, bool[] refused)
+    {
+        ReadOnlySpan<SlotSummary> slots = CollectionsMarshal.AsSpan(_summaries);
+        for (int i = 0; i < refused.Length && slots.Length > 0; i++)
+        {
+            long end = windows.FirstEndMs + (i * windows.StepMs), start = end - windows.RangeMs;
+            int last = LastBegun(slots, end);
+            refused[i] |= needsSamples ? last >= 0 && slots[last].LastMs > start : IsCut(slots, last, end) || IsCut(slots, LastBegun(slots, start), start);
+        }
+        if (needsSamples)
+            _summaries.Clear();
+    }
+
+    private static bool IsCut(ReadOnlySpan<SlotSummary> slots, int at, long edge) => at >= 0 && edge < slots[at].LastMs;
+
+    /// <summary>The last slot that has begun at a time; -1: none.</summary>
+    private static int LastBegun(ReadOnlySpan<SlotSummary> slots, long timeMs)
+    {
+        int low = 0, high = slots.Length;
+        while (low < high)
+        {
+            int middle = (low + high) / 2;
+            if (slots[middle].FirstMs <= timeMs)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        return low - 1;
+    }
+
+    private bool? SlideSlots(WindowKind kind, in WindowCuts windows, List<double[]> scalars, EvalSeries into, string name, RangeCall call)
+    {
+        FloatColumns columns = Columns();
+        if (columns.Times.IsEmpty && columns.Summaries.IsEmpty)
+            return false;
+        bool? any = _windows.Run(kind, columns, windows, scalars.Count > 0 ? scalars[0] : [], into.Values);
+        if (!columns.Summaries.IsEmpty && !IsSameInAnyOrder(kind, columns))
+            _notes.Info($"sums over slots of a coarser resolution may differ in their last bits from those over samples, for metric name {GoText.Quote(call.Metric)}", call.Span);
+        NoteCounterName(name, call);
+        return any;
+    }
+
+    /// <summary>
+    /// Whether sums give the same in any order: no digit of a sum, or of its compensation, is lost, since all values are multiples of a unit that is not too small beside their sum.
+    /// </summary>
+    private bool IsSameInAnyOrder(WindowKind kind, in FloatColumns columns)
+    {
+        if (kind is not (WindowKind.Sum or WindowKind.Average or WindowKind.Rate or WindowKind.Increase))
+            return true;
+        int unit = CoarseSlot.AnyUnit;
+        long count = columns.Times.Length;
+        double largest = 0;
+        foreach (ref readonly CoarseSlot slot in CollectionsMarshal.AsSpan(_slots))
+        {
+            unit = Math.Min(unit, slot.Unit);
+            count += slot.Floats.Count;
+            largest = Math.Max(largest, Math.Max(Math.Abs(slot.Floats.Min), Math.Abs(slot.Floats.Max)));
+        }
+        foreach (double value in columns.Values)
+        {
+            unit = Math.Min(unit, CoarseSlot.UnitOf(value));
+            largest = Math.Max(largest, Math.Abs(value));
+        }
+        // NaN: every sum is NaN. Zeros only: every sum is zero.
+        if (double.IsNaN(largest) || largest == 0)
+            return true;
+        if (unit == CoarseSlot.NoUnit)
+            return false;
+        int size = Math.ILogB(largest) + 1, doublings = Math.ILogB((double)count) + 1;
+        // The partial sums before resets are plain: each must fit into 53 bits. Two terms are the same in either order.
+        if (kind is WindowKind.Rate or WindowKind.Increase)
+            return columns.Resets() <= 2 || size + doublings - 53 <= unit;
+        // An error of a sum is below its last digit; at most four of them per value, each a multiple of the unit.
+        return doublings + 2 + (size + doublings - 53) - 53 <= unit;
+    }
+
+    /// <summary>Takes the refused steps out. False: that leaves nothing, so the query fails.</summary>
+    private bool LeaveOut(bool[] refused, List<EvalSeries> series, string function, bool needsSamples, long resolutionMs, TextSpan span)
+    {
+        int count = refused.Count(static r => r);
+        if (count == 0)
+            return true;
+        string resolution = DurationText.Format(resolutionMs);
+        string why = needsSamples
+            ? $"{function} needs samples, and only slots of up to {resolution} are kept of a part of its range (retention)"
+            : $"only slots of up to {resolution} are kept of a part of the range (retention): {function} is exact where the windows begin and end at multiples of {resolution}, so choose times, step, range and offset so";
+        if (count == refused.Length)
+            return FailBool(why, span);
+        _notes.Warn($"{count} of {refused.Length} steps have no result: {why}", span);
+        for (int i = 0; i < refused.Length; i++)
+        {
+            for (int s = 0; refused[i] && s < series.Count; s++)
+                series[s].Clear(i);
+        }
+        series.RemoveAll(static s => s.IsEmpty);
+        return true;
+    }
+
+    /// <summary>The samples of a series for those who look at each of them, in the buffer. False: some are in slots, and the query fails. With <paramref name="windows"/>, it only counts whether there are any in each window.</summary>
+    private bool ReadSamples(ISeriesSet set, int index, WindowCuts? windows, TextSpan span)
+    {
+        if (set is not ICoarseSeriesSet { ResolutionMs: > 0 } coarse)
+        {
+            set.Read(index, _buffer);
+            return true;
+        }
+        coarse.Read(index, _buffer, _slots);
+        TakeSlots();
+        if (_summaries.Count == 0)
+            return true;
+        if (windows is { } cuts)
+        {
+            var refused = new bool[cuts.Count];
+            Refuse(cuts, needsSamples: false, refused);
+            set.Read(index, _buffer);
+            if (!refused.Contains(true))
+                return true;
+        }
+        string resolution = DurationText.Format(coarse.ResolutionMs);
+        return FailBool(windows is null
+            ? $"the samples themselves are needed, and only slots of up to {resolution} are kept of a part of the range (retention)"
+            : $"only slots of up to {resolution} are kept of a part of the range (retention): whether there is a sample is known where the windows begin and end at multiples of {resolution}", span);
+    }
+
+    /// <summary>
+    /// An instant selector where only slots are kept: the newest sample that is known, as old as a slot is long at most. At the end of a slot, and up to the next sample, it is what it
+    /// would be of samples.
+    /// </summary>
+    private bool WalkCoarse(ICoarseSeriesSet set, int index, EvalSeries series, Grid grid, long? at, long offset, long lookback, PointValue what, TextSpan span)
+    {
+        set.Read(index, _buffer, _slots);
+        TakeSlots();
+        if (_slots.Count > 0)
+            set.Read(index, _buffer);
+        bool any = _buffer.Count > 0 && Walk(series, grid, at, offset, lookback, what);
+        bool isBetween = false;
+        ReadOnlySpan<SlotSummary> slots = CollectionsMarshal.AsSpan(_summaries);
+        for (int i = 0; i < grid.Count && slots.Length > 0; i++)
+        {
+            long t = (at ?? grid.At(i)) - offset;
+            int last = LastBegun(slots, t);
+            if (!IsCut(slots, last, t))
+                continue;
+            any = true;
+            isBetween |= slots[last].FirstMs < t;
+            series.Set(i, what switch { PointValue.Value => slots[last].First, PointValue.Timestamp => slots[last].FirstMs / 1000.0, _ => 0 });
+        }
+        if (isBetween)
+            _notes.Info($"values are up to {DurationText.Format(set.ResolutionMs)} old where only slots are kept (retention); at multiples of it they are exact", span);
+        return any;
+    }
+}
