@@ -179,14 +179,18 @@ public sealed class PromQlEngine
                     result.Add(new ResultSeries(series.Labels, [new Point(grid.StartMs, series.Values[0], series.HistogramAt(0))]));
                 continue;
             }
-            var points = new List<Point>();
+            int count = 0;
             for (int i = 0; i < grid.Count; i++)
+                count += series.Has(i) ? 1 : 0;
+            if (count == 0)
+                continue;
+            var points = new Point[count];
+            for (int i = grid.Count - 1; i >= 0; i--)
             {
                 if (series.Has(i))
-                    points.Add(new Point(grid.At(i), series.Values[i], series.HistogramAt(i)));
+                    points[--count] = new Point(grid.At(i), series.Values[i], series.HistogramAt(i));
             }
-            if (points.Count > 0)
-                result.Add(new ResultSeries(series.Labels, points));
+            result.Add(new ResultSeries(series.Labels, points));
         }
         return result;
     }

@@ -122,7 +122,8 @@ internal sealed class RecordingRule(RuleDefinition definition, int limit) : Rule
         return new RuleOutcome(samples, null);
     }
 
-    private Labels Named(Labels labels)
+    /// <summary>The series that a series of the expression's result becomes.</summary>
+    public Labels Named(Labels labels)
     {
         _builder.Reset(labels).Set(LabelNames.MetricName, Definition.Name);
         foreach ((string name, AlertTemplate value) in Definition.Labels)

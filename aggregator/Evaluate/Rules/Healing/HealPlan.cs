@@ -8,17 +8,17 @@ internal sealed class HealPlan
 {
     private readonly UnitIndex _units;
 
-    private HealPlan(UnitIndex units, List<(int First, int Last, bool IsStepwise)> runs)
+    private HealPlan(UnitIndex units, List<(int First, int Last, bool IsStepwise)> runs, List<int>[] reads)
     {
         _units = units;
-        Runs = runs;
+        Levels = LevelsOf(runs, reads);
     }
 
     /// <summary>The rules in order.</summary>
     public UnitIndex Units => _units;
 
-    /// <summary>Stretches of the order: each is done before the next; a stepwise one time by time.</summary>
-    public IReadOnlyList<(int First, int Last, bool IsStepwise)> Runs { get; }
+    /// <summary>Stretches of the order, a stepwise one to be done time by time. What is in one level reads nothing of each other and may be done side by side; each level comes after the one before.</summary>
+    public IReadOnlyList<IReadOnlyList<(int First, int Last, bool IsStepwise)>> Levels { get; }
 
     /// <summary>Makes a plan.</summary>
     /// <param name="index">Rules in order.</param>
@@ -72,7 +72,28 @@ internal sealed class HealPlan
                 isChanged = true;
             }
         }
-        return new HealPlan(index, runs);
+        return new HealPlan(index, runs, reads);
+    }
+
+    // A run reads only what runs before it write, or what it writes itself.
+    private static List<List<(int First, int Last, bool IsStepwise)>> LevelsOf(List<(int First, int Last, bool IsStepwise)> runs, List<int>[] reads)
+    {
+        int[] levelOf = new int[reads.Length];
+        var levels = new List<List<(int First, int Last, bool IsStepwise)>>();
+        foreach ((int First, int Last, bool IsStepwise) run in runs)
+        {
+            int level = 0;
+            for (int i = run.First; i <= run.Last; i++)
+            {
+                foreach (int j in reads[i])
+                    level = j < run.First ? Math.Max(level, levelOf[j] + 1) : level;
+            }
+            Array.Fill(levelOf, level, run.First, run.Last - run.First + 1);
+            while (levels.Count <= level)
+                levels.Add([]);
+            levels[level].Add(run);
+        }
+        return levels;
     }
 
     private static bool IsTouched(Reading reading, IReadOnlyCollection<string>? metrics) => metrics is null || metrics.Any(m => reading.MaySelect(m, []));

@@ -29,7 +29,8 @@ internal sealed class HealReader(ISeriesReader inner, UnitIndex units) : ISeries
         int before = entries.Count;
         foreach (HealUnit unit in units.Find(matchers))
         {
-            if (unit.SliceFromMs > toMs || unit.SliceToMs < fromMs)
+            // What cannot be selected may be in the making beside this.
+            if (!Reading.MaySelect(matchers, unit.Rule.Name, unit.Fixed) || unit.SliceFromMs > toMs || unit.SliceToMs < fromMs)
                 continue;
             foreach (Labels labels in unit.Computed.Keys)
             {

@@ -11,6 +11,7 @@ internal sealed class HealUnit
 {
     private readonly SortedDictionary<Labels, SampleBuffer> _computed = [];
     private readonly RecordingRule _state;
+    private readonly int _limit;
     private bool _isSeeded;
 
     public HealUnit(RuleGroupDefinition group, RuleDefinition rule, PreparedQuery query, RuleReach reach, RuleEngineOptions options)
@@ -23,6 +24,7 @@ internal sealed class HealUnit
         OffsetMs = (long)(group.QueryOffset ?? options.DefaultQueryOffset).TotalMilliseconds;
         Fixed = [.. rule.Labels.Where(l => l.Value.Text.Length > 0).Select(l => KeyValuePair.Create(l.Key, l.Value.Text))];
         Key = $"{GroupName}\n{rule.Name}\n{string.Join('\n', Fixed)}";
+        _limit = group.Limit;
         _state = new RecordingRule(rule, group.Limit);
     }
 
@@ -112,6 +114,53 @@ internal sealed class HealUnit
         if (!_isSeeded)
             _state.Seed(before());
         _isSeeded = true;
+    }
+
+    /// <summary>
+    /// Takes the results of all times of the slice at once: what <see cref="Take"/> gives of them time by time. False: it cannot, since at some time there may be too many series, or two of
+    /// one name; nothing is taken then.
+    /// </summary>
+    /// <param name="matrix">The expression's result from the first to the last time.</param>
+    /// <param name="lastMs">The last time on the rule's grid.</param>
+    public bool TryTakeAll(IReadOnlyList<ResultSeries> matrix, long lastMs)
+    {
+        if (_limit > 0 && matrix.Count > _limit)
+            return false;
+        Labels[] names = [.. matrix.Select(s => _state.Named(s.Labels))];
+        var gone = new HashSet<Labels>(_state.LastSeries);
+        var now = new HashSet<Labels>(names.Length);
+        if (!Array.TrueForAll(names, now.Add))
+            return false;
+        for (int s = 0; s < names.Length; s++)
+        {
+            SampleBuffer samples = _computed[names[s]] = new SampleBuffer();
+            if (!Lay(matrix[s].Points, gone.Remove(names[s]), lastMs, samples))
+                now.Remove(names[s]);
+        }
+        foreach (Labels labels in gone)
+            (_computed[labels] = new SampleBuffer()).Add(SliceFromMs, SpecialValues.StaleMarker);
+        _state.Seed(now);
+        return true;
+    }
+
+    // Points with a stale marker wherever the series ends; whether it is there at the last time.
+    private bool Lay(IReadOnlyList<Point> points, bool wasThere, long lastMs, SampleBuffer into)
+    {
+        long before = wasThere ? SliceFromMs - IntervalMs : long.MaxValue;
+        for (int i = 0; i < points.Count; i++)
+        {
+            Point point = points[i];
+            if (before != long.MaxValue && point.TimestampMs > before + IntervalMs)
+                into.Add(before + IntervalMs, SpecialValues.StaleMarker);
+            if (point.Histogram is { } histogram)
+                into.Add(point.TimestampMs, histogram);
+            else
+                into.Add(point.TimestampMs, point.Value);
+            before = point.TimestampMs;
+        }
+        if (before < lastMs)
+            into.Add(before + IntervalMs, SpecialValues.StaleMarker);
+        return before == lastMs;
     }
 
     /// <summary>Takes the result of one time, as the rule engine takes it.</summary>

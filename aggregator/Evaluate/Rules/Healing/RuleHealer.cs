@@ -1,4 +1,6 @@
 using System.Diagnostics.Metrics;
+using System.Runtime.ExceptionServices;
+using System.Runtime.InteropServices;
 using Bellwether.Core.Model;
 using Bellwether.Core.Telemetry;
 using Bellwether.Evaluate.PromQl;
@@ -18,6 +20,12 @@ public sealed record RuleHealerOptions
 
     /// <summary>Times evaluated in one query, and kept in memory before they are compared and written. Default 1,000.</summary>
     public int SliceSteps { get; init; } = 1000;
+
+    /// <summary>Rules times steps that are kept in memory before they are compared and written: with many rules slices are shorter. Default 2 million.</summary>
+    public int SliceResults { get; init; } = 2_000_000;
+
+    /// <summary>Threads that evaluate rules which do not read each other. Default: as many as there are processors, at most 4.</summary>
+    public int Threads { get; init; } = Math.Min(Environment.ProcessorCount, 4);
 
     /// <summary>Results in one append. Default 50,000.</summary>
     public int BatchSamples { get; init; } = 50_000;
@@ -51,6 +59,9 @@ public sealed record HealReport(long FromMs, long ToMs, int Rules, long Steps, l
 /// </summary>
 public sealed partial class RuleHealer
 {
+    /// <summary>Rules that are compared with what is stored before their differences are written.</summary>
+    private const int ComparedAtOnce = 32;
+
     private readonly RuleSurroundings _around;
     private readonly RuleEngine _rules;
     private readonly RuleHealerOptions _options;
@@ -179,44 +190,96 @@ public sealed partial class RuleHealer
     {
         long steps = dirty.Sum(u => ((u.ToMs - u.FromMs) / u.IntervalMs) + 1);
         progress?.Invoke(0, steps);
-        var reader = new HealReader(_around.Reader, plan.Units);
         // Slices are of steps, not of the times that results bear: a rule must not see what another one writes at a later step.
-        long end = dirty.Max(u => u.ToMs + u.OffsetMs), sliceMs = _options.SliceSteps * dirty.Min(u => u.IntervalMs);
+        int sliceSteps = Math.Clamp(_options.SliceResults / dirty.Count, 1, _options.SliceSteps);
+        long end = dirty.Max(u => u.ToMs + u.OffsetMs), sliceMs = sliceSteps * dirty.Min(u => u.IntervalMs);
         for (long at = dirty.Min(u => u.FromMs + u.OffsetMs); at <= end; at += sliceMs)
         {
             cancellation.ThrowIfCancellationRequested();
-            foreach ((int first, int last, bool isStepwise) in plan.Runs)
-            {
-                List<HealUnit> run = [];
-                for (int i = first; i <= last; i++)
-                {
-                    HealUnit unit = plan.Units.All[i];
-                    long from = Math.Max(unit.FromMs, FirstAt(unit, at)), to = Math.Min(unit.ToMs, at + sliceMs - 1 - unit.OffsetMs);
-                    if (!unit.IsDirty || from > to)
-                        continue;
-                    unit.SeedOnce(() => BeforeOf(unit));
-                    unit.BeginSlice(from, to);
-                    run.Add(unit);
-                }
-                if (isStepwise)
-                    Stepwise(run, (first, last), reader, tally, cancellation);
-                else
-                    run.ForEach(u => AtOnce(u, reader, tally, cancellation));
-            }
-            var batch = new SampleBatch();
-            foreach (HealUnit unit in dirty.Where(u => u.SliceFromMs <= u.SliceToMs))
-            {
-                tally.Rules.Add(unit.Key);
-                Correct(unit, batch, tally, cancellation);
-                if (batch.Samples.Count >= _options.BatchSamples)
-                    batch = await AppendAsync(batch, cancellation);
-            }
-            await AppendAsync(batch, cancellation);
+            foreach (IReadOnlyList<(int First, int Last, bool IsStepwise)> level in plan.Levels)
+                SideBySide(level, (run, own) => ComputeRun(plan, run, (at, at + sliceMs), own, cancellation), tally, cancellation);
+            List<HealUnit> done = [.. dirty.Where(u => u.SliceFromMs <= u.SliceToMs)];
+            tally.Rules.UnionWith(done.Select(u => u.Key));
+            await CorrectAsync(done, tally, cancellation);
             dirty.ForEach(u => u.EndSlice());
             progress?.Invoke(Math.Min(tally.Steps, steps), steps);
             // The live engine and queries get their turn between two slices.
             await Task.Yield();
         }
+    }
+
+    /// <summary>Does the same with each of some items on as many threads as are allowed; each item counts by itself, and the counts come together in the items' order.</summary>
+    private void SideBySide<T>(IReadOnlyList<T> items, Action<T, Tally> work, Tally tally, CancellationToken cancellation)
+    {
+        var counts = new Tally[items.Count];
+        void Do(int i) => work(items[i], counts[i] = new Tally { KeepBeforeMs = tally.KeepBeforeMs });
+        if (_options.Threads <= 1 || items.Count == 1)
+        {
+            for (int i = 0; i < items.Count; i++)
+                Do(i);
+        }
+        else
+        {
+            try
+            {
+                Parallel.For(0, items.Count, new ParallelOptions { MaxDegreeOfParallelism = _options.Threads, CancellationToken = cancellation }, Do);
+            }
+            catch (AggregateException e)
+            {
+                ExceptionDispatchInfo.Throw(e.InnerExceptions[0]);
+            }
+        }
+        foreach (Tally own in counts)
+            tally.Add(own);
+    }
+
+    private void ComputeRun(HealPlan plan, (int First, int Last, bool IsStepwise) stretch, (long FromMs, long EndMs) slice, Tally tally, CancellationToken cancellation)
+    {
+        List<HealUnit> run = [];
+        for (int i = stretch.First; i <= stretch.Last; i++)
+        {
+            HealUnit unit = plan.Units.All[i];
+            long from = Math.Max(unit.FromMs, FirstAt(unit, slice.FromMs)), to = Math.Min(unit.ToMs, slice.EndMs - 1 - unit.OffsetMs);
+            if (!unit.IsDirty || from > to)
+                continue;
+            unit.SeedOnce(() => BeforeOf(unit));
+            unit.BeginSlice(from, to);
+            run.Add(unit);
+        }
+        if (run.Count == 0)
+            return;
+        var reader = new HealReader(_around.Reader, plan.Units);
+        if (stretch.IsStepwise)
+            Stepwise(run, (stretch.First, stretch.Last), reader, tally, cancellation);
+        else
+            run.ForEach(u => AtOnce(u, reader, tally, cancellation));
+    }
+
+    /// <summary>Stores what differs: while one batch is written the next rules are compared, of which none has a series in it.</summary>
+    private async Task CorrectAsync(List<HealUnit> units, Tally tally, CancellationToken cancellation)
+    {
+        Task writing = Task.CompletedTask;
+        var batch = new SampleBatch();
+        try
+        {
+            foreach (HealUnit[] some in units.Chunk(ComparedAtOnce))
+            {
+                var differences = some.Select(u => (Unit: u, Batch: new SampleBatch())).ToList();
+                SideBySide(differences, (d, own) => Correct(d.Unit, d.Batch, own, cancellation), tally, cancellation);
+                foreach ((_, SampleBatch one) in differences)
+                    batch.Samples.AddRange(one.Samples);
+                if (batch.Samples.Count < _options.BatchSamples)
+                    continue;
+                await writing;
+                writing = AppendAsync(batch, cancellation);
+                batch = new SampleBatch();
+            }
+        }
+        finally
+        {
+            await writing;
+        }
+        await AppendAsync(batch, cancellation);
     }
 
     // The time of the result of the first step at or after a time.
@@ -258,6 +321,8 @@ public sealed partial class RuleHealer
                 One(unit, reader, time, tally, cancellation);
             return;
         }
+        if (unit.TryTakeAll(all.Series, to))
+            return;
         int[] next = new int[all.Series.Count];
         for (long time = from; time <= to; time += unit.IntervalMs)
         {
@@ -337,18 +402,21 @@ public sealed partial class RuleHealer
         _steps.Add(((LastAt(unit) - unit.SliceFromMs) / unit.IntervalMs) + 1);
     }
 
-    /// <summary>Appends a batch in parts; gives an empty one.</summary>
-    private async ValueTask<SampleBatch> AppendAsync(SampleBatch batch, CancellationToken cancellation)
+    /// <summary>Appends a batch in parts.</summary>
+    private async Task AppendAsync(SampleBatch batch, CancellationToken cancellation)
     {
         for (int at = 0; at < batch.Samples.Count; at += _options.BatchSamples)
         {
-            var part = new SampleBatch();
-            part.Samples.AddRange(batch.Samples.GetRange(at, Math.Min(_options.BatchSamples, batch.Samples.Count - at)));
+            SampleBatch part = batch;
+            if (batch.Samples.Count > _options.BatchSamples)
+            {
+                part = new SampleBatch();
+                part.Samples.AddRange(CollectionsMarshal.AsSpan(batch.Samples).Slice(at, Math.Min(_options.BatchSamples, batch.Samples.Count - at)));
+            }
             AppendResult result = await _around.Appender.AppendAsync(part, cancellation);
             if (result.Refused > 0)
                 LogRefused(_log, result.Refused, result.FirstError ?? "");
         }
-        return new SampleBatch();
     }
 
     private static void Compare(HealUnit unit, Labels labels, (SampleBuffer Stored, SampleBuffer Computed) samples, int revision, SampleBatch batch, Tally tally)
@@ -442,6 +510,24 @@ public sealed partial class RuleHealer
         public long Removed;
         public long Failures;
 
+        /// <summary>Adds what was counted apart.</summary>
+        public void Add(Tally own)
+        {
+            Rules.UnionWith(own.Rules);
+            Steps += own.Steps;
+            Added += own.Added;
+            Replaced += own.Replaced;
+            Removed += own.Removed;
+            Failures += own.Failures;
+            foreach ((string key, Change change) in own._changes)
+            {
+                if (_changes.TryGetValue(key, out Change? known))
+                    known.Add(change);
+                else
+                    _changes.Add(key, change);
+            }
+        }
+
         public void Note(HealUnit unit, long timeMs, long added = 0, long replaced = 0, long removed = 0)
         {
             if (!_changes.TryGetValue(unit.Key, out Change? change))
@@ -461,6 +547,15 @@ public sealed partial class RuleHealer
             public long Added;
             public long Replaced;
             public long Removed;
+
+            public void Add(Change other)
+            {
+                FromMs = Math.Min(FromMs, other.FromMs);
+                ToMs = Math.Max(ToMs, other.ToMs);
+                Added += other.Added;
+                Replaced += other.Replaced;
+                Removed += other.Removed;
+            }
         }
     }
 }

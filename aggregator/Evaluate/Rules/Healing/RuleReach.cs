@@ -11,9 +11,12 @@ internal sealed record Reading(IReadOnlyList<LabelMatcher> Matchers, long BackMs
     public string? Name { get; } = Matchers.FirstOrDefault(m => m.Name == LabelNames.MetricName && m.Type == MatchType.Equal)?.Value;
 
     /// <summary>Whether it may select a series of a name with some labels fixed.</summary>
-    public bool MaySelect(string name, IReadOnlyList<KeyValuePair<string, string>> labels)
+    public bool MaySelect(string name, IReadOnlyList<KeyValuePair<string, string>> labels) => MaySelect(Matchers, name, labels);
+
+    /// <summary>Whether matchers may select a series of a name with some labels fixed.</summary>
+    public static bool MaySelect(IReadOnlyList<LabelMatcher> matchers, string name, IReadOnlyList<KeyValuePair<string, string>> labels)
     {
-        foreach (LabelMatcher matcher in Matchers)
+        foreach (LabelMatcher matcher in matchers)
         {
             if (matcher.Name == LabelNames.MetricName && !matcher.Matches(name))
                 return false;
