@@ -7,6 +7,7 @@ using Bellwether.Agent.Status;
 using Bellwether.Core.Configuration;
 using Bellwether.Core.Platform;
 using Bellwether.Core.Telemetry;
+using Bellwether.Core.Text;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
@@ -94,11 +95,9 @@ internal static class Program
     {
         if (Load(file, checkFiles: true) is not { } config)
             return ExitBadConfiguration;
-        Console.WriteLine($"{file}: good. Agent {config.Agent.Id}, {Counted(config.ScrapeConfigs.Count, "scrape job")}, host {(config.Collectors.Host is { Enabled: true } ? "on" : "off")}, {Counted(config.Collectors.Postgres.Count, "PostgreSQL server")}.");
+        Console.WriteLine($"{file}: good. Agent {config.Agent.Id}, {Counted.Of(config.ScrapeConfigs.Count, "scrape job")}, host {(config.Collectors.Host is { Enabled: true } ? "on" : "off")}, {Counted.Of(config.Collectors.Postgres.Count, "PostgreSQL server")}.");
         return 0;
     }
-
-    private static string Counted(int count, string noun) => $"{count} {noun}{(count == 1 ? "" : "s")}";
 
     private static async Task<int> StatusAsync(string file, string? socket, bool json, CancellationToken cancellation)
     {

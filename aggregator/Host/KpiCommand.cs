@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Bellwether.Core.Configuration;
+using Bellwether.Core.Text;
 using Bellwether.Evaluate.Kpi;
 
 namespace Bellwether.Aggregator;
@@ -11,7 +12,7 @@ internal static class KpiCommand
     public static Command Create()
     {
         Command check = Sub("check", "Reads KPI files together and tells every error. Exit code 2 when there is one.", set =>
-            Console.WriteLine($"good. {set.Kpis.Count} KPIs in {set.Groups.Count} rule groups with {set.Groups.Sum(g => g.Rules.Count)} rules."));
+            Console.WriteLine($"good. {Counted.Of(set.Kpis.Count, "KPI")} in {Counted.Of(set.Groups.Count, "rule group")} with {Counted.Of(set.Groups.Sum(g => g.Rules.Count), "rule")}."));
         Command compile = Sub("compile", "Prints the rules that KPI files mean, as a Prometheus rule file.", set => Console.Write(RuleText.Print(set.Groups)));
         Command list = Sub("list", "Prints the KPIs of files: name, unit, target, owner, and what they are.", set =>
         {

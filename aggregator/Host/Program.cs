@@ -8,6 +8,7 @@ using Bellwether.Aggregator.StoreTools;
 using Bellwether.Core.Configuration;
 using Bellwether.Core.Platform;
 using Bellwether.Core.Telemetry;
+using Bellwether.Core.Text;
 using Bellwether.Evaluate.Rules;
 
 namespace Bellwether.Aggregator;
@@ -50,7 +51,7 @@ internal static class Program
         for (Command? above = command.Parents.OfType<Command>().FirstOrDefault(); above is not null; above = above.Parents.OfType<Command>().FirstOrDefault())
             path = above is RootCommand ? path : $"{above.Name} {path}";
         string parts = (command.Subcommands.Count > 0 ? " COMMAND" : "") + (command.Options.Count > 0 ? " [options]" : "") + string.Concat(command.Arguments.Select(a => a.Arity.MinimumNumberOfValues == 0 ? $" [{a.Name}]" : $" {a.Name}"));
-        return command is RootCommand ? "usage: bellwether-aggregator COMMAND [options]" : $"usage: bellwether-aggregator {path}{parts}   (more with --help)";
+        return command is RootCommand ? $"usage: bellwether-aggregator {string.Join('|', command.Subcommands.Select(c => c.Name))} [options]   (more with --help)" : $"usage: bellwether-aggregator {path}{parts}   (more with --help)";
     }
 
     private static Option<string> ConfigOption() => new("--config", "-c") { Description = "The aggregator's configuration.", DefaultValueFactory = _ => "aggregator.yaml" };
@@ -117,11 +118,9 @@ internal static class Program
         IReadOnlyList<RuleGroupDefinition> groups = definitions.Groups;
         foreach (string warning in definitions.Warnings)
             Console.Error.WriteLine($"warning: {warning}");
-        Console.WriteLine($"{file}: good. {Counted(config.Agents.Count, "agent")}, {Counted(groups.Count, "rule group")} with {Counted(groups.Sum(g => g.Rules.Count), "rule")}, {Counted(definitions.Kpis.Kpis.Count, "KPI")}, {Counted(definitions.Slos.Compiled.Count, "SLO")}, {Counted(config.RemoteWrite.Count, "upstream")}.");
+        Console.WriteLine($"{file}: good. {Counted.Of(config.Agents.Count, "agent")}, {Counted.Of(groups.Count, "rule group")} with {Counted.Of(groups.Sum(g => g.Rules.Count), "rule")}, {Counted.Of(definitions.Kpis.Kpis.Count, "KPI")}, {Counted.Of(definitions.Slos.Compiled.Count, "SLO")}, {Counted.Of(config.RemoteWrite.Count, "upstream")}.");
         return 0;
     }
-
-    private static string Counted(int count, string noun) => count == 1 ? $"1 {noun}" : $"{count} {noun}s";
 
     private static string? AddressOf(string file)
     {

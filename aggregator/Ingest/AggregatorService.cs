@@ -263,7 +263,7 @@ public sealed partial class AggregatorService
         private void WatchClock()
         {
             double bound = _service._options.ClockOffsetWarning.TotalMilliseconds;
-            bool off = Math.Abs(_session.ClockOffsetMs) > bound;
+            bool off = _session.IsClockOff;
             if (off && !_clockWarned)
                 ClockIsOff(_service._log, Agent, Math.Abs(_session.ClockOffsetMs), Direction, bound);
             _clockWarned = off;

@@ -58,9 +58,13 @@ internal sealed class IngestSession
     private bool _liveBegan;
     private long _handed;
     private long _applied;
+    private int _clocksHeard;
 
     /// <summary>Watermarks that may wait for runs; of more, the older ones give way to the newer.</summary>
     private const int MaxWatermarksWaiting = 16;
+
+    /// <summary>Watermarks that must have come before a clock is called late; one comes every half second.</summary>
+    private const int ClocksForLate = 8;
 
     /// <summary>Segments remembered for which a new one was asked for; it is asked for once each.</summary>
     private const int MaxAbandoned = 1024;
@@ -98,6 +102,19 @@ internal sealed class IngestSession
     /// <summary>The agent's clock minus ours, ms, as last measured.</summary>
     public double ClockOffsetMs { get; private set; }
 
+    /// <summary>
+    /// Whether the agent's clock is off by more than <see cref="IngestOptions.ClockOffsetWarning"/>. A message that was long on its way makes a clock look late, as right after a start: that
+    /// counts only when several have said it.
+    /// </summary>
+    public bool IsClockOff
+    {
+        get
+        {
+            double bound = _options.ClockOffsetWarning.TotalMilliseconds;
+            return ClockOffsetMs > bound || (ClockOffsetMs < -bound && _clocksHeard >= ClocksForLate);
+        }
+    }
+
     /// <summary>Segments asked for again.</summary>
     public long Resends { get; private set; }
 
@@ -127,6 +144,7 @@ internal sealed class IngestSession
                 if (_watermarks.Count == MaxWatermarksWaiting)
                     _watermarks.Dequeue();
                 ClockOffsetMs = _fleet.Told(AgentId!, message.Watermark);
+                _clocksHeard++;
                 _watermarks.Enqueue((message.Watermark.UnixMs, _handed));
                 PassWatermarks();
                 break;

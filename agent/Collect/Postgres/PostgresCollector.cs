@@ -72,6 +72,10 @@ public sealed partial class PostgresCollector : ICollector
         if (options.PasswordFile.Length > 0)
             builder.UsePasswordProvider(_ => ReadPassword(options.PasswordFile), (_, _) => new ValueTask<string>(ReadPassword(options.PasswordFile)));
         _dataSource = builder.Build();
+        var labels = new LabelsBuilder();
+        foreach ((string label, string value) in options.Labels)
+            labels.Set(label, value);
+        TargetLabels = labels.Set("job", options.Job).Set("instance", options.Instance ?? Server).Set("server", Server).Build();
         _generation = new Generation(this);
     }
 
@@ -100,17 +104,8 @@ public sealed partial class PostgresCollector : ICollector
     /// <summary>The server as <c>host:port</c>: value of the label <c>server</c>.</summary>
     public string Server { get; }
 
-    /// <summary>The labels of all its series.</summary>
-    public Labels TargetLabels
-    {
-        get
-        {
-            var labels = new LabelsBuilder();
-            foreach ((string name, string value) in _options.Labels)
-                labels.Set(name, value);
-            return labels.Set("job", _options.Job).Set("instance", _options.Instance ?? Server).Build();
-        }
-    }
+    /// <summary>The labels that all its series have.</summary>
+    public Labels TargetLabels { get; }
 
     /// <inheritdoc/>
     public TimeSpan Interval => _options.Interval;
@@ -319,11 +314,7 @@ public sealed partial class PostgresCollector : ICollector
         public Generation(PostgresCollector owner)
         {
             PostgresCollectorOptions options = owner._options;
-            var common = new LabelsBuilder();
-            foreach ((string name, string value) in options.Labels)
-                common.Set(name, value);
-            common.Set("job", options.Job).Set("instance", options.Instance ?? owner.Server).Set("server", owner.Server);
-            Series = new SeriesTable(owner.Name, options.Interval, common.Build(), options.SeriesMax);
+            Series = new SeriesTable(owner.Name, options.Interval, owner.TargetLabels, options.SeriesMax);
             MetricFamily Gauge(string name, string help) => new(Series, name, MetricType.Gauge, help);
             Answers = Gauge("up", "Whether the collector answered; pg_up tells of the server.");
             Up = Gauge(UpName, UpHelp);

@@ -20,6 +20,7 @@ namespace Bellwether.Aggregator.Run;
 internal sealed partial class Listeners(TimeProvider time, LineLoggerFactory loggers)
 {
     private readonly ILogger _log = loggers.CreateLogger<Listeners>();
+    private readonly RepeatedLines<string> _refused = new(time);
 
     /// <summary>A builder with Kestrel and nothing else.</summary>
     public WebApplicationBuilder NewBuilder()
@@ -64,7 +65,8 @@ internal sealed partial class Listeners(TimeProvider time, LineLoggerFactory log
             {
                 if ((errors & SslPolicyErrors.RemoteCertificateNotAvailable) == 0 && IsSignedBy(certificate, authorities.Current))
                     return true;
-                CertificateRefused(_log, CertificateText.Of(certificate), certificate.Issuer, certificate.NotAfter.ToUniversalTime());
+                if (_refused.IsDue(certificate.Thumbprint, out long untold))
+                    CertificateRefused(_log, CertificateText.Of(certificate), certificate.Issuer, certificate.NotAfter.ToUniversalTime(), untold);
                 return false;
             };
         }
@@ -108,6 +110,6 @@ internal sealed partial class Listeners(TimeProvider time, LineLoggerFactory log
     [LoggerMessage(5010, LogLevel.Error, "changed certificates cannot be taken, the old ones stay: {Files}: {Reason}")]
     private static partial void CertificatesWrong(ILogger log, string files, string reason);
 
-    [LoggerMessage(5007, LogLevel.Warning, "a client was refused: no authority of client_ca_file has signed its certificate ({Certificate}, issued by '{Issuer}'), or it is out of its time (ends {NotAfter:u})")]
-    private static partial void CertificateRefused(ILogger log, string certificate, string issuer, DateTime notAfter);
+    [LoggerMessage(5007, LogLevel.Warning, "a client was refused: no authority of client_ca_file has signed its certificate ({Certificate}, issued by '{Issuer}'), or it is out of its time (ends {NotAfter:u}); {Untold} such attempts since the last line")]
+    private static partial void CertificateRefused(ILogger log, string certificate, string issuer, DateTime notAfter, long untold);
 }

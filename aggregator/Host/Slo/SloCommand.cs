@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using Bellwether.Core.Configuration;
+using Bellwether.Core.Text;
 using Bellwether.Evaluate.Rules;
 using Bellwether.Evaluate.Slo;
 using Bellwether.Evaluate.Slo.Compiling;
@@ -109,7 +110,7 @@ internal static class SloCommand
         if (!rules.IsOk)
             return ExitBadConfiguration;
         int count = rules.Value.Groups.Sum(g => g.Rules.Count);
-        Console.WriteLine($"{string.Join(", ", files)}: good. {set.Slos.Count} objective{(set.Slos.Count == 1 ? "" : "s")} in {set.Documents} document{(set.Documents == 1 ? "" : "s")}; {count} rules.");
+        Console.WriteLine($"{string.Join(", ", files)}: good. {Counted.Of(set.Slos.Count, "objective")} in {Counted.Of(set.Documents, "document")}; {Counted.Of(count, "rule")}.");
         return 0;
     }
 }

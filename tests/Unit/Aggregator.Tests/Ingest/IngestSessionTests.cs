@@ -325,6 +325,26 @@ public sealed class IngestSessionTests : IDisposable
         Assert.Equal(4980, _fleet.Agents()[0].ClockOffsetMs);
     }
 
+    [Theory]
+    [InlineData(-5000, 7, false)]
+    [InlineData(-5000, 8, true)]
+    [InlineData(-900, 20, false)]
+    [InlineData(1001, 1, true)]
+    public void A_clock_is_called_late_only_when_several_messages_show_it_and_fast_at_once(int offsetMs, int watermarks, bool off)
+    {
+        IngestSession session = Session("agent-1");
+        AgentMessage hello = Hello("agent-1");
+        hello.Hello.ClockUnixMs = _time.NowMs + offsetMs;
+        Send(session, hello);
+        for (int i = 0; i < watermarks; i++)
+        {
+            AgentMessage message = Watermark(1);
+            message.Watermark.ClockUnixMs = _time.NowMs + offsetMs;
+            Send(session, message);
+        }
+        Assert.Equal(off, session.IsClockOff);
+    }
+
     [Fact]
     public void A_fenced_process_may_come_back_when_the_newer_one_is_gone()
     {

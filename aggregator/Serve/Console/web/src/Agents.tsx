@@ -1,6 +1,6 @@
 import { Alert, Badge, Table, Text, Title } from "@mantine/core";
 import * as api from "./api";
-import { bytes, duration } from "./format";
+import { bytes, coverage, duration } from "./format";
 import { usePoll } from "./poll";
 
 /** The fleet: who is connected, how far behind, how complete. */
@@ -22,7 +22,7 @@ export function Agents() {
                 <Table.Th>Agent</Table.Th>
                 <Table.Th>State</Table.Th>
                 <Table.Th>Lag</Table.Th>
-                <Table.Th>Coverage</Table.Th>
+                <Table.Th title="Ticks received of those due in the last five minutes. For any other time: Completeness.">Coverage, 5 min</Table.Th>
                 <Table.Th>Sources</Table.Th>
                 <Table.Th>Samples</Table.Th>
                 <Table.Th>In spool</Table.Th>
@@ -35,10 +35,10 @@ export function Agents() {
                 <Table.Tr key={agent.id} data-agent={agent.id}>
                   <Table.Td>{agent.id}</Table.Td>
                   <Table.Td>
-                    <Badge color={agent.connected ? "teal" : "red"} autoContrast>{agent.connected ? "connected" : "silent"}</Badge>
+                    <Badge color={agent.connected ? "teal" : "red"} autoContrast>{agent.connected ? "connected" : "away"}</Badge>
                   </Table.Td>
                   <Table.Td>{agent.newestMs > 0 ? duration(Math.max(0, now - agent.newestMs)) : "–"}</Table.Td>
-                  <Table.Td>{agent.coverage === null ? "–" : `${(agent.coverage * 100).toFixed(2)} %`}</Table.Td>
+                  <Table.Td>{agent.coverage === null ? "–" : coverage(agent.coverage)}</Table.Td>
                   <Table.Td title={agent.sources.map((s) => s.name).join("\n")}>{agent.sources.length}</Table.Td>
                   <Table.Td>{agent.samples.toLocaleString("en")}</Table.Td>
                   <Table.Td>

@@ -1,6 +1,6 @@
 import { Alert, Badge, Group, Stack, Table, Text, Title } from "@mantine/core";
 import * as api from "./api";
-import { duration } from "./format";
+import { coverage, duration } from "./format";
 import { usePoll } from "./poll";
 
 /** Colour and words of each reason why something is not here. */
@@ -40,7 +40,9 @@ export function Completeness() {
                 <Table.Tr>
                   <Table.Th w={180}>Agent</Table.Th>
                   <Table.Th w={110}>State</Table.Th>
-                  <Table.Th w={90}>Coverage</Table.Th>
+                  <Table.Th w={130} title="Ticks received of those due in the last hour.">
+                    Coverage, 1 h
+                  </Table.Th>
                   <Table.Th>
                     {time(data.fromMs)} to {time(data.toMs)}
                   </Table.Th>
@@ -79,7 +81,7 @@ function AgentRow({ agent, from, to }: { agent: api.CompleteAgent; from: number;
           {agent.state}
         </Badge>
       </Table.Td>
-      <Table.Td>{agent.coverage === null ? "–" : `${(Math.floor(agent.coverage * 10_000) / 100).toFixed(2)} %`}</Table.Td>
+      <Table.Td>{agent.coverage === null ? "–" : coverage(agent.coverage)}</Table.Td>
       <Table.Td>
         <Strip sources={agent.sources} from={from} to={to} height={18} label={`Coverage of ${agent.id}`} />
         {agent.sources.length > 1 && (

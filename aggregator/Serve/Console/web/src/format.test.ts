@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { burnRate, bytes, duration, finality, kpiName, share, value } from "./format";
+import { burnRate, bytes, coverage, duration, finality, kpiName, share, value } from "./format";
 
 describe("kpiName", () => {
   it("takes title and unit from the record's name", () => {
@@ -37,6 +37,13 @@ describe("error budgets", () => {
     expect(burnRate(14.4)).toBe("14 ×");
     expect(burnRate(0.25)).toBe("0.25 ×");
     expect(burnRate(null)).toBe("not");
+  });
+});
+
+describe("coverage", () => {
+  it("says 100 % only where nothing is missing", () => {
+    expect([1, 0.99999, 0.9876, 0.57, 0].map(coverage)).toEqual(["100 %", "99.99 %", "98.76 %", "57 %", "0 %"]);
+    expect(coverage(null)).toBe("unknown");
   });
 });
 

@@ -47,8 +47,9 @@ export function shown(v: number | string | null, unit: string): string {
   return typeof v === "number" ? value(v, unit) : v;
 }
 
+/** Rounded down: 100 % is said only where nothing is missing. */
 export function coverage(n: number | null): string {
-  return n === null ? "unknown" : `${(n * 100).toLocaleString("en", { maximumFractionDigits: 2 })} %`;
+  return n === null ? "unknown" : `${(Math.floor(n * 10_000 + 1e-6) / 100).toLocaleString("en", { maximumFractionDigits: 2 })} %`;
 }
 
 export function duration(ms: number): string {

@@ -51,6 +51,16 @@ public sealed class PostgresCollectorTests(PostgresFixture fixture, ITestOutputH
         Assert.All(samples.Where(s => s.Key.StartsWith("pg_scrape_collector_success", StringComparison.Ordinal)), s => Assert.Equal(1, s.Value));
     }
 
+    /// <summary>By them the aggregator makes up <c>up</c> while the agent is silent: other ones would be another series.</summary>
+    [Fact]
+    public async Task The_labels_that_are_told_of_the_target_are_those_of_its_up()
+    {
+        await using PostgresCollector collector = Make(new PostgresCollectorOptions { ConnectionString = "Host=127.0.0.1;Port=1;Username=u;Database=d", Labels = new Dictionary<string, string> { ["site"] = "a" } });
+        Dictionary<string, double> samples = await CollectAsync(collector);
+        Assert.Equal(1, samples["up" + collector.TargetLabels]);
+        Assert.Equal("127.0.0.1:1", collector.TargetLabels.Get("server"));
+    }
+
     [Fact]
     public async Task A_password_that_was_changed_in_its_file_counts_at_the_next_connecting()
     {
