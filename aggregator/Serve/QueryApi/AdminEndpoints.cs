@@ -17,10 +17,12 @@ internal sealed class AdminEndpoints(IStoreAdmin? admin)
             return ApiAnswer.BadData("no match[] parameter provided");
         if (!QueryEndpoints.TryBounds(parameters, out long fromMs, out long toMs, out ApiAnswer? wrong))
             return wrong;
+        if (toMs < fromMs)
+            return ApiAnswer.BadParameter("end", "end timestamp must not be before start time");
         var selectors = new List<IReadOnlyList<LabelMatcher>>();
         foreach (string text in texts)
         {
-            SelectorResult parsed = PromQlParser.ParseSeriesSelector(text);
+            SelectorResult parsed = PromQlParser.ParseSeriesSelector(text, emptyAllowed: true);
             if (parsed.Matchers is null)
                 return ApiAnswer.BadParameter("match[]", parsed.Errors[0].ToString());
             if (parsed.Matchers.All(m => m.MatchesEmpty))

@@ -10,6 +10,8 @@ internal sealed class ExemplarEndpoint(QueryApiSources sources)
     {
         if (!QueryEndpoints.TryBounds(parameters, out long startMs, out long endMs, out ApiAnswer? wrong))
             return wrong!;
+        if (endMs < startMs)
+            return ApiAnswer.BadData("end timestamp must not be before start timestamp");
         ParseResult parsed = PromQlParser.Parse(parameters.One("query"));
         if (parsed.Expr is null)
             return ApiAnswer.BadParameter("query", parsed.Errors[0].ToString());

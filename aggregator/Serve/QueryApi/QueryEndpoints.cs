@@ -11,7 +11,7 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
     {
         long timeMs = NowMs();
         if (parameters.One("time") is { Length: > 0 } at && !ApiParameters.TryTime(at, out timeMs))
-            return ApiAnswer.BadParameter("time", $"cannot parse \"{at}\" to a valid timestamp");
+            return WrongTime("time", at);
         if (!TryTimeout(parameters, out TimeSpan timeout, out ApiAnswer? wrong) || !parameters.TrySeriesLimit(out int limit, out wrong))
             return wrong!;
         string query = parameters.One("query");
@@ -51,18 +51,19 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
         return parsed.Expr is null ? ApiAnswer.BadParameter("query", parsed.Errors[0].ToString()) : ApiAnswer.Ok(api => api.Json.WriteStringValue(parsed.Expr.ToString()));
     }
 
-    /// <summary>start and end, by default all time.</summary>
+    /// <summary>A time that is none, as Prometheus says it of all parameters but query_range's.</summary>
+    private static ApiAnswer WrongTime(string name, string text) => ApiAnswer.BadParameter(name, $"Invalid time value for '{name}': cannot parse \"{text}\" to a valid timestamp");
+
+    /// <summary>start and end, by default all time. An end before the start is no error here: nothing lies between.</summary>
     public static bool TryBounds(ApiParameters parameters, out long startMs, out long endMs, out ApiAnswer? wrong)
     {
         wrong = null;
         startMs = long.MinValue / 2;
         endMs = long.MaxValue / 2;
         if (parameters.One("start") is { Length: > 0 } start && !ApiParameters.TryTime(start, out startMs))
-            wrong = ApiAnswer.BadParameter("start", $"cannot parse \"{start}\" to a valid timestamp");
+            wrong = WrongTime("start", start);
         else if (parameters.One("end") is { Length: > 0 } end && !ApiParameters.TryTime(end, out endMs))
-            wrong = ApiAnswer.BadParameter("end", $"cannot parse \"{end}\" to a valid timestamp");
-        else if (endMs < startMs)
-            wrong = ApiAnswer.BadParameter("end", "end timestamp must not be before start time");
+            wrong = WrongTime("end", end);
         return wrong is null;
     }
 

@@ -14,10 +14,10 @@ internal sealed class SeriesEndpoints(QueryApiSources sources, QueryApiOptions o
     {
         if (parameters.Many("match[]").Count == 0)
             return ApiAnswer.BadData("no match[] parameter provided");
-        if (!TryCommon(parameters, out Request request, out ApiAnswer? wrong))
+        if (!TryCommon(parameters, error => ApiAnswer.BadParameter("match[]", error), out Request request, out ApiAnswer? wrong))
             return wrong!;
         var found = new SortedSet<Labels>();
-        foreach (IReadOnlyList<LabelMatcher> matchers in request.Selectors)
+        foreach (IReadOnlyList<LabelMatcher> matchers in request.EndMs < request.StartMs ? [] : request.Selectors)
         {
             using ISeriesSet set = sources.Reader.Select(request.StartMs, request.EndMs, matchers, cancellation);
             for (int i = 0; i < set.Count; i++)
@@ -110,10 +110,11 @@ internal sealed class SeriesEndpoints(QueryApiSources sources, QueryApiOptions o
 
     private ApiAnswer Texts(ApiParameters parameters, Func<long, long, IReadOnlyList<LabelMatcher>, IReadOnlyList<string>> find)
     {
-        if (!TryCommon(parameters, out Request request, out ApiAnswer? wrong))
+        if (!TryCommon(parameters, ApiAnswer.BadData, out Request request, out ApiAnswer? wrong))
             return wrong!;
         IReadOnlyList<string> found = request.Selectors.Count switch
         {
+            _ when request.EndMs < request.StartMs => [],
             0 => find(request.StartMs, request.EndMs, []),
             1 => find(request.StartMs, request.EndMs, request.Selectors[0]),
             _ => [.. request.Selectors.SelectMany(s => find(request.StartMs, request.EndMs, s)).Distinct().Order(Comparer<string>.Create(Utf8Order.Compare))],
@@ -127,7 +128,8 @@ internal sealed class SeriesEndpoints(QueryApiSources sources, QueryApiOptions o
         }, found.Count > request.Limit ? [Cut] : null);
     }
 
-    private bool TryCommon(ApiParameters parameters, out Request request, out ApiAnswer? wrong)
+    /// <summary>Reads what these endpoints share. <paramref name="refuse"/>: how Prometheus tells a wrong selector there; only series names the parameter.</summary>
+    private bool TryCommon(ApiParameters parameters, Func<string, ApiAnswer> refuse, out Request request, out ApiAnswer? wrong)
     {
         request = default;
         if (!parameters.TrySeriesLimit(out int limit, out wrong))
@@ -137,16 +139,16 @@ internal sealed class SeriesEndpoints(QueryApiSources sources, QueryApiOptions o
         var selectors = new List<IReadOnlyList<LabelMatcher>>();
         foreach (string text in parameters.Many("match[]"))
         {
-            SelectorResult parsed = PromQlParser.ParseSeriesSelector(text);
+            SelectorResult parsed = PromQlParser.ParseSeriesSelector(text, emptyAllowed: true);
             if (parsed.Matchers is null)
             {
-                wrong = ApiAnswer.BadParameter("match[]", parsed.Errors[0].ToString());
+                wrong = refuse(parsed.Errors[0].ToString());
                 return false;
             }
             // A selector that an empty label set fits would select everything: Prometheus refuses it.
             if (parsed.Matchers.All(m => m.MatchesEmpty))
             {
-                wrong = ApiAnswer.BadParameter("match[]", "match[] must contain at least one non-empty matcher");
+                wrong = refuse("match[] must contain at least one non-empty matcher");
                 return false;
             }
             selectors.Add(parsed.Matchers);

@@ -75,9 +75,12 @@ public sealed partial class PromQlParser
     }
 
     /// <summary>Parses a selector without range, offset or <c>@</c>, such as the API's <c>match[]</c>.</summary>
-    public static SelectorResult ParseSeriesSelector(string text, ParserOptions? options = null)
+    /// <param name="text">The selector.</param>
+    /// <param name="options">What is allowed.</param>
+    /// <param name="emptyAllowed">Whether one that every series fits is taken, for callers that refuse it in their own words.</param>
+    public static SelectorResult ParseSeriesSelector(string text, ParserOptions? options = null, bool emptyAllowed = false)
     {
-        var parser = new PromQlParser(text, options ?? ParserOptions.Default);
+        var parser = new PromQlParser(text, options ?? ParserOptions.Default) { _emptySelectorAllowed = emptyAllowed };
         Expr? expr = parser.Whole();
         if (expr is VectorSelector { Offset: null, At.Kind: AtKind.None } selector)
             return new SelectorResult(selector.Matchers, []);

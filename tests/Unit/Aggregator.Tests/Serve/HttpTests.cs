@@ -99,7 +99,28 @@ public sealed class HttpTests : IAsyncLifetime, IDisposable
         Assert.Contains(part, json.RootElement.GetProperty("error").GetString(), StringComparison.Ordinal);
     }
 
+    /// <summary>As a Prometheus 2.42 words them, place by place.</summary>
     [Theory]
+    [InlineData("query?query=up&time=x", "invalid parameter \"time\": Invalid time value for 'time': cannot parse \"x\" to a valid timestamp")]
+    [InlineData("query_range?query=up&start=x&end=1&step=1", "invalid parameter \"start\": cannot parse \"x\" to a valid timestamp")]
+    [InlineData("series?match[]=up&start=x", "invalid parameter \"start\": Invalid time value for 'start': cannot parse \"x\" to a valid timestamp")]
+    [InlineData("label/job/values?end=x", "invalid parameter \"end\": Invalid time value for 'end': cannot parse \"x\" to a valid timestamp")]
+    [InlineData("query_exemplars?query=up&start=2&end=1", "end timestamp must not be before start timestamp")]
+    [InlineData("series?match[]={}", "invalid parameter \"match[]\": match[] must contain at least one non-empty matcher")]
+    [InlineData("labels?match[]={}", "match[] must contain at least one non-empty matcher")]
+    [InlineData("label/job/values?match[]={a=\"\"}", "match[] must contain at least one non-empty matcher")]
+    public async Task A_wrong_parameter_is_told_in_the_words_of_Prometheus(string path, string error)
+    {
+        using HttpResponseMessage response = await _client.GetAsync("/api/v1/" + path);
+        using JsonDocument json = JsonDocument.Parse(await response.Content.ReadAsStringAsync());
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        Assert.Equal(error, json.RootElement.GetProperty("error").GetString());
+    }
+
+    [Theory]
+    [InlineData("series?match[]=up&start=2&end=1", "{\"status\":\"success\",\"data\":[]}")]
+    [InlineData("labels?start=2&end=1", "{\"status\":\"success\",\"data\":[]}")]
+    [InlineData("label/job/values?start=2&end=1", "{\"status\":\"success\",\"data\":[]}")]
     [InlineData("series?match[]=up", "{\"status\":\"success\",\"data\":[{\"__name__\":\"up\",\"job\":\"shop\",\"ä.b\":\"1\"}]}")]
     [InlineData("labels", "{\"status\":\"success\",\"data\":[\"__name__\",\"job\",\"ä.b\"]}")]
     [InlineData("label/job/values", "{\"status\":\"success\",\"data\":[\"shop\"]}")]
