@@ -2,13 +2,14 @@ using Bellwether.Store.Chunks;
 
 namespace Bellwether.Store.Head;
 
-/// <summary>What the writer reuses over all series: value arrays by size, columns that begin at a time, scratch. Used under the head's write lock only.</summary>
+/// <summary>What the writer reuses over all series: value arrays by size, columns that begin at a time, times of joined blocks, scratch. Used under the head's write lock only.</summary>
 internal sealed class HeadPools
 {
     private const int MaxColumnStarts = 4096;
     private const int MaxFree = 4096;
     private readonly Dictionary<long, TimeColumn> _starts = [];
-    private readonly Stack<double[]>[] _free = [new(), new(), new(), new(), new()];
+    private readonly Dictionary<(SealedTimes First, SealedTimes Second), SealedTimes> _joined = [];
+    private readonly Stack<double[]>[] _free = [new(), new(), new()];
     private readonly ByteWriter _scratch = new(1024);
 
     /// <summary>Samples that lie in late (out-of-order) overlays over all series.</summary>
@@ -16,9 +17,9 @@ internal sealed class HeadPools
 
     public ByteWriter Scratch => _scratch;
 
-    public long[] Times { get; } = new long[TimeColumn.MaxCount];
+    public long[] Times { get; } = new long[SealedTimes.MaxCount];
 
-    public double[] Values { get; } = new double[TimeColumn.MaxCount];
+    public double[] Values { get; } = new double[SealedTimes.MaxCount];
 
     /// <summary>A column that begins at a time; the one that others began there, if it is known.</summary>
     public TimeColumn ColumnFrom(long timeMs)
@@ -32,8 +33,31 @@ internal sealed class HeadPools
         return column;
     }
 
+    /// <summary>The times of two blocks that follow each other as those of one, made once for all series that have both; together at most <see cref="SealedTimes.MaxCount"/>.</summary>
+    public SealedTimes Join(SealedTimes first, SealedTimes second)
+    {
+        if (_joined.TryGetValue((first, second), out SealedTimes? joined))
+            return joined;
+        if (_joined.Count >= MaxColumnStarts)
+            _joined.Clear();
+        Span<long> times = Times.AsSpan(0, first.Count + second.Count);
+        var reader = new ByteReader(first.Encoded);
+        IntegerBlock.Decode(ref reader, times[..first.Count]);
+        reader = new ByteReader(second.Encoded);
+        IntegerBlock.Decode(ref reader, times[first.Count..]);
+        _scratch.Clear();
+        IntegerBlock.Encode(times, _scratch);
+        joined = new SealedTimes(first.FirstMs, second.LastMs, times.Length, _scratch.Written.ToArray());
+        _joined.Add((first, second), joined);
+        return joined;
+    }
+
     /// <summary>Forgets the beginnings: later blocks begin columns of their own.</summary>
-    public void ForgetColumns() => _starts.Clear();
+    public void ForgetColumns()
+    {
+        _starts.Clear();
+        _joined.Clear();
+    }
 
     /// <summary>An array of at least <paramref name="count"/> values, up to <see cref="TimeColumn.MaxCount"/>; its content is arbitrary.</summary>
     public double[] Rent(int count)

@@ -58,7 +58,7 @@ internal sealed class HeadSeries
         if (timeMs <= NewestMs)
             return AppendLate(timeMs, value, pools);
         if (_count > 0 && (_count == TimeColumn.MaxCount || SlotOf(timeMs, slotMs) != SlotOf(_column![0], slotMs)))
-            Seal(pools);
+            Seal(slotMs, pools);
         if (_count == 0)
             _column = pools.ColumnFrom(timeMs);
         else
@@ -187,20 +187,43 @@ internal sealed class HeadSeries
         _values[_count] = value;
     }
 
-    private void Seal(HeadPools pools)
+    // What is sealed joins the block before it while both fit into one: small open blocks, large sealed ones.
+    private void Seal(long slotMs, HeadPools pools)
     {
         SealedTimes times = _column!.Seal(_count, pools.Scratch);
-        byte[]? values = null;
-        if (_values is not null)
+        if (_sealedCount > 0 && _sealed[_sealedCount - 1] is var before && before.Times.Count + _count <= SealedTimes.MaxCount
+            && SlotOf(before.Times.FirstMs, slotMs) == SlotOf(times.FirstMs, slotMs))
         {
-            pools.Scratch.Clear();
-            ValueBlock.Encode(_values.AsSpan(0, _count), pools.Scratch);
-            values = pools.Scratch.Written.ToArray();
+            _sealed[_sealedCount - 1] = new SealedBlock(pools.Join(before.Times, times), Encode(before, pools), _last);
         }
-        if (_sealedCount == _sealed.Length)
-            Array.Resize(ref _sealed, Math.Max(1, (int)BitOperations.RoundUpToPowerOf2((uint)_sealedCount + 1)));
-        _sealed[_sealedCount++] = new SealedBlock(times, values, _last);
+        else
+        {
+            if (_sealedCount == _sealed.Length)
+                Array.Resize(ref _sealed, Math.Max(1, (int)BitOperations.RoundUpToPowerOf2((uint)_sealedCount + 1)));
+            _sealed[_sealedCount++] = new SealedBlock(times, _values is null ? null : Encode(_values.AsSpan(0, _count), pools), _last);
+        }
         ReleaseOpen(pools);
+    }
+
+    // The values of a sealed block and of the open one behind it; null: all are the same.
+    private byte[]? Encode(in SealedBlock before, HeadPools pools)
+    {
+        if (before.Values is null && _values is null && SampleRule.Same(before.Constant, _last))
+            return null;
+        Span<double> values = pools.Values.AsSpan(0, before.Times.Count + _count);
+        before.Decode(values[..before.Times.Count]);
+        if (_values is null)
+            values[before.Times.Count..].Fill(_last);
+        else
+            _values.AsSpan(0, _count).CopyTo(values[before.Times.Count..]);
+        return Encode(values, pools);
+    }
+
+    private static byte[] Encode(ReadOnlySpan<double> values, HeadPools pools)
+    {
+        pools.Scratch.Clear();
+        ValueBlock.Encode(values, pools.Scratch);
+        return pools.Scratch.Written.ToArray();
     }
 
     private void ReleaseOpen(HeadPools pools)

@@ -8,8 +8,8 @@ namespace Bellwether.Store.Head;
 /// </summary>
 internal sealed class TimeColumn
 {
-    /// <summary>The most timestamps in a column: an open block is sealed then.</summary>
-    public const int MaxCount = 128;
+    /// <summary>The most timestamps in a column: an open block is sealed then. Few, since an open block has eight bytes for each value, and a sealed one hardly more than one.</summary>
+    public const int MaxCount = 32;
 
     private long[] _times = new long[8];
     private int _count;
@@ -61,8 +61,20 @@ internal sealed class TimeColumn
     }
 }
 
-/// <summary>The times of sealed blocks, shared by the series of a scrape.</summary>
-internal sealed record SealedTimes(long FirstMs, long LastMs, int Count, byte[] Encoded);
+/// <summary>The times of sealed blocks, shared by the series of a scrape. Equal only to itself.</summary>
+internal sealed class SealedTimes(long firstMs, long lastMs, int count, byte[] encoded)
+{
+    /// <summary>The most timestamps in a sealed block: what is sealed joins the block before it up to here.</summary>
+    public const int MaxCount = 128;
+
+    public long FirstMs => firstMs;
+
+    public long LastMs => lastMs;
+
+    public int Count => count;
+
+    public byte[] Encoded => encoded;
+}
 
 /// <summary>A full block of one series: its times and its values (null: all <paramref name="Constant"/>).</summary>
 internal readonly record struct SealedBlock(SealedTimes Times, byte[]? Values, double Constant)
@@ -72,12 +84,18 @@ internal readonly record struct SealedBlock(SealedTimes Times, byte[]? Values, d
     {
         var reader = new ByteReader(Times.Encoded);
         IntegerBlock.Decode(ref reader, times);
+        Decode(values);
+    }
+
+    /// <summary>Decodes the values; the span has <see cref="SealedTimes.Count"/> entries.</summary>
+    public void Decode(Span<double> values)
+    {
         if (Values is null)
         {
             values.Fill(Constant);
             return;
         }
-        reader = new ByteReader(Values);
+        var reader = new ByteReader(Values);
         ValueBlock.Decode(ref reader, values);
     }
 }
