@@ -80,6 +80,9 @@ internal sealed class StreamSession
     /// <summary>How often a watermark goes out as a sign of life when the aggregator asks for none.</summary>
     public const long QuietIntervalMs = 30_000;
 
+    /// <summary>How long a watermark may be overdue before the agent says at least that it lives.</summary>
+    public const long SignOfLifeMs = 1_000;
+
     /// <summary>How soon to try again when nothing could be sent.</summary>
     public const long RetryMs = 100;
 
@@ -107,6 +110,7 @@ internal sealed class StreamSession
     private int _batchBytes = DefaultBatchBytes;
     private long _watermarkIntervalMs = QuietIntervalMs;
     private long _nextWatermarkMs;
+    private long _promisedMs;
 
     /// <summary>Makes a session; it begins with <see cref="StreamEventKind.Opened"/>.</summary>
     public StreamSession(StreamIdentity identity, IStreamSpool spool, IWatermarkSource watermarks, TargetTeller? targets = null, ReportTeller? reports = null)
@@ -350,7 +354,15 @@ internal sealed class StreamSession
         if (liveIsOut && nowMs >= _nextWatermarkMs)
         {
             _nextWatermarkMs = nowMs + _watermarkIntervalMs;
+            _promisedMs = promised;
             effects.Send = Watermark(nowMs, promised);
+            return;
+        }
+        // While live records wait (for a limit, for acknowledgements) nothing new can be promised; that this agent lives is said all the same.
+        if (nowMs - _nextWatermarkMs >= Math.Max(_watermarkIntervalMs, SignOfLifeMs))
+        {
+            _nextWatermarkMs = nowMs;
+            effects.Send = Watermark(nowMs, _promisedMs);
             return;
         }
         // Facts for people go behind what is live; they wait for nobody and hold nobody up.

@@ -83,6 +83,7 @@ public sealed class BundleReader : IDisposable
         verdict = CheckManifest(manifestBlock, bundle, encrypted, found, trust);
         if (!verdict.IsGood)
             return verdict;
+        progress?.Invoke(Bytes); // headers and what stands at the end of each file are not blocks
         _volume = 0;
         _at = BundleFormat.HeaderBytes;
         _index = 0;

@@ -19,11 +19,12 @@ public sealed class ProgressLine(TextWriter output, bool? terminal = null)
         if (step == _shown)
             return;
         _shown = step;
-        string megabytes = string.Create(CultureInfo.InvariantCulture, $"{done / 1e6:f1} of {of / 1e6:f1} MB");
+        (double unit, string name) = of < 1_000_000 ? (1e3, "kB") : (1e6, "MB");
+        string bytes = string.Create(CultureInfo.InvariantCulture, $"{done / unit:f1} of {of / unit:f1} {name}");
         if (_terminal)
-            output.Write($"\r[{new string('#', percent * Width / 100).PadRight(Width)}] {percent,3} %  {megabytes}");
+            output.Write($"\r[{new string('#', percent * Width / 100).PadRight(Width)}] {percent,3} %  {bytes}");
         else
-            output.WriteLine($"{percent} %, {megabytes}");
+            output.WriteLine($"{percent} %, {bytes}");
     }
 
     /// <summary>Ends the line, if there is one.</summary>

@@ -6,6 +6,7 @@ using Bellwether.Aggregator.Run;
 using Bellwether.Core.Bundles;
 using Bellwether.Core.Platform;
 using Bellwether.Ingest.Bundles;
+using Bellwether.Ingest.Completeness;
 using Bellwether.Store;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -101,7 +102,9 @@ internal static class BundleCommand
         using var meter = new Meter("bellwether-aggregator-bundle");
         var late = new LateRanges(new LateRangesOptions(), disk, config.DataDir, TimeProvider.System, meter);
         await using StoreWriter store = StoreWriter.Open(ConfiguredOptions.Store(config), disk, TimeProvider.System, ProcessRandom.Create(), meter, NullLogger.Instance);
-        var import = new BundleImport(store, late, TimeProvider.System);
+        // What it announces and does not bring is to be seen once the aggregator serves again.
+        using var completeness = new CompletenessKeeper(ConfiguredOptions.Completeness(config), store.Engine, disk, ConfiguredOptions.CompletenessFolder(config), TimeProvider.System, ProcessRandom.Create(), meter, NullLogger.Instance, serves: false);
+        var import = new BundleImport(store, late, TimeProvider.System, completeness.Book);
         var progress = new ProgressLine(Console.Error);
         BundleImported imported = await import.ApplyAsync(reader, progress.Show, cancellation);
         progress.End();

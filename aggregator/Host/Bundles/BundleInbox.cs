@@ -18,6 +18,7 @@ internal sealed partial class BundleInbox(BundleInboxOptions options, Func<Aggre
     public const string Extension = ".bwb";
     private readonly Counter<long> _imports = meter.CreateCounter<long>(MetricNames.BundleImports, description: "Bundles that came, by outcome.");
     private readonly Counter<long> _records = meter.CreateCounter<long>(MetricNames.BundleRecords, description: "Records that bundles brought.");
+    private readonly HashSet<(string Agent, BundleSegmentId Segment)> _gapsTold = [];
     private Dictionary<string, (long Length, DateTime Written)> _seen = [];
 
     /// <summary>Where receipts are put.</summary>
@@ -111,8 +112,14 @@ internal sealed partial class BundleInbox(BundleInboxOptions options, Func<Aggre
             File.Delete(file);
         _imports.Add(1, new KeyValuePair<string, object?>("outcome", "imported"));
         Imported(log, manifest.Bundle, manifest.Agent, imported.Records, imported.AlreadyHeld);
-        foreach (BundleSegment missing in imported.Missing.Take(options.GapsToldMax))
+        // Each bundle through a one-way gate announces what those before it did: a gap is told once.
+        if (_gapsTold.Count > options.GapsRememberedMax)
+            _gapsTold.Clear();
+        foreach (BundleSegment missing in imported.Missing.Where(m => !_gapsTold.Contains((manifest.Agent, m.Id))).Take(options.GapsToldMax).ToList())
+        {
+            _gapsTold.Add((manifest.Agent, missing.Id));
             Gap(log, manifest.Agent, missing.Id.Epoch, missing.Id.Number, Text(missing.FromMs), Text(missing.ToMs));
+        }
     }
 
     private void Refuse(List<string> files, BundleVerdict verdict)
@@ -167,4 +174,7 @@ internal sealed record BundleInboxOptions
 
     /// <summary>Gaps logged one by one for a bundle. Default 20.</summary>
     public int GapsToldMax { get; init; } = 20;
+
+    /// <summary>Gaps that are remembered as logged; of more, all are logged again. Default 10,000.</summary>
+    public int GapsRememberedMax { get; init; } = 10_000;
 }

@@ -101,8 +101,8 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         _store = StoreWriter.Open(ConfiguredOptions.Store(config), disk, time, ProcessRandom.Create(), _meter, loggers.CreateLogger<StoreWriter>(), _forwarder);
         _scrub = new StoreScrub(_store.Engine, config.DataDir, new StoreScrubOptions(), disk, time, _meter, loggers.CreateLogger<StoreScrub>());
         var ingest = new IngestOptions { MaxAgents = config.Limits.MaxAgents };
-        var completeness = new CompletenessOptions { MaxAgents = config.Limits.MaxAgents, SilentAfter = config.Fleet.SilentAfter };
-        _completeness = new CompletenessKeeper(completeness, _store.Engine, disk, Path.Combine(config.DataDir, "completeness"), time, ProcessRandom.Create(), _meter, loggers.CreateLogger<CompletenessKeeper>());
+        CompletenessOptions completeness = ConfiguredOptions.Completeness(config);
+        _completeness = new CompletenessKeeper(completeness, _store.Engine, disk, ConfiguredOptions.CompletenessFolder(config), time, ProcessRandom.Create(), _meter, loggers.CreateLogger<CompletenessKeeper>());
         _completeness.Book.CarriedBefore(NowMs);
         _completeness.Book.Configure(NowMs, config.Fleet.Expected, config.Fleet.Retired);
         _reader = new SynthesisedReader(new RevisionReader(_store.Reader), _completeness.Book, _store.Engine, time);

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Bellwether.Aggregator.Configuration;
 using Bellwether.Ingest;
+using Bellwether.Ingest.Completeness;
 using Bellwether.Store;
 using Microsoft.Extensions.Logging;
 
@@ -32,6 +33,12 @@ internal static class ConfiguredOptions
             resolutions.Add(new CoarseResolution(TimeSpan.FromHours(1), retention.OneHour));
         return resolutions;
     }
+
+    /// <summary>What is remembered of the fleet.</summary>
+    public static CompletenessOptions Completeness(AggregatorConfig config) => new() { MaxAgents = config.Limits.MaxAgents, SilentAfter = config.Fleet.SilentAfter };
+
+    /// <summary>The folder of what is remembered of the fleet.</summary>
+    public static string CompletenessFolder(AggregatorConfig config) => Path.Combine(config.DataDir, "completeness");
 
     /// <summary>The folder that is watched for bundles.</summary>
     public static string Inbox(AggregatorConfig config) => config.Bundle.Inbox.Length > 0 ? config.Bundle.Inbox : Path.Combine(config.DataDir, "inbox");

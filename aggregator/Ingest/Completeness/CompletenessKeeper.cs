@@ -16,20 +16,25 @@ public sealed partial class CompletenessKeeper : IDisposable
     private readonly FleetJournal _journal;
     private readonly TimeProvider _time;
     private readonly ILogger _log;
+    private readonly bool _serves;
     private long _writtenMs;
     private long _aliveMs;
     private bool _isFailing;
 
-    /// <summary>Opens the journal in a folder of its own. Throws <see cref="IOException"/> when the folder cannot be had.</summary>
-    public CompletenessKeeper(CompletenessOptions options, ILedgerSource ledger, IDisk disk, string folder, TimeProvider time, Random random, Meter meter, ILogger log)
+    /// <summary>
+    /// Opens the journal in a folder of its own. Throws <see cref="IOException"/> when the folder cannot be had. Not <paramref name="serves"/>: this is no aggregator that runs, only
+    /// something that carries records in while it is stopped, and the time that it is down goes on.
+    /// </summary>
+    public CompletenessKeeper(CompletenessOptions options, ILedgerSource ledger, IDisk disk, string folder, TimeProvider time, Random random, Meter meter, ILogger log, bool serves = true)
     {
+        _serves = serves;
         _options = options;
         _time = time;
         _log = log;
         _journal = new FleetJournal(disk, folder, options, time, random);
         Book = new FleetBook(options, ledger, log, _journal.Agents.Values, _journal.Strangers);
         long now = NowMs;
-        if (_journal.AliveMs > 0)
+        if (serves && _journal.AliveMs > 0)
             Book.WasDown(_journal.AliveMs, now);
         FleetInstruments.Make(Book, ledger, meter, time);
     }
@@ -78,7 +83,7 @@ public sealed partial class CompletenessKeeper : IDisposable
     private void Write(long nowMs)
     {
         (IReadOnlyList<AgentFacts> agents, IReadOnlyList<FleetEvent> strangers, _) = Book.TakeChanges();
-        bool written = _journal.Write(agents, strangers, nowMs, () => (Book.Known(), Book.Strangers()));
+        bool written = _journal.Write(agents, strangers, _serves ? nowMs : _journal.AliveMs, () => (Book.Known(), Book.Strangers()));
         _writtenMs = _aliveMs = nowMs;
         if (!written)
             Book.PutBack(agents);

@@ -9,7 +9,14 @@ internal static class FactChanges
         // The same refusal again and again is one event.
         if (agent.Events.Count > 0 && agent.Events[^1] is var last && last.Kind == what.Kind && last.Detail == what.Detail && what.Kind == FleetEvents.Refused)
             return agent with { Events = [.. agent.Events.SkipLast(1), last with { TimeMs = what.TimeMs, ToMs = what.ToMs }] };
-        return agent with { Events = [.. agent.Events.Append(what).TakeLast(options.MaxEvents)] };
+        IEnumerable<FleetEvent> events = agent.Events;
+        // A one-way gate brings a bundle every few minutes: what else happened must not leave the list for that.
+        if (what.Kind == FleetEvents.Carried && agent.Events.Count(e => e.Kind == FleetEvents.Carried) >= options.MaxCarriedEvents)
+        {
+            FleetEvent oldest = agent.Events.First(e => e.Kind == FleetEvents.Carried);
+            events = events.Where(e => !ReferenceEquals(e, oldest));
+        }
+        return agent with { Events = [.. events.Append(what).TakeLast(options.MaxEvents)] };
     }
 
     /// <summary>It is back as another process.</summary>

@@ -219,6 +219,9 @@ public sealed record CompletenessOptions
     /// <summary>Events kept of one agent. Default 64.</summary>
     public int MaxEvents { get; init; } = 64;
 
+    /// <summary>Of these, events that say that a bundle came; of more, the oldest goes. Default 16.</summary>
+    public int MaxCarriedEvents { get; init; } = 16;
+
     /// <summary>Absences kept of one agent. Default 64.</summary>
     public int MaxAbsences { get; init; } = 64;
 

@@ -239,6 +239,34 @@ public sealed class StreamSessionTests
     }
 
     [Fact]
+    public void While_live_records_wait_for_a_limit_the_agent_says_that_it_lives_and_promises_nothing_new()
+    {
+        var session = new StreamSession(new StreamIdentity { AgentId = "a", Version = "1", ProcessId = "p" }, _spool, _watermark) { Bandwidth = new BandwidthLimit(1_000) };
+        _watermark.PromisedMs = 7;
+        session.Step(0, new StreamEvent(StreamEventKind.Opened), _effects);
+        session.Step(0, new StreamEvent(StreamEventKind.Received, new AggregatorMessage { Hello = new HelloAnswer { StoreId = "s", WindowBytes = 1 << 20, WatermarkIntervalMs = 500 } }), _effects);
+        Assert.Equal(7, _effects.Send!.Watermark.UnixMs);
+        for (int i = 0; i < 300; i++)
+            _spool.Append(new byte[100]);
+        _watermark.PromisedMs = 8;
+        long heardMs = 0;
+        int batches = 0;
+        for (long now = 10; now < 20_000; now += 10)
+        {
+            for (session.Step(now, new StreamEvent(StreamEventKind.Writable), _effects); _effects.Send is { } message; session.Step(now, new StreamEvent(StreamEventKind.Writable), _effects))
+            {
+                batches += message.KindCase == AgentMessage.KindOneofCase.Records ? 1 : 0;
+                if (message.KindCase != AgentMessage.KindOneofCase.Watermark)
+                    continue;
+                Assert.Equal(7, message.Watermark.UnixMs);
+                heardMs = now;
+            }
+            Assert.True(now - heardMs <= 2_000, $"nothing was heard from {heardMs} to {now} ms");
+        }
+        Assert.InRange(batches, 15, 40);
+    }
+
+    [Fact]
     public void Under_a_bandwidth_limit_live_records_go_first_and_no_second_takes_more_than_it_may()
     {
         const int limit = 4_000;

@@ -54,6 +54,26 @@ public sealed class CompletenessKeeperTests : IDisposable
     }
 
     [Fact]
+    public void What_is_carried_in_while_the_aggregator_is_stopped_is_known_when_it_serves_again()
+    {
+        using (CompletenessKeeper keeper = Open())
+        {
+            Join(keeper, "wired");
+            keeper.Step();
+        }
+        _time.Advance(TimeSpan.FromMinutes(5));
+        using (CompletenessKeeper carrier = Open(serves: false))
+            carrier.Book.Carried("carried", _time.NowMs, 7, "a bundle", [new LostSegments(1, 4, 4, 100, 200, MissingReasons.Announced, _time.NowMs)]);
+        _time.Advance(TimeSpan.FromMinutes(5));
+        using CompletenessKeeper again = Open();
+        AgentFacts agent = again.Book.Agents().Single(a => a.Id == "carried");
+        Assert.Equal((4UL, MissingReasons.Announced), (Assert.Single(agent.Announced).First, agent.Announced[0].Reason));
+        // It was down for the whole time, once.
+        FleetEvent down = Assert.Single(again.Book.Agents().Single(a => a.Id == "wired").Events, e => e.Kind == FleetEvents.AggregatorDown);
+        Assert.Equal(TimeSpan.FromMinutes(10).TotalMilliseconds, down.ToMs - down.FromMs);
+    }
+
+    [Fact]
     public void The_journal_stays_small_and_whole_over_many_snapshots_and_crashes()
     {
         _options = _options with { JournalFileBytes = 4 << 10 };
@@ -90,7 +110,7 @@ public sealed class CompletenessKeeperTests : IDisposable
         Assert.Equal("a", Assert.Single(again.Book.Agents()).Id);
     }
 
-    private CompletenessKeeper Open() => new(_options, new KnownLedger(), _disk, "/completeness", _time, new Random(1), _meter, NullLogger.Instance);
+    private CompletenessKeeper Open(bool serves = true) => new(_options, new KnownLedger(), _disk, "/completeness", _time, new Random(1), _meter, NullLogger.Instance, serves);
 
     private void Join(CompletenessKeeper keeper, string agent, string process = "p1") => keeper.Book.Joined(_time.NowMs, new Greeting(agent, process, 1, []));
 }

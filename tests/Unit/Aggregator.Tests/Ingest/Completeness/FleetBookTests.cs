@@ -34,6 +34,18 @@ public sealed class FleetBookTests
     }
 
     [Fact]
+    public void Bundles_that_come_all_the_time_leave_room_for_what_else_happened()
+    {
+        _book.Joined(1_000, new Greeting("a", "p1", 1, []));
+        for (int i = 0; i < 200; i++)
+            _book.Carried("a", 2_000 + i, i, "bundle " + i);
+        IReadOnlyList<FleetEvent> events = _book.Agents()[0].Events;
+        Assert.Equal(FleetEvents.Registered, events[0].Kind);
+        Assert.Equal(16, events.Count(e => e.Kind == FleetEvents.Carried));
+        Assert.Equal("bundle 199", events[^1].Detail);
+    }
+
+    [Fact]
     public void What_a_bundle_announces_and_does_not_bring_is_told_until_it_comes()
     {
         LostSegments Announced(ulong number) => new(1, number, number, 10_000, 20_000, MissingReasons.Announced, 50_000);
