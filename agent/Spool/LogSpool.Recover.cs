@@ -47,10 +47,10 @@ internal sealed partial class LogSpool
         state.TakeDropped(_ledger);
         foreach (SpoolSegment segment in _segments)
         {
-            if (state.Acknowledged.TryGetValue(segment.Id, out (ulong Records, bool Complete) held))
+            if (state.Acknowledged.TryGetValue(segment.Id, out SegmentFate held))
                 TakeAcknowledged(segment, held.Complete ? segment.Records : Math.Min(held.Records, segment.Records), isNew: false);
         }
-        _segments.RemoveAll(s => s.Records == 0 || (state.Acknowledged.TryGetValue(s.Id, out (ulong Records, bool Complete) held) && held.Complete));
+        _segments.RemoveAll(s => s.Records == 0 || (state.Acknowledged.TryGetValue(s.Id, out SegmentFate held) && held.Complete));
         _ledger.Keep();
         CountMissing(replay, state);
         _droppedSamples = _ledger.Accounts.Sum(a => a.Dropped.Values.Sum(d => d.Samples));

@@ -12,7 +12,7 @@ internal sealed partial class LogSpool
         foreach (SpoolSegment segment in _segments)
         {
             if (segment.Acknowledged > 0)
-                _state.Acknowledged[segment.Id] = (segment.Acknowledged, false);
+                _state.Acknowledged[segment.Id] = new SegmentFate(segment.Acknowledged, false, segment.FirstSequence, segment.EndSequence);
         }
         _state.Epoch = _share.Epoch;
         _state.NextNumber = _share.NextNumber;
@@ -31,13 +31,14 @@ internal sealed partial class LogSpool
         }
     }
 
-    /// <summary>Keeps of the finished segments only the newest: its frames may still stand in the log's newest file, which is never freed.</summary>
+    /// <summary>Forgets finished segments of which no frame stands in the log any more; the newest stay a while, since a file that was freed may come back with a power cut.</summary>
     private void ForgetFreed()
     {
         ulong keepFrom = _segments.Count > 0 ? _segments[0].Id.Number : _state.NextNumber;
-        foreach (SegmentRef id in _state.Acknowledged.Keys)
+        IReadOnlyList<LogFileInfo> files = _log.Files;
+        foreach ((SegmentRef id, SegmentFate fate) in _state.Acknowledged)
         {
-            if (id.Number + 8 < keepFrom)
+            if (id.Number + 8 < keepFrom && !files.Any(f => fate.FirstSequence - 1 < f.NextSequence && fate.EndSequence > f.FirstSequence))
                 _state.Acknowledged.Remove(id);
         }
     }

@@ -351,7 +351,7 @@ internal sealed partial class LogSpool : ISpool, ISpoolLedger
         _segments.Remove(segment);
         if (ReferenceEquals(segment, _live))
             _live = null;
-        _state.Acknowledged[segment.Id] = (segment.Records, true);
+        _state.Acknowledged[segment.Id] = new SegmentFate(segment.Records, true, segment.FirstSequence, segment.EndSequence);
         _stateDirty = true;
     }
 

@@ -135,3 +135,10 @@ internal readonly record struct SourceSpan(long Samples, long FromMs, long ToMs)
     public SourceSpan Plus(long samples, long timestampMs) =>
         Samples == 0 ? new SourceSpan(samples, timestampMs, timestampMs) : new SourceSpan(Samples + samples, Math.Min(FromMs, timestampMs), Math.Max(ToMs, timestampMs));
 }
+
+/// <summary>What became of a segment, for the next start.</summary>
+/// <param name="Records">Records that are acknowledged; of a segment that is done with, all.</param>
+/// <param name="Complete">Nothing of it is held any more: it was acknowledged, or dropped and counted.</param>
+/// <param name="FirstSequence">The log's sequence of record 0.</param>
+/// <param name="EndSequence">One more than its last.</param>
+internal readonly record struct SegmentFate(ulong Records, bool Complete, ulong FirstSequence, ulong EndSequence);

@@ -12,7 +12,8 @@ internal sealed class SpoolState
 
     public ulong NextNumber { get; set; } = 1;
 
-    public Dictionary<SegmentRef, (ulong Records, bool Complete)> Acknowledged { get; } = [];
+    /// <summary>What became of segments of which frames may still stand in the log.</summary>
+    public Dictionary<SegmentRef, SegmentFate> Acknowledged { get; } = [];
 
     /// <summary>Segments that were dropped and may have arrived, oldest first; their facts name sources by <see cref="SpoolLedger"/>.</summary>
     public List<DroppedSegment> Dropped { get; } = [];
@@ -89,7 +90,7 @@ internal sealed class SpoolState
         foreach (JsonElement each in root.GetProperty("acknowledged").EnumerateArray())
         {
             var id = new SegmentRef(each.GetProperty("epoch").GetUInt64(), each.GetProperty("number").GetUInt64(), each.GetProperty("nonce").GetUInt32());
-            state.Acknowledged[id] = (each.GetProperty("records").GetUInt64(), each.GetProperty("complete").GetBoolean());
+            state.Acknowledged[id] = new SegmentFate(each.GetProperty("records").GetUInt64(), each.GetProperty("complete").GetBoolean(), each.GetProperty("first").GetUInt64(), each.GetProperty("end").GetUInt64());
         }
         if (root.TryGetProperty("stopped", out JsonElement stopped))
             state.StoppedMs = stopped.GetInt64();
@@ -112,14 +113,16 @@ internal sealed class SpoolState
             json.WriteNumber("epoch", Epoch);
             json.WriteNumber("next_number", NextNumber);
             json.WriteStartArray("acknowledged");
-            foreach ((SegmentRef id, (ulong records, bool complete)) in Acknowledged)
+            foreach ((SegmentRef id, SegmentFate fate) in Acknowledged)
             {
                 json.WriteStartObject();
                 json.WriteNumber("epoch", id.Epoch);
                 json.WriteNumber("number", id.Number);
                 json.WriteNumber("nonce", id.Nonce);
-                json.WriteNumber("records", records);
-                json.WriteBoolean("complete", complete);
+                json.WriteNumber("records", fate.Records);
+                json.WriteBoolean("complete", fate.Complete);
+                json.WriteNumber("first", fate.FirstSequence);
+                json.WriteNumber("end", fate.EndSequence);
                 json.WriteEndObject();
             }
             json.WriteEndArray();

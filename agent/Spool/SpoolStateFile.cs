@@ -9,7 +9,7 @@ namespace Bellwether.Agent.Spool;
 internal sealed class SpoolStateFile(IDisk disk, string folder, Action<IOException> noteError)
 {
     private const int BytesMax = 16 << 20;
-    private const int ReserveBytesMin = 4 << 10;
+    private const int ReserveBytesMin = 64 << 10;
     private const int Attempts = 3;
     private readonly string _path = Path.Combine(folder, "state");
     private readonly string _reserve = Path.Combine(folder, "reserve");

@@ -30,7 +30,8 @@ internal static class MutantList
             Catcher.Test("Core", "SegmentLogTests.What_a_power_cut_took_never_comes_back_behind_what_was_written_later")),
         new("log-skips-the-checksum", "a frame counts as whole without its checksum", "core/Durable/LogFormat.cs",
             "BinaryPrimitives.ReadUInt32LittleEndian(frame[20..]) == FrameCrc(frame, seed, offset, length);", "frame.Length >= length;", Catcher.Simulation()),
-        new("log-forgets-where-a-file-ended", "frames of a failed sync count, although their file was given up before them", Recovery, "                return known.PreviousEnd;\n", "                return null;\n", Catcher.Simulation()),
+        new("log-forgets-where-a-file-ended", "frames of a failed sync count, although their file was given up before them", Recovery, "                return known.PreviousEnd;\n", "                return null;\n",
+            Catcher.Test("Core", "SegmentLogTests.What_was_given_up_after_failed_syncs_never_comes_back")),
         new("log-opens-without-a-sync", "frames that stand in the page cache only are taken for durable after a kill", Recovery, "            opened.Sync();\n", "",
             Catcher.Test("Core", "SegmentLogTests.What_a_failed_sync_left_in_the_page_cache_is_durable_once_it_is_replayed")),
         new("log-believes-the-page-cache", "frames of a sync that failed before a kill are synced again, which says nothing of them", Recovery, "                opened.Write(at, piece.AsSpan(0, bytes));\n", "                at += bytes - bytes;\n",
@@ -50,12 +51,15 @@ internal static class MutantList
 
     private static IEnumerable<Mutant> OfTheSpool() =>
     [
-        new("spool-frees-before-it-counts", "a dropped segment's file goes before its count is durable", "agent/Spool/LogSpool.Save.cs", "        if (_stateDirty)\n            return 0;\n", "", Catcher.Simulation()),
+        new("spool-frees-before-it-counts", "a dropped segment's file goes before its count is durable", "agent/Spool/LogSpool.Save.cs", "        if (_stateDirty)\n            return 0;\n", "",
+            Catcher.Test("Agent", "LogSpoolTests.What_gives_way_keeps_its_file_until_its_count_is_written_down")),
         new("spool-drops-without-counting", "what gives way is not counted", SpoolDrop, "        CountRest(oldest, Remember(oldest, reason) ? reason : SpoolDropReasons.Damaged);\n", "        Remember(oldest, reason);\n", Catcher.Simulation()),
         new("spool-keeps-no-room", "on a full disk the count of what gives way finds no place", "agent/Spool/SpoolStateFile.cs", "            WriteWithoutRoom(content, makeRoom);\n", "            throw;\n",
             Catcher.Test("Agent", "LogSpoolTests.On_a_full_disk_the_room_that_is_kept_takes_the_count_of_what_gives_way")),
         new("spool-codes-against-what-it-refused", "the tick behind one that was refused is coded against it", SpoolDrop, "        CloseLive(); // a tick is coded against the one before: the next cannot build on this one\n", "",
             Catcher.Test("Agent", "SpoolLedgerTests.What_follows_a_refused_tick_has_its_right_values")),
+        new("spool-forgets-what-it-gave-up", "what became of a segment is forgotten while its frames still stand in the log", "agent/Spool/LogSpool.Save.cs", "            if (id.Number + 8 < keepFrom && !files.Any(", "            if (id.Number + 8 < keepFrom || !files.Any(",
+            Catcher.Test("Agent", "LogSpoolTests.A_dropped_segment_in_the_newest_file_does_not_come_back")),
         new("spool-forgets-what-was-acknowledged", "how many samples are acknowledged is not written down", "agent/Spool/SpoolLedger.cs", "json.WriteNumber(\"acknowledged\", account.Acknowledged);", "json.WriteNumber(\"acknowledged\", 0);", Catcher.Simulation()),
         new("spool-frees-what-is-still-written", "a segment that is not closed is freed as soon as all of it is held", Spool,
             "if (!complete || !found.Closed || found.Waiting > 0 || found.Acknowledged < found.Records)", "if (found.Acknowledged < found.Records)", Catcher.Simulation()),

@@ -109,7 +109,7 @@ internal sealed partial class SimulatedWorld
 
     private void Quiet(long sinceMs)
     {
-        while (!_agents.TrueForAll(a => a.Spool is { Records: 0, Statistics.PendingBytes: 0 }) || _aggregator.Queued > 0)
+        while (_aggregator.Engine is null || !_agents.TrueForAll(a => a.Spool is { Records: 0, Statistics.PendingBytes: 0 }) || _aggregator.Queued > 0)
         {
             CalmStep();
             if (_nowMs - sinceMs > SettleMaxMs)

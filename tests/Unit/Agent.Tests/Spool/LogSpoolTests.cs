@@ -328,6 +328,37 @@ public sealed class LogSpoolTests : IDisposable
     }
 
     [Fact]
+    public void A_dropped_segment_in_the_newest_file_does_not_come_back()
+    {
+        var options = new SpoolOptions { AgeMax = TimeSpan.FromHours(1) };
+        LogSpool spool = Open(options);
+        spool.Append(_ticks.Next());
+        spool.Sync();
+        spool.StartSegment();
+        _ticks.Advance(TimeSpan.FromHours(2));
+        _disk.Fault = (call, path) => call is DiskCall.Write && path.EndsWith(".seg", StringComparison.Ordinal);
+        for (int restart = 0; restart < 3; restart++)
+        {
+            // Nothing new reaches the log: its newest file is the one with the dropped segment.
+            for (int i = 0; i < 20; i++)
+            {
+                spool.Append(_ticks.Next());
+                spool.StartSegment();
+                _ticks.Advance(TimeSpan.FromSeconds(2));
+            }
+            spool.SkipTo(spool.NextNumber + 1);
+            Assert.Equal(10, spool.Statistics.Dropped.Where(d => d.Reason == SpoolDropReasons.Age).Sum(d => d.Samples));
+            _disk.Crash(onlyProcess: true);
+            Func<DiskCall, string, bool> fault = _disk.Fault;
+            _disk.Fault = null;
+            spool = Open(options);
+            _disk.Fault = fault;
+            Assert.Empty(List(spool));
+        }
+        spool.Dispose();
+    }
+
+    [Fact]
     public void On_a_full_disk_the_room_that_is_kept_takes_the_count_of_what_gives_way()
     {
         var options = new SpoolOptions { SegmentBytes = 4 << 10 };

@@ -33,6 +33,26 @@ public sealed class SegmentLogTests
     }
 
     [Fact]
+    public void What_was_given_up_after_failed_syncs_never_comes_back()
+    {
+        using (SegmentLog log = Open(out _))
+        {
+            Append(log, "one");
+            Assert.Equal(LogSync.Durable, log.Sync());
+            Append(log, "given up");
+            SegmentLogModelTests.FailSome(_disk, DiskCall.Sync, 2);
+            Assert.Equal(LogSync.Failed, log.Sync());
+            log.DiscardPending();
+            Append(log, "two");
+            Assert.Equal(LogSync.Durable, log.Sync());
+        }
+        // What the failed syncs wrote is still to be read: the process was killed, the machine was not.
+        _disk.Crash(onlyProcess: true);
+        using SegmentLog again = Open(out List<string> found);
+        Assert.Equal(["one", "two"], found);
+    }
+
+    [Fact]
     public void A_read_that_fails_once_while_the_log_is_opened_costs_nothing()
     {
         var all = new List<string>();
