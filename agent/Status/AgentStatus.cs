@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using Bellwether.Core.Text;
 
 namespace Bellwether.Agent.Status;
 
@@ -122,7 +123,7 @@ internal sealed record AgentStatus
         text.Append(CultureInfo.InvariantCulture, $"aggregator  {(Aggregator.Length == 0 ? "none is configured: records leave by bundles" : $"{Aggregator}, {(Connected ? "connected" : "not connected")}")}; {AcknowledgedRecords} records acknowledged, {SentBytes} bytes sent\n");
         // What went wrong before this connection is over.
         if (LastError.Length > 0 && !Connected)
-            text.Append(CultureInfo.InvariantCulture, $"            last error: {LastError}\n");
+            text.Append(CultureInfo.InvariantCulture, $"            last error: {VisibleText.Of(LastError)}\n");
         string oldest = SpoolOldestMs > 0 ? $", the oldest {Span(NowMs - SpoolOldestMs)} old" : "";
         text.Append(CultureInfo.InvariantCulture, $"spool       {SpoolRecords} records in {SpoolBytes} bytes not yet acknowledged{oldest}; {DroppedSamples} samples dropped{(DroppedWhy.Length > 0 ? $" ({DroppedWhy})" : "")}\n");
         if (Locked.Length > 0)
@@ -131,7 +132,7 @@ internal sealed record AgentStatus
         {
             text.Append(CultureInfo.InvariantCulture, $"config      the last reload was refused; in force is the one taken {Span(NowMs - ReloadedMs)} ago\n");
             foreach (string error in ReloadErrors.Take(ErrorsMax))
-                text.Append(CultureInfo.InvariantCulture, $"            {error.Split('\n')[0]}\n");
+                text.Append(CultureInfo.InvariantCulture, $"            {VisibleText.Of(error.Split('\n')[0])}\n");
         }
         text.Append('\n');
         int width = Math.Max(6, Sources.Select(s => s.Name.Length).DefaultIfEmpty(0).Max());
@@ -139,8 +140,8 @@ internal sealed record AgentStatus
         foreach (SourceStatus source in Sources)
         {
             string last = source.LastMs > 0 ? Span(NowMs - source.LastMs) + " ago" : "-";
-            string state = source.LastError.Length > 0 ? source.LastError : source.LastMs > 0 ? "ok" : "waiting";
-            text.Append(CultureInfo.InvariantCulture, $"{source.Name.PadRight(width)}  {(source.IntervalMs > 0 ? Span(source.IntervalMs) : "-"),8}  {last,10}  {source.Samples,8}  {state}\n");
+            string state = source.LastError.Length > 0 ? VisibleText.Of(source.LastError) : source.LastMs > 0 ? "ok" : "waiting";
+            text.Append(CultureInfo.InvariantCulture, $"{VisibleText.Of(source.Name).PadRight(width)}  {(source.IntervalMs > 0 ? Span(source.IntervalMs) : "-"),8}  {last,10}  {source.Samples,8}  {state}\n");
         }
         return text.ToString();
     }

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using Bellwether.Core.Text;
 
 namespace Bellwether.Aggregator;
 
@@ -98,12 +99,12 @@ internal static class QueryCommand
                 break;
             case "vector":
                 foreach (JsonElement series in result.EnumerateArray())
-                    text.Append(Name(series)).Append("  ").Append(PointText(series.TryGetProperty("value", out JsonElement v) ? v : series.GetProperty("histogram"))).Append('\n');
+                    text.Append(VisibleText.Of(Name(series))).Append("  ").Append(PointText(series.TryGetProperty("value", out JsonElement v) ? v : series.GetProperty("histogram"))).Append('\n');
                 break;
             default:
                 foreach (JsonElement series in result.EnumerateArray())
                 {
-                    text.Append(Name(series)).Append('\n');
+                    text.Append(VisibleText.Of(Name(series))).Append('\n');
                     foreach (string kind in new[] { "values", "histograms" })
                     {
                         if (!series.TryGetProperty(kind, out JsonElement points))

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Bellwether.Core.Text;
 using Microsoft.Extensions.Logging;
 
 namespace Bellwether.Core.Telemetry;
@@ -51,11 +52,11 @@ public sealed class LineLoggerFactory : ILoggerFactory
                 return;
             var line = new StringBuilder(128);
             line.Append(_time.GetUtcNow().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
-            line.Append(' ').Append(Name(level)).Append(' ').Append(category).Append(": ").Append(message.ReplaceLineEndings(" "));
+            line.Append(' ').Append(Name(level)).Append(' ').Append(category).Append(": ").Append(VisibleText.Of(message.ReplaceLineEndings(" ")));
             if (suppressed > 0)
                 line.Append(CultureInfo.InvariantCulture, $" ({suppressed} suppressed)");
             if (exception is not null)
-                line.Append(" [").Append(exception.ToString().ReplaceLineEndings(" | ")).Append(']');
+                line.Append(" [").Append(VisibleText.Of(exception.ToString().ReplaceLineEndings(" | "))).Append(']');
             _output.WriteLine(line.ToString());
         }
     }

@@ -33,4 +33,11 @@ public sealed class AgentStatusTests
         Assert.Contains("config      the last reload was refused; in force is the one taken 30s ago\n            agent.yaml:2:3: agent.idd", read.ToText(), StringComparison.Ordinal);
         Assert.DoesNotContain("reload was refused", (read with { ReloadErrors = [] }).ToText(), StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void What_a_target_wrote_cannot_steer_the_terminal()
+    {
+        AgentStatus status = s_status with { Sources = [new SourceStatus("job/x", 5000, 1, 5, "got '\0\u001b[2J'")] };
+        Assert.EndsWith("got '\\x00\\x1b[2J'\n", status.ToText(), StringComparison.Ordinal);
+    }
 }
