@@ -25,16 +25,8 @@ internal static class QueryCommand
         var command = new Command("query", "Evaluates a PromQL expression on a running aggregator and prints the result.") { config, url, time, start, end, step, json, expression };
         command.SetAction(async (parse, cancellation) =>
         {
-            string? address = parse.GetValue(url) ?? addressOf(parse.GetRequiredValue(config));
-            if (address is null)
+            if (ServerAddress.Of(parse.GetValue(url), () => addressOf(parse.GetRequiredValue(config))) is not { } address)
                 return 2;
-            if (!address.Contains("://", StringComparison.Ordinal))
-                address = "http://" + address;
-            if (!Uri.TryCreate(address, UriKind.Absolute, out Uri? uri) || uri.Scheme is not ("http" or "https"))
-            {
-                Console.Error.WriteLine($"--url {address} is not an address, e.g. http://127.0.0.1:9090");
-                return 2;
-            }
             var form = new Dictionary<string, string> { ["query"] = parse.GetRequiredValue(expression) };
             bool range = parse.GetValue(start) is not null || parse.GetValue(end) is not null || parse.GetValue(step) is not null;
             foreach ((string name, string? value) in new[] { ("time", parse.GetValue(time)), ("start", parse.GetValue(start)), ("end", parse.GetValue(end)), ("step", parse.GetValue(step)) })
@@ -42,7 +34,7 @@ internal static class QueryCommand
                 if (value is not null)
                     form[name] = value;
             }
-            return await AskAsync(address.TrimEnd('/') + (range ? "/api/v1/query_range" : "/api/v1/query"), form, parse.GetValue(json), cancellation);
+            return await AskAsync(address + (range ? "/api/v1/query_range" : "/api/v1/query"), form, parse.GetValue(json), cancellation);
         });
         return command;
     }

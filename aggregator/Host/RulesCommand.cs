@@ -24,16 +24,8 @@ internal static class RulesCommand
         var backfill = new Command("backfill", "Evaluates rules, and those that read them, over stored history on a running aggregator, and waits for the end.") { config, url, from, to, reason, by, reopen, rule };
         backfill.SetAction(async (parse, cancellation) =>
         {
-            string? address = parse.GetValue(url) ?? addressOf(parse.GetRequiredValue(config));
-            if (address is null)
+            if (ServerAddress.Of(parse.GetValue(url), () => addressOf(parse.GetRequiredValue(config))) is not { } address)
                 return 2;
-            if (!address.Contains("://", StringComparison.Ordinal))
-                address = "http://" + address;
-            if (!Uri.TryCreate(address, UriKind.Absolute, out Uri? uri) || uri.Scheme is not ("http" or "https"))
-            {
-                Console.Error.WriteLine($"--url {address} is not an address, e.g. http://127.0.0.1:9090");
-                return 2;
-            }
             var form = parse.GetRequiredValue(rule).Select(r => KeyValuePair.Create("rule", r)).ToList();
             form.Add(KeyValuePair.Create("from", parse.GetRequiredValue(from)));
             foreach ((string name, string? value) in new[] { ("to", parse.GetValue(to)), ("reason", parse.GetValue(reason)), ("by", parse.GetValue(by)), ("reopen", parse.GetValue(reopen) ? "true" : null) })
@@ -41,7 +33,7 @@ internal static class RulesCommand
                 if (value is not null)
                     form.Add(KeyValuePair.Create(name, value));
             }
-            return await RunAsync(address.TrimEnd('/') + "/api/v1/rules/backfill", form, time, cancellation);
+            return await RunAsync(address + "/api/v1/rules/backfill", form, time, cancellation);
         });
         return new Command("rules", "Rules of a running aggregator.") { backfill };
     }

@@ -29,15 +29,10 @@ internal static class SlaCommand
         var command = new Command("evidence", "Has a running aggregator put together what the numbers of a month were made of, signs it and writes it to a file.") { config, url, month, sla, contract, key, output };
         command.SetAction(async (parse, cancellation) =>
         {
-            string? address = parse.GetValue(url) ?? addressOf(parse.GetRequiredValue(config));
-            if (address is null)
+            if (ServerAddress.Of(parse.GetValue(url), () => addressOf(parse.GetRequiredValue(config))) is not { } address)
                 return ExitBadInput;
-            if (!address.Contains("://", StringComparison.Ordinal))
-                address = "http://" + address;
-            if (!Uri.TryCreate(address, UriKind.Absolute, out Uri? uri) || uri.Scheme is not ("http" or "https"))
-                return Refuse($"--url {address} is not an address, e.g. http://127.0.0.1:9090");
             string query = $"/api/v1/sla/evidence?month={Uri.EscapeDataString(parse.GetRequiredValue(month))}&sla={Uri.EscapeDataString(parse.GetValue(sla) ?? "")}&contract={Uri.EscapeDataString(parse.GetValue(contract) ?? "")}";
-            return await MakeAsync(address.TrimEnd('/') + query, parse.GetRequiredValue(key), parse.GetRequiredValue(output), time, cancellation);
+            return await MakeAsync(address + query, parse.GetRequiredValue(key), parse.GetRequiredValue(output), time, cancellation);
         });
         return command;
     }

@@ -39,7 +39,7 @@ internal static class StoreCommand
             string file = parse.GetRequiredValue(config);
             if (load(file) is not { } read)
                 return ExitWrongUse;
-            string? address = parse.GetValue(url) is { } text ? AddressOf(text)?.ToString() : addressOf(file);
+            string? address = ServerAddress.Of(parse.GetValue(url), () => addressOf(file));
             return address is null ? ExitWrongUse : await BackupCommand.BackupAsync(read, address, parse.GetRequiredValue(to), cancellation);
         }));
         return command;
@@ -90,20 +90,10 @@ internal static class StoreCommand
         {
             var import = new ImportCommand(Console.Out, Console.Error, parse.GetValue(again), cancellation);
             if (parse.GetValue(url) is { } address)
-                return AddressOf(address) is { } uri ? await import.IntoRunningAsync(uri, parse.GetRequiredValue(paths)) : ExitWrongUse;
+                return ServerAddress.Of(address, () => null) is { } running ? await import.IntoRunningAsync(new Uri(running), parse.GetRequiredValue(paths)) : ExitWrongUse;
             return load(parse.GetRequiredValue(config)) is { } read ? await import.IntoStoreAsync(read, parse.GetRequiredValue(paths)) : ExitWrongUse;
         }));
         return command;
-    }
-
-    /// <summary>The address of a running aggregator; null after the error was told.</summary>
-    private static Uri? AddressOf(string text)
-    {
-        string address = text.Contains("://", StringComparison.Ordinal) ? text : "http://" + text;
-        if (Uri.TryCreate(address, UriKind.Absolute, out Uri? uri) && uri.Scheme is "http" or "https")
-            return uri;
-        Console.Error.WriteLine($"--url {text} is not an address, e.g. http://127.0.0.1:9090");
-        return null;
     }
 
     private static Command Verify(Option<string> config, Func<string, AggregatorConfig?> load)
