@@ -146,9 +146,9 @@ internal sealed class RuleSchedule
         }
 
         /// <summary>Those that may go together with some labels: a superset.</summary>
-        public IReadOnlyList<(T Item, int Stage)> Find(IEnumerable<KeyValuePair<string, string>> labels)
+        public List<(T Item, int Stage)> Find(IEnumerable<KeyValuePair<string, string>> labels)
         {
-            List<(T Item, int Stage)>? found = _all;
+            List<(T Item, int Stage)> found = _all;
             foreach ((string label, string value) in labels)
             {
                 // Only a label that all of them bind tells them apart.
