@@ -330,7 +330,7 @@ public sealed class LogSpoolTests : IDisposable
     [Fact]
     public void A_dropped_segment_in_the_newest_file_does_not_come_back()
     {
-        var options = new SpoolOptions { AgeMax = TimeSpan.FromHours(1) };
+        var options = new SpoolOptions { AgeMax = TimeSpan.FromHours(1), PendingBytesMax = 256 };
         LogSpool spool = Open(options);
         spool.Append(_ticks.Next());
         spool.Sync();
@@ -346,7 +346,7 @@ public sealed class LogSpoolTests : IDisposable
                 spool.StartSegment();
                 _ticks.Advance(TimeSpan.FromSeconds(2));
             }
-            spool.SkipTo(spool.NextNumber + 1);
+            spool.MarkStop(); // writes the state
             Assert.Equal(10, spool.Statistics.Dropped.Where(d => d.Reason == SpoolDropReasons.Age).Sum(d => d.Samples));
             _disk.Crash(onlyProcess: true);
             Func<DiskCall, string, bool> fault = _disk.Fault;
