@@ -59,6 +59,8 @@ internal static class ExportCommand
             errors.WriteLine($"left out: {result.StaleMarkersLeftOut} marks of a series' end, for which OpenMetrics text has no form; --format {Blocks} has");
         if (result.NamelessLeftOut > 0)
             errors.WriteLine($"left out: {result.NamelessLeftOut} series without a name, for which OpenMetrics text has no form; --format {Blocks} has");
+        if (result.SlotsLeftOut > 0)
+            errors.WriteLine($"left out: {result.SlotsLeftOut} slots of coarser resolutions, of which there are no samples any more (retention.raw)");
         if (store.DamagedReads == 0 && store.Opened.QuarantinedFiles == 0 && store.Opened.DamagedLogPlaces == 0)
             return 0;
         errors.WriteLine($"{folder} is damaged and what is exported is not all: bellwether-aggregator store verify {folder} tells what is missing");

@@ -65,7 +65,7 @@ public sealed class OpenMetricsExport : IDisposable
 
     private void WriteSeries(ISeriesSet set, int index)
     {
-        set.Read(index, _samples);
+        ExportSelection.Read(set, index, _samples, Result);
         byte[] series = Encoding.UTF8.GetBytes(SeriesText(set.LabelsAt(index)));
         long before = Result.Samples;
         for (int i = 0; i < _samples.Count; i++)

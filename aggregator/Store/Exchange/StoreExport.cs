@@ -26,6 +26,9 @@ public sealed record ExportResult
     /// <summary>Series without a name, which the format cannot hold.</summary>
     public long NamelessLeftOut { get; internal set; }
 
+    /// <summary>Slots of coarser resolutions, whose samples are not there any more.</summary>
+    public long SlotsLeftOut { get; internal set; }
+
     /// <summary>Blocks that were written.</summary>
     public int Blocks { get; internal set; }
 }
@@ -33,6 +36,14 @@ public sealed record ExportResult
 /// <summary>Opens what an export selects, several selectors as one.</summary>
 internal static class ExportSelection
 {
+    /// <summary>Reads the samples of a series, and counts the slots beside them.</summary>
+    public static void Read(ISeriesSet set, int index, SampleBuffer samples, ExportResult result)
+    {
+        var slots = new List<CoarseSlot>();
+        CoarseSets.Read(set, index, samples, slots);
+        result.SlotsLeftOut += slots.Count;
+    }
+
     /// <summary>Calls for each series once, in label order within each selector's turn.</summary>
     /// <param name="reader">The store.</param>
     /// <param name="range">What is exported.</param>

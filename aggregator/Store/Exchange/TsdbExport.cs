@@ -57,7 +57,7 @@ public static class TsdbExport
         bool isWhole = false;
         try
         {
-            AddAll(writer, reader, range, all, cancellation);
+            AddAll(writer, reader, range, all, result, cancellation);
             if (writer.Samples == 0)
                 return;
             writer.Finish();
@@ -74,12 +74,12 @@ public static class TsdbExport
         result.Series += writer.Series;
     }
 
-    private static void AddAll(TsdbBlockWriter writer, ISeriesReader reader, ExportRange range, List<Labels> all, CancellationToken cancellation)
+    private static void AddAll(TsdbBlockWriter writer, ISeriesReader reader, ExportRange range, List<Labels> all, ExportResult result, CancellationToken cancellation)
     {
         var samples = new SampleBuffer();
         if (range.Selectors.Count <= 1)
         {
-            ExportSelection.ForEach(reader, range, null, (set, i) => AddSeries(writer, set, i, samples), cancellation);
+            ExportSelection.ForEach(reader, range, null, (set, i) => AddSeries(writer, set, i, samples, result), cancellation);
             return;
         }
         // Series of several selectors must come in one order.
@@ -90,14 +90,14 @@ public static class TsdbExport
             for (int i = 0; i < set.Count; i++)
             {
                 if (set.LabelsAt(i).Equals(labels))
-                    AddSeries(writer, set, i, samples);
+                    AddSeries(writer, set, i, samples, result);
             }
         }
     }
 
-    private static void AddSeries(TsdbBlockWriter writer, ISeriesSet set, int index, SampleBuffer samples)
+    private static void AddSeries(TsdbBlockWriter writer, ISeriesSet set, int index, SampleBuffer samples, ExportResult result)
     {
-        set.Read(index, samples);
+        ExportSelection.Read(set, index, samples, result);
         if (samples.Count > 0)
             writer.Add(set.LabelsAt(index), samples);
     }

@@ -101,6 +101,28 @@ public sealed class AggregatorConfigFileTests
         Assert.Equal(new AggregatorConfig { DataDir = "/etc/b/data" }, config);
     }
 
+    [Theory]
+    [InlineData("raw: 37d", 90, 365)]
+    [InlineData("raw: 90d", 0, 365)]
+    [InlineData("raw: 400d", 0, 0)]
+    [InlineData("5m: 0", 0, 365)]
+    [InlineData("5m: 100d\n  1h: 0", 100, 0)]
+    [InlineData("5m: 2y", 730, 0)]
+    public void Coarser_resolutions_are_kept_longer_or_not_at_all(string retention, int fiveMinutesDays, int oneHourDays)
+    {
+        RetentionSection section = Parse($"retention:\n  {retention}\n").Retention;
+        Assert.Equal((fiveMinutesDays, oneHourDays), (section.FiveMinutes.TotalDays, section.OneHour.TotalDays));
+    }
+
+    [Fact]
+    public void A_coarser_resolution_that_is_kept_shorter_is_refused()
+    {
+        ConfigResult<AggregatorConfig> result = AggregatorConfigFile.Parse("retention:\n  raw: 40d\n  5m: 30d\n  1h: 40d\n", "/etc/b/aggregator.yaml");
+        Assert.Equal(
+            ["/etc/b/aggregator.yaml:3:7: retention.5m: 30d is not longer than 40d, for which something finer is kept; make it longer, or 0 for none", "/etc/b/aggregator.yaml:4:7: retention.1h: 40d is not longer than 40d, for which something finer is kept; make it longer, or 0 for none"],
+            result.Errors.Select(e => e.ToString()));
+    }
+
     [Fact]
     public void Errors_come_all_at_once_with_their_places()
     {

@@ -47,6 +47,76 @@ public sealed class ChunkFileTests
         CheckContent(disk);
     }
 
+    // Version 3: slots of 5 minutes, and a chunk of samples beside them.
+    private const string GoldenCoarse = ""
+        + "QldDSAMAAADAzyQGoPc2gJ9JAQKELuPuEAYAAQHQDwTnBwEB8L8kBtCGA76aDAEBAAbgpxIAAQECAAEBBAABAQEGAgABAoIAAgIEAAECAQAAAAAAAPj/AAIA"
+        + "BAYFCAEBAAIAAgYCBAECAAIBRgYyUAEBAIIBggEC3AEAAQIBAAAAAAAA+P8AggAAAAABAgEAAAAAAAD4/wACAUYEIwEBH5YYuMDPJAbgpxKAn0kBApA5DiUQ"
+        + "AgABAtAPAAAAAAAABugHAAECAAAAAAAAAAaACAABAgEOAQEBAQABAAABAJQ/gsLQDwboB6AfAQJ8pFdgCQMAAgAAAwAAAAAAAAAMQAMAAAAAAAAADEAAAAAA"
+        + "AAAAGkABAQIBFAYPKAECw25t4AYIX19uYW1lX18BYQNqb2IEc2hvcAFiAWMAAy4CAAECAwED0A+4pE8ADCCHAQIABAIDAQMAwM8ktgIMICwBAAUBAwDQD4AB"
+        + "CRotIQEAAAAAAABKAAAABv14VegDAAAAAAAAINYTAAAAAAAJAAAAAAAAAAMAAADgkwQAAAAAAAMAAABCV0NIV8WoqQ==";
+
+    [Fact]
+    public void The_golden_file_of_a_coarser_resolution_is_written_to_the_byte_and_read_back()
+    {
+        var disk = new MemoryDisk();
+        CoarseSlot[] counter = Slots((1_000, 1), (200_000, 3.5), (300_000, 2), (300_001, 2), (450_000, 9), (600_000, SpecialValues.StaleMarker), (1_200_001, double.NaN), (1_300_000, 4));
+        CoarseSlot[] constant = Slots((1_000, 7), (301_000, 7), (601_000, SpecialValues.StaleMarker));
+        using var blocks = new BlockSet(disk, "/chunks", new StoreOptions { Folder = "/" }, NullLogger.Instance);
+        using (BlockWriter writer = blocks.Begin(0, null, 300_000))
+        {
+            writer.Add(Labels.Of("__name__", "a", "job", "shop"), counter);
+            writer.Add(Labels.Of("__name__", "b", "job", "shop"), constant);
+            writer.Add(Labels.Of("__name__", "c"), Samples(1, 2, 3.5));
+            writer.Finish();
+        }
+        Assert.Equal(GoldenCoarse, Convert.ToBase64String(disk.Content("/chunks/0-00000000.chunks")));
+        blocks.Load();
+        BlockFile file = Assert.Single(blocks.Files);
+        Assert.Equal((300_000, 1_000L, 1_300_000L), (file.ResolutionMs, file.Footer.MinMs, file.Footer.MaxMs));
+        BlockIndex index = blocks.TryIndex(file)!;
+        foreach ((string name, CoarseSlot[] slots) in (ReadOnlySpan<(string, CoarseSlot[])>)[("a", counter), ("b", constant)])
+        {
+            var read = new List<CoarseSlot>();
+            Assert.True(file.TryRead(index[index.Find(Labels.Of("__name__", name, "job", "shop"))], long.MinValue, long.MaxValue, new ChunkScratch(), new SampleGather(), read));
+            Assert.Equal(slots, read);
+        }
+        var gather = new SampleGather();
+        Assert.True(file.TryRead(index[index.Find(Labels.Of("__name__", "a", "job", "shop"))], 100_000, 700_000, new ChunkScratch(), gather));
+        // What is known of the samples: first, last and stale marker of each slot.
+        Assert.Equal([300_000, 300_001, 450_000, 600_000], gather.Times);
+        Assert.Equal([2, 2, 9], gather.Values[..3]);
+    }
+
+    [Fact]
+    public void A_slot_is_what_its_samples_are_and_slots_of_slots_as_well()
+    {
+        CoarseSlot[] slots = Slots((1_000, 5), (2_000, 7.5), (3_000, SpecialValues.StaleMarker), (4_000, 2), (300_000, 2), (300_001, 1), (400_000, SpecialValues.StaleMarker), (500_000, SpecialValues.StaleMarker));
+        Assert.Equal(2, slots.Length);
+        SlotSummary first = slots[0].Floats;
+        Assert.Equal((1_000, 300_000, 4, 1, 2), (first.FirstMs, first.LastMs, first.Count, first.Resets, first.Changes));
+        Assert.Equal((5, 2, 2, 7.5, 16.5, 7.5), (first.First, first.Last, first.Min, first.Max, first.Sum, first.ResetCorrection));
+        Assert.Equal((CoarseSlot.None, -1), (slots[0].StaleMs, slots[0].Unit));
+        Assert.Equal((400_000, 0), (slots[1].StaleMs, slots[1].Unit));
+        var hours = new CoarseSlots(3_600_000);
+        foreach (CoarseSlot slot in slots)
+            hours.Add(slot);
+        hours.End();
+        CoarseSlot hour = Assert.Single(hours.Done);
+        Assert.Equal((5, 2, 3, 400_000L, -1), (hour.Floats.Count, hour.Floats.Resets, hour.Floats.Changes, hour.StaleMs, hour.Unit));
+        Assert.Equal((5, 1, 17.5, 9.5), (hour.Floats.First, hour.Floats.Last, hour.Floats.Sum, hour.Floats.ResetCorrection));
+        Assert.Equal([0, 1, -3, -1074, 0, CoarseSlot.AnyUnit, CoarseSlot.NoUnit], new[] { 1, 2, 0.125, double.Epsilon, 3e9 + 1, 0, double.PositiveInfinity }.Select(CoarseSlot.UnitOf));
+        Assert.Equal([0L, 300_000, 300_000, 600_000, 0, -300_000], new[] { 0L, 1, 300_000, 300_001, -1, -300_000 }.Select(t => CoarseSlot.EndOf(t, 300_000)));
+    }
+
+    private static CoarseSlot[] Slots(params (long TimeMs, double Value)[] samples)
+    {
+        var slots = new CoarseSlots(300_000);
+        foreach ((long timeMs, double value) in samples)
+            slots.Add(timeMs, value);
+        slots.End();
+        return [.. slots.Done];
+    }
+
     private static void Put(MemoryDisk disk, string path, byte[] bytes)
     {
         using IDiskFile file = disk.Open(path, DiskOpen.CreateNew);

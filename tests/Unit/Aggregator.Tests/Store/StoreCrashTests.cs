@@ -66,6 +66,21 @@ public sealed class StoreCrashTests(ITestOutputHelper output)
     });
 
     [Fact]
+    public void A_crash_at_any_change_of_coarsening_leaves_each_sample_or_its_slot() =>
+        Run(s_small with { Retention = TimeSpan.FromHours(2), Resolutions = [new CoarseResolution(TimeSpan.FromMinutes(5), TimeSpan.FromHours(5)), new CoarseResolution(TimeSpan.FromMinutes(30), TimeSpan.FromDays(60))] }, 12, InFiles, work =>
+        {
+            for (int i = 0; i < 5; i++)
+            {
+                work.Time.Advance(TimeSpan.FromHours(1.5));
+                work.Append(4);
+                work.MayBeInSlotsBefore(work.Time.NowMs - (long)TimeSpan.FromHours(2).TotalMilliseconds + 60_000);
+                work.Store.Maintain();
+                work.Store.MergeFiles(CancellationToken.None);
+            }
+            work.IsDone = () => Assert.Contains(work.Store.Blocks.Files, f => f.ResolutionMs == 1_800_000);
+        });
+
+    [Fact]
     public void A_crash_at_any_change_of_a_deletion_leaves_the_other_series_whole() => Run(s_small, 8, InFiles, work =>
     {
         work.Append(5);
@@ -127,6 +142,7 @@ public sealed class StoreCrashTests(ITestOutputHelper output)
         private readonly Meter _meter = new("store-crash");
         private readonly Dictionary<(string Series, long Time), double> _sure = [];
         private readonly Dictionary<(string Series, long Time), double> _maybe = [];
+        private readonly Dictionary<(string Series, long Time), double> _inSlots = [];
         private readonly List<ReadOnlyMemory<byte>> _records = [];
         private readonly SegmentEncoder _encoder = new();
         private readonly SourceTable _table = new("shop", 1000);
@@ -167,7 +183,9 @@ public sealed class StoreCrashTests(ITestOutputHelper output)
             foreach (((string Series, long Time) key, double value) in _sure)
                 Assert.True(actual.TryGetValue(key, out double now) && now == value, $"{key} was committed and is not there");
             foreach (((string Series, long Time) key, double value) in actual)
-                Assert.True((_sure.TryGetValue(key, out double known) || _maybe.TryGetValue(key, out known)) && known == value, $"{key} is {value}, which nobody wrote");
+                Assert.True((_sure.TryGetValue(key, out double known) || _maybe.TryGetValue(key, out known) || _inSlots.TryGetValue(key, out known)) && known == value, $"{key} is {value}, which nobody wrote");
+            if (_inSlots.Count > 0)
+                VerifySlots();
             SegmentProgress held = Store.HeldOf(Key);
             Assert.True(held.Complete || held.Records >= (ulong)_committed, "a committed record is not held");
             if (_records.Count > 0 && !held.Complete)
@@ -223,6 +241,33 @@ public sealed class StoreCrashTests(ITestOutputHelper output)
 
         /// <summary>From here on what is older may be there or not.</summary>
         public void ForgetBefore(long timeMs) => Forget(k => k.Time < timeMs);
+
+        /// <summary>From here on what is older may be there as samples or in a slot.</summary>
+        public void MayBeInSlotsBefore(long timeMs)
+        {
+            foreach ((string Series, long Time) key in _sure.Keys.Where(k => k.Time < timeMs).ToList())
+            {
+                _inSlots[key] = _sure[key];
+                _sure.Remove(key);
+            }
+        }
+
+        // Each once, as a sample or counted and summed in a slot.
+        private void VerifySlots()
+        {
+            using ISeriesSet set = Store.Reader.Select(long.MinValue, long.MaxValue, [new LabelMatcher(Core.Model.MatchType.Regex, "__name__", "m.*")], CancellationToken.None);
+            var samples = new SampleBuffer();
+            var slots = new List<CoarseSlot>();
+            for (int i = 0; i < set.Count; i++)
+            {
+                string series = set.LabelsAt(i).MetricName;
+                CoarseSets.Read(set, i, samples, slots);
+                double[] written = [.. _sure.Concat(_inSlots).Where(s => s.Key.Series == series).Select(s => s.Value)], maybe = [.. _maybe.Where(s => s.Key.Series == series).Select(s => s.Value)];
+                int count = samples.Count + slots.Sum(s => s.Floats.Count);
+                double sum = samples.Values.ToArray().Sum() + slots.Sum(s => s.Floats.Sum);
+                Assert.True((count, sum) == (written.Length, written.Sum()) || (count, sum) == (written.Length + maybe.Length, written.Sum() + maybe.Sum()), $"{series}: {count} samples with the sum {sum}, {written.Length} with {written.Sum()} were committed");
+            }
+        }
 
         /// <summary>The copy is a store with all that was committed.</summary>
         public void Copied(string folder)

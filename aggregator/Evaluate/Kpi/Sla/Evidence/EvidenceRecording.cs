@@ -45,11 +45,14 @@ internal sealed class EvidenceRecording(ISeriesReader store) : ISeriesReader
     {
         var written = new HashSet<Labels>();
         var buffer = new SampleBuffer();
+        var slots = new List<CoarseSlot>();
         Each((set, i) =>
         {
             if (!written.Add(set.LabelsAt(i)))
                 return;
-            set.Read(i, buffer);
+            CoarseSets.Read(set, i, buffer, slots);
+            if (slots.Count > 0)
+                throw new EvidenceException($"the samples of {set.LabelsAt(i)} are not kept any more: evidence can be made as long as retention.raw keeps the month and what its rules look back over");
             if (buffer.Count > 0)
                 into.Add(set.LabelsAt(i), buffer);
         }, cancellation);
