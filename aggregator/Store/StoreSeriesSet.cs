@@ -9,7 +9,7 @@ namespace Bellwether.Store;
 /// A selection over the head and the chunk files. Files are leased until it is disposed; what is cut from the head into new files meanwhile is looked up there,
 /// so that no sample is missed or comes twice. Slots that stand whole in one chunk and have nothing in the head can be answered by the chunk's summary.
 /// </summary>
-internal sealed class StoreSeriesSet : ISummarySeriesSet, ICoarseSeriesSet
+internal sealed partial class StoreSeriesSet : IEdgeSeriesSet, ISummarySeriesSet, ICoarseSeriesSet
 {
     private readonly HeadIndex _index;
     private readonly BlockSet _blocks;
@@ -153,12 +153,16 @@ internal sealed class StoreSeriesSet : ISummarySeriesSet, ICoarseSeriesSet
     /// <summary>False: something came into a slot that was summarised, in the head or in a new file.</summary>
     private bool TryReadHead(SelectedSeries series, List<SlotSummary> summaries)
     {
+        return TryReadHead(series, summaries.Count > 0 ? TimeSlot.StartOf(summaries[^1].FirstMs) + TimeSlot.LengthMs : long.MinValue);
+    }
+
+    private bool TryReadHead(SelectedSeries series, long summarisedEnd)
+    {
         _index.Gate.EnterReadLock();
         try
         {
-            if (summaries.Count > 0)
+            if (summarisedEnd > long.MinValue)
             {
-                long summarisedEnd = TimeSlot.StartOf(summaries[^1].FirstMs) + TimeSlot.LengthMs;
                 HeadSeries? head = series.Head;
                 bool isAsBefore = ReferenceEquals(_blocks.Files, _files.Files) && head is not { IsRemoved: true } && (head is null ? !_index.TryGet(series.Labels, out head) || head.OldestMs >= summarisedEnd : head.OldestMs >= summarisedEnd);
                 if (!isAsBefore)

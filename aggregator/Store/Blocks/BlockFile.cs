@@ -148,6 +148,38 @@ internal sealed class BlockFile
         }
     }
 
+    /// <summary>The times of a chunk, valid until the next read. False: they are damaged.</summary>
+    public bool TryReadTimes(in BlockEntry entry, ChunkScratch scratch, out ReadOnlySpan<long> times)
+    {
+        times = default;
+        try
+        {
+            times = Times(entry, scratch);
+            return true;
+        }
+        catch (Exception e) when (e is InvalidDataException or IOException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>The floats at some places of a chunk that has nothing but floats and, perhaps, a summary; the places ascend. False: it is damaged.</summary>
+    public bool TryReadAt(in BlockEntry entry, ChunkScratch scratch, ReadOnlySpan<int> places, Span<double> values)
+    {
+        try
+        {
+            var reader = new ByteReader(scratch.Read(this, _file, entry.Offset, entry.Length));
+            if ((reader.Byte() & BlockFormat.HasSummary) != 0)
+                ChunkSummary.Skip(ref reader);
+            ValueBlock.DecodeAt(ref reader, places, values, scratch.Values(entry.Count));
+            return true;
+        }
+        catch (Exception e) when (e is InvalidDataException or IOException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>Reads its index series by series, without keeping it. Throws <see cref="InvalidDataException"/> or <see cref="IOException"/>.</summary>
     public BlockIndexReader ReadIndex() => new(IndexBytes(), Bytes, _version);
 

@@ -83,6 +83,19 @@ internal readonly record struct ChunkSummary(
         return new ChunkSummary(first, last, min, max, sum, compensation, correction, count, resets, changes, nans, stale);
     }
 
+    /// <summary>Passes over one.</summary>
+    public static void Skip(ref ByteReader from)
+    {
+        const int Counts = 5, Numbers = 7;
+        for (int i = 0; i < Counts; i++)
+            from.Varint();
+        for (int i = 0; i < Numbers; i++)
+        {
+            if (from.Varint() == 0)
+                from.Bytes(8);
+        }
+    }
+
     // Mostly small integers: a varint of zigzag + 1; 0 announces raw bits.
     private static void WriteNumber(double value, ByteWriter into)
     {

@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 
 namespace Bellwether.Store.Chunks;
 
@@ -63,6 +64,81 @@ internal static class IntegerBlock
         if ((head & 8) != 0)
             Patch(ref from, raw, width);
         Restore(values, mode, (long)divisor, offset);
+    }
+
+    /// <summary>Reads only the integers at some places, which ascend: those between are unpacked and summed, not kept.</summary>
+    public static void DecodeAt(ref ByteReader from, int count, ReadOnlySpan<int> places, Span<long> values)
+    {
+        long first = from.Zigzag();
+        int n = count - 1;
+        values.Fill(first);
+        if (n == 0)
+            return;
+        byte head = from.Byte();
+        int mode = head & 3;
+        ulong divisor = (head & 4) != 0 ? from.Varint() : 1;
+        long offset = mode == ModeOffset ? from.Zigzag() : 0;
+        int width = from.Byte();
+        if (width > 64)
+            throw new InvalidDataException($"a block claims {width} bits for a value");
+        ReadOnlySpan<byte> packed = from.Bytes(BitPack.Bytes(n, width));
+        bool isPatched = (head & 8) != 0;
+        // Outliers may lie behind the last place: they are patched in, so all is unpacked then.
+        Span<ulong> raw = Scratch(ref t_scratch, n).AsSpan(0, isPatched ? n : places[^1]);
+        BitPack.Unpack(packed, width, raw);
+        if (isPatched)
+            Patch(ref from, raw, width);
+        PickAt(raw, mode, first, (long)divisor, offset, places, values);
+    }
+
+    private static void PickAt(ReadOnlySpan<ulong> raw, int mode, long first, long divisor, long offset, ReadOnlySpan<int> places, Span<long> values)
+    {
+        long sum = 0, delta = 0, value = first;
+        int at = 0;
+        for (int p = 0; p < places.Length; p++)
+        {
+            int to = places[p];
+            switch (mode)
+            {
+                case ModeDelta:
+                    sum = unchecked(sum + SumOf(raw[at..to]));
+                    values[p] = unchecked(first + (sum * divisor));
+                    break;
+                case ModeDeltaDelta:
+                    foreach (ulong r in raw[at..to])
+                    {
+                        delta = unchecked(delta + (ByteReader.Unzigzag(r) * divisor));
+                        value = unchecked(value + delta);
+                    }
+                    values[p] = value;
+                    break;
+                case ModeOffset:
+                    values[p] = to == 0 ? first : unchecked(offset + ((long)raw[to - 1] * divisor));
+                    break;
+                default:
+                    throw new InvalidDataException($"an integer block has the unknown mode {mode}");
+            }
+            at = to;
+        }
+    }
+
+    private static long SumOf(ReadOnlySpan<ulong> zigzags)
+    {
+        long sum = 0;
+        int i = 0;
+        if (zigzags.Length >= 2 * Vector256<ulong>.Count)
+        {
+            Vector256<ulong> sums = default;
+            for (; i + Vector256<ulong>.Count <= zigzags.Length; i += Vector256<ulong>.Count)
+            {
+                Vector256<ulong> four = Vector256.Create(zigzags[i..]);
+                sums += (four >>> 1) ^ (Vector256<ulong>.Zero - (four & Vector256<ulong>.One));
+            }
+            sum = (long)Vector256.Sum(sums);
+        }
+        for (; i < zigzags.Length; i++)
+            sum = unchecked(sum + ByteReader.Unzigzag(zigzags[i]));
+        return sum;
     }
 
     private static ulong[] Scratch(ref ulong[]? buffer, int count)

@@ -71,6 +71,25 @@ internal static class ValueBlock
             ReadExceptions(ref from, values);
     }
 
+    /// <summary>Reads only the values at some places, which ascend, of a block of <paramref name="all"/>.Length values. What cannot be read so is read whole, into <paramref name="all"/>.</summary>
+    public static void DecodeAt(ref ByteReader from, ReadOnlySpan<int> places, Span<double> values, Span<double> all)
+    {
+        if (from.Rest is not [KindDecimal, ..])
+        {
+            Decode(ref from, all);
+            for (int i = 0; i < places.Length; i++)
+                values[i] = all[places[i]];
+            return;
+        }
+        from.Byte();
+        int exponent = from.Byte();
+        if (exponent > MaxExponent)
+            throw new InvalidDataException($"a value block has the exponent {exponent}");
+        Span<long> integers = Integers(places.Length);
+        IntegerBlock.DecodeAt(ref from, all.Length, places, integers);
+        ToFloats(integers, s_powers[exponent], exponent > 0, values);
+    }
+
     /// <summary>Whether all values have the same bits.</summary>
     public static bool IsConstant(ReadOnlySpan<double> values)
     {

@@ -9,11 +9,14 @@ internal sealed class ReadScratch
     public SampleGather Gather { get; } = new();
 
     public ChunkScratch Chunks { get; } = new();
+
+    public EdgeColumns Edges { get; } = new();
 }
 
 /// <summary>Hands the same few scratches out again: thousands of rules each read a handful of samples, and would throw more memory away than they read. Thread-safe.</summary>
 internal sealed class ReadScratches
 {
+    private const int MaxEdges = 1 << 16;
     private readonly ReadScratch?[] _spare = new ReadScratch?[4];
 
     /// <summary>One for the caller alone, until it gives it back.</summary>
@@ -31,7 +34,7 @@ internal sealed class ReadScratches
     public void Return(ReadScratch scratch)
     {
         scratch.Chunks.Dispose();
-        if (!scratch.Gather.TryForget() || !scratch.Chunks.TryForget())
+        if (!scratch.Gather.TryForget() || !scratch.Chunks.TryForget() || scratch.Edges.Capacity > MaxEdges)
             return;
         for (int i = 0; i < _spare.Length; i++)
         {

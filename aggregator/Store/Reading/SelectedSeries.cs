@@ -22,6 +22,7 @@ internal sealed class SelectedSeries
     public const int BytesPerChunk = 140;
 
     private Summaries? _summaries;
+    private Totals? _totals;
 
     private SelectedSeries(Labels labels, HeadSeries? head, ChunkPlace[] chunks)
     {
@@ -75,6 +76,44 @@ internal sealed class SelectedSeries
         return low;
     }
 
+    /// <summary>The first chunk that begins at a time or after it.</summary>
+    public int FirstFrom(long timeMs)
+    {
+        int low = 0, high = Chunks.Length;
+        while (low < high)
+        {
+            int middle = (low + high) / 2;
+            if (Chunks[middle].MinMs < timeMs)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        return low;
+    }
+
+    /// <summary>The last chunk, from one on and before another, that has begun at a time; the first of them when none has.</summary>
+    public int LastBegun(int from, int to, long timeMs)
+    {
+        // Mostly this one or the next.
+        int at = from;
+        for (int i = 0; i < 3; i++)
+        {
+            if (at + 1 >= to || Chunks[at + 1].MinMs > timeMs)
+                return at;
+            at++;
+        }
+        int high = to;
+        while (at + 1 < high)
+        {
+            int middle = (at + high) / 2;
+            if (Chunks[middle].MinMs <= timeMs)
+                at = middle;
+            else
+                high = middle;
+        }
+        return at;
+    }
+
     /// <summary>Whether a chunk has samples in a range, by its first and last time.</summary>
     public bool HasChunks(long fromMs, long toMs)
     {
@@ -104,6 +143,35 @@ internal sealed class SelectedSeries
         if (to > from)
             into.AddRange(_summaries!.Values.AsSpan(from, to - from));
         return to;
+    }
+
+    /// <summary>
+    /// The samples before each chunk, counted from the first chunk on, when the chunks from one to before another stand alone in their slots, have exact summaries, and no value in them is
+    /// below the one before it; else null.
+    /// </summary>
+    public long[]? CountsWithoutReset(int from, int to, BlockSet blocks, ChunkScratch scratch)
+    {
+        Totals totals = Volatile.Read(ref _totals) ?? MakeTotals(blocks, scratch);
+        return totals.Breaks[to] == totals.Breaks[from] ? totals.Counts : null;
+    }
+
+    /// <summary>The summary of a chunk that <see cref="CountsWithoutReset"/> has counted.</summary>
+    public ref readonly SlotSummary SummaryOf(int chunk) => ref _summaries!.Values[chunk];
+
+    private Totals MakeTotals(BlockSet blocks, ChunkScratch scratch)
+    {
+        var totals = new Totals(Chunks.Length);
+        double previous = double.NaN;
+        for (int i = 0; i < Chunks.Length; i++)
+        {
+            bool fits = Chunks[i].IsAlone && HasSummary(i, blocks, scratch);
+            ref readonly SlotSummary summary = ref (_summaries ?? MakeSummaries()).Values[i];
+            totals.Counts[i + 1] = totals.Counts[i] + (fits ? summary.Count : 0);
+            totals.Breaks[i + 1] = totals.Breaks[i] + (fits && summary.Resets == 0 && !(summary.First < previous) ? 0 : 1);
+            previous = fits ? summary.Last : double.NaN;
+        }
+        Volatile.Write(ref _totals, totals);
+        return totals;
     }
 
     private bool HasSummary(int chunk, BlockSet blocks, ChunkScratch scratch)
@@ -153,5 +221,13 @@ internal sealed class SelectedSeries
         public SlotSummary[] Values { get; } = new SlotSummary[chunks];
 
         public byte[] States { get; } = new byte[chunks];
+    }
+
+    /// <summary>Up to each chunk: samples, and chunks that break the ascent or whose summary does not serve.</summary>
+    private sealed class Totals(int chunks)
+    {
+        public long[] Counts { get; } = new long[chunks + 1];
+
+        public int[] Breaks { get; } = new int[chunks + 1];
     }
 }

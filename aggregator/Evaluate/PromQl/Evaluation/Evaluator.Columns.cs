@@ -29,10 +29,17 @@ internal sealed partial class Evaluator
         if (set is ICoarseSeriesSet { ResolutionMs: > 0 } coarse)
             return OverCoarse(c, function, m, input, scalars, coarse, grid);
         bool summarised = kind is { } k && WindowColumns.TakesSummaries(k);
+        IEdgeSeriesSet? edges = kind is { } r && WindowColumns.TakesEdges(r) && HasFewEdges(windows) ? set as IEdgeSeriesSet : null;
         for (int s = 0; s < set.Count; s++)
         {
             if (Stopped(c))
                 return null;
+            if (edges is not null && SlideEdges(kind!.Value, edges, s, windows, grid, name, call) is { } slid)
+            {
+                if (!slid.IsEmpty)
+                    result.Add(slid);
+                continue;
+            }
             ReadSeries(set, s, windows, summarised);
             if (_buffer.Count == 0 && _summaries.Count == 0)
                 continue;
@@ -52,6 +59,34 @@ internal sealed partial class Evaluator
                 result.Add(series);
         }
         return keepName ? EvalValue.OfSeries(result) : Unique(result, c, true);
+    }
+
+    /// <summary>Whether reading what lies at the windows' edges is less than reading all.</summary>
+    private static bool HasFewEdges(in WindowCuts windows)
+    {
+        const int EdgesPerSlot = 12;
+        long length = windows.RangeMs + ((windows.Count - 1) * windows.StepMs);
+        return length >= TimeSlot.LengthMs && (windows.Count == 1 || 2 * TimeSlot.LengthMs <= EdgesPerSlot * windows.StepMs);
+    }
+
+    /// <summary>A series of which only the samples at the windows' edges are read. Null: more is needed.</summary>
+    private EvalSeries? SlideEdges(WindowKind kind, IEdgeSeriesSet set, int s, in WindowCuts windows, Grid grid, string name, RangeCall call)
+    {
+        List<long> ordinals = _scratch.Ordinals;
+        if (!set.TryReadEdges(s, windows, _buffer, ordinals))
+            return null;
+        Labels labels = set.LabelsAt(s);
+        EvalSeries series = Renamed(new EvalSeries(labels, 0), grid.Count);
+        if (WindowColumns.RunEdges(kind, _buffer.Times, _buffer.Values, CollectionsMarshal.AsSpan(ordinals), windows, series.Values) is null)
+            return null;
+        call.Metric = labels.MetricName;
+        // A sample beside the range is there only so that none within is missed.
+        long last = windows.FirstEndMs + ((windows.Count - 1) * windows.StepMs);
+        int first = _buffer.Times.BinarySearch(windows.FirstEndMs - windows.RangeMs + 1);
+        first = first < 0 ? ~first : first;
+        if (first < _buffer.Count && _buffer.Times[first] <= last)
+            NoteCounterName(name, call);
+        return series;
     }
 
     private EvalValue? TooMany(Expr expr) => Fail<EvalValue>($"query processing would load too many samples into memory (limit {_options.MaxSamples})", expr.Span);

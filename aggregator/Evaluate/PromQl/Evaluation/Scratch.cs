@@ -16,6 +16,8 @@ internal sealed class Scratch
 
     public List<SlotSummary> Summaries { get; } = [];
 
+    public List<long> Ordinals { get; } = [];
+
     public long[] Times { get; set; } = [];
 
     public double[] Floats { get; set; } = [];
@@ -25,7 +27,8 @@ internal sealed class Scratch
     {
         Buffer.Clear();
         Summaries.Clear();
-        return Buffer.Capacity <= MaxKept && Times.Length <= MaxKept && Summaries.Capacity <= MaxKeptSummaries && Windows.Capacity <= MaxKept && Fold.Capacity <= MaxKept;
+        Ordinals.Clear();
+        return Buffer.Capacity <= MaxKept && Times.Length <= MaxKept && Ordinals.Capacity <= MaxKept && Summaries.Capacity <= MaxKeptSummaries && Windows.Capacity <= MaxKept && Fold.Capacity <= MaxKept;
     }
 }
 

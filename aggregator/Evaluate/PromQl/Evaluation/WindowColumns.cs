@@ -122,7 +122,7 @@ internal sealed class WindowColumns
     {
         Begin(kind, columns);
         if (kind is WindowKind.Rate or WindowKind.Increase or WindowKind.Delta && _transitions.Count == 0 && columns.Summaries.IsEmpty)
-            return SlideRates(kind, columns.Times, columns.Values, windows, into);
+            return SlideRates(kind, columns.Times, columns.Values, [], windows, into);
         bool any = false;
         for (int i = 0; i < windows.Count; i++)
         {
@@ -141,8 +141,25 @@ internal sealed class WindowColumns
         return any;
     }
 
-    /// <summary>The most frequent case, in one tight loop: a counter that was not reset, all in samples.</summary>
-    private static bool SlideRates(WindowKind kind, ReadOnlySpan<long> times, ReadOnlySpan<double> values, in WindowCuts windows, Span<double> into)
+    /// <summary>Whether the first and last samples of windows answer the function where nothing falls between them.</summary>
+    public static bool TakesEdges(WindowKind kind) => kind is WindowKind.Rate or WindowKind.Increase or WindowKind.Delta;
+
+    /// <summary>As <see cref="Run"/>, of some samples with their numbers among all, the first and the last of each window among them. Null: a value falls, all samples are needed.</summary>
+    public static bool? RunEdges(WindowKind kind, ReadOnlySpan<long> times, ReadOnlySpan<double> values, ReadOnlySpan<long> ordinals, in WindowCuts windows, Span<double> into)
+    {
+        if (kind != WindowKind.Delta)
+        {
+            for (int i = 1; i < values.Length; i++)
+            {
+                if (values[i] < values[i - 1])
+                    return null;
+            }
+        }
+        return SlideRates(kind, times, values, ordinals, windows, into);
+    }
+
+    /// <summary>The most frequent case, in one tight loop: a counter that was not reset. Where samples are left out, their numbers say how many.</summary>
+    private static bool SlideRates(WindowKind kind, ReadOnlySpan<long> times, ReadOnlySpan<double> values, ReadOnlySpan<long> ordinals, in WindowCuts windows, Span<double> into)
     {
         bool counter = kind != WindowKind.Delta, any = false;
         double seconds = windows.RangeMs / 1000.0;
@@ -159,7 +176,8 @@ internal sealed class WindowColumns
             double first = values[from], increase = values[to - 1] - first;
             if (counter)
                 increase += 0.0;
-            double factor = RateFunctions.Factor(start, end, new RateFunctions.Edges(times[from], times[to - 1], to - from), times[from], counter, first, increase);
+            long count = ordinals.IsEmpty ? to - from : ordinals[to - 1] - ordinals[from] + 1;
+            double factor = RateFunctions.Factor(start, end, new RateFunctions.Edges(times[from], times[to - 1], count), times[from], counter, first, increase);
             if (kind == WindowKind.Rate)
                 factor /= seconds;
             into[i] = increase * factor;
