@@ -17,9 +17,12 @@ internal sealed partial class StoreSeriesSet
         int from = series.FirstAfter(_fromMs), to = series.FirstFrom(Math.Min(_toMs == long.MaxValue ? _toMs : _toMs + 1, StartOfHead(series)));
         if (to <= from || series.CountsWithoutReset(from, to, _blocks, _scratch) is not { } counts)
             return false;
-        Edges.Begin(from, to, counts);
-        if (!TryWalk(series, cuts))
-            return false;
+        if (!TryAsBefore(series, from, to, counts, cuts))
+        {
+            Edges.Begin(from, to, counts, cuts);
+            if (!TryWalk(series, cuts) || !TryRemember(series))
+                return false;
+        }
         long baseOrdinal = counts[to];
         _gather.Begin();
         for (int i = to; i < series.Chunks.Length && series.Chunks[i].MinMs <= _toMs; i++)
@@ -38,6 +41,64 @@ internal sealed partial class StoreSeriesSet
                 continue;
             samples.Add(times[i], values[i]);
             ordinals.Add(baseOrdinal++);
+        }
+        return true;
+    }
+
+    /// <summary>
+    /// Series of one scrape have the same times, so the samples at the edges are at the same places: only their values are read. False: they are not, or nothing is remembered.
+    /// </summary>
+    private bool TryAsBefore(SelectedSeries series, int from, int to, long[] counts, in WindowCuts cuts)
+    {
+        if (!Edges.IsOf(from, to, cuts))
+            return false;
+        foreach (ref readonly EdgeChunk edge in Edges.Chunks)
+        {
+            ref readonly ChunkPlace place = ref series.Chunks[edge.Chunk];
+            bool isSame = place.MinMs == edge.MinMs && place.MaxMs == edge.MaxMs && counts[edge.Chunk] == edge.Before && counts[edge.Chunk + 1] - edge.Before == edge.Count
+                && (edge.Chunk + 1 == to || series.Chunks[edge.Chunk + 1].MinMs == edge.NextMinMs);
+            if (!isSame || !TryReadEdge(series, edge))
+                return false;
+        }
+        return true;
+    }
+
+    private bool TryReadEdge(SelectedSeries series, in EdgeChunk edge)
+    {
+        ref readonly SlotSummary summary = ref series.SummaryOf(edge.Chunk);
+        Span<double> values = Edges.ValuesOf(edge);
+        ReadOnlySpan<int> places = Edges.PlacesOf(edge);
+        if (edge.HasFirst)
+        {
+            values[0] = summary.First;
+            values = values[1..];
+            places = places[1..];
+        }
+        if (edge.HasLast)
+        {
+            values[^1] = summary.Last;
+            values = values[..^1];
+            places = places[..^1];
+        }
+        if (places.IsEmpty)
+            return true;
+        ref readonly ChunkPlace place = ref series.Chunks[edge.Chunk];
+        if (place.File != edge.File || _blocks.TryIndex(place.File) is not { } index)
+            return false;
+        ref readonly BlockEntry entry = ref index[place.Series];
+        return entry.TimesOffset == edge.TimesOffset && place.File.TryReadAt(entry, _scratch, places, values);
+    }
+
+    /// <summary>Notes which chunks the samples came from. False: an index cannot be read any more.</summary>
+    private bool TryRemember(SelectedSeries series)
+    {
+        for (int at = 0; Edges.NextChunk(ref at, out EdgeChunk edge);)
+        {
+            ref readonly ChunkPlace place = ref series.Chunks[edge.Chunk];
+            if (_blocks.TryIndex(place.File) is not { } index)
+                return false;
+            long next = edge.Chunk + 1 < series.Chunks.Length ? series.Chunks[edge.Chunk + 1].MinMs : 0;
+            Edges.Remember(edge with { File = place.File, TimesOffset = index[place.Series].TimesOffset, MinMs = place.MinMs, MaxMs = place.MaxMs, NextMinMs = next });
         }
         return true;
     }
@@ -117,89 +178,5 @@ internal sealed partial class StoreSeriesSet
         bool isRead = _blocks.TryIndex(place.File) is { } index && place.File.TryReadAt(index[place.Series], _scratch, Edges.Pending, Edges.PendingValues);
         Edges.Filled();
         return isRead;
-    }
-}
-
-/// <summary>The samples at edges as they are found. Those wanted of one chunk are read together. Reused; not thread-safe.</summary>
-internal sealed class EdgeColumns
-{
-    private readonly List<long> _times = [];
-    private readonly List<double> _values = [];
-    private readonly List<long> _ordinals = [];
-    private readonly List<int> _pending = [];
-    private long[] _counts = [];
-
-    /// <summary>The chunk at hand.</summary>
-    public int Chunk { get; set; }
-
-    /// <summary>The chunk behind the last one.</summary>
-    public int To { get; private set; }
-
-    /// <summary>Places in the chunk at hand whose values are wanted: the last ones added.</summary>
-    public ReadOnlySpan<int> Pending => CollectionsMarshal.AsSpan(_pending);
-
-    /// <summary>Where their values go.</summary>
-    public Span<double> PendingValues => CollectionsMarshal.AsSpan(_values)[^_pending.Count..];
-
-    public int Capacity => _times.Capacity;
-
-    public void Begin(int from, int to, long[] counts)
-    {
-        (Chunk, To, _counts) = (from, to, counts);
-        _times.Clear();
-        _values.Clear();
-        _ordinals.Clear();
-        _pending.Clear();
-    }
-
-    /// <summary>Adds the first sample of a chunk, which its summary has. Nothing may be wanted of a chunk before it.</summary>
-    public void AddFirst(SelectedSeries series, int chunk)
-    {
-        ref readonly SlotSummary summary = ref series.SummaryOf(chunk);
-        if (IsNew(_counts[chunk]))
-            Put(summary.FirstMs, summary.First, _counts[chunk]);
-    }
-
-    /// <summary>Adds the last sample of a chunk.</summary>
-    public void AddLast(SelectedSeries series, int chunk)
-    {
-        ref readonly SlotSummary summary = ref series.SummaryOf(chunk);
-        long ordinal = _counts[chunk + 1] - 1;
-        if (!IsNew(ordinal))
-            return;
-        Put(summary.LastMs, summary.Last, ordinal);
-        // What is wanted of a chunk stands together.
-        if (_pending.Count > 0)
-            _pending.Add((int)(ordinal - _counts[chunk]));
-    }
-
-    /// <summary>Adds a sample of the chunk at hand, whose value is to be read.</summary>
-    public void AddPlace(ReadOnlySpan<long> times, int place)
-    {
-        if (!IsNew(_counts[Chunk] + place))
-            return;
-        Put(times[place], 0, _counts[Chunk] + place);
-        _pending.Add(place);
-    }
-
-    public void Filled() => _pending.Clear();
-
-    public void CopyTo(SampleBuffer samples, List<long> ordinals)
-    {
-        samples.Clear();
-        samples.Extend(_times.Count, out Span<long> times, out Span<double> values);
-        CollectionsMarshal.AsSpan(_times).CopyTo(times);
-        CollectionsMarshal.AsSpan(_values).CopyTo(values);
-        ordinals.Clear();
-        ordinals.AddRange(_ordinals);
-    }
-
-    private bool IsNew(long ordinal) => _ordinals.Count == 0 || ordinal > _ordinals[^1];
-
-    private void Put(long timeMs, double value, long ordinal)
-    {
-        _times.Add(timeMs);
-        _values.Add(value);
-        _ordinals.Add(ordinal);
     }
 }

@@ -34,6 +34,7 @@ internal sealed class ReadScratches
     public void Return(ReadScratch scratch)
     {
         scratch.Chunks.Dispose();
+        scratch.Edges.Forget();
         if (!scratch.Gather.TryForget() || !scratch.Chunks.TryForget() || scratch.Edges.Capacity > MaxEdges)
             return;
         for (int i = 0; i < _spare.Length; i++)

@@ -24,6 +24,12 @@ public sealed class ChunkCodecTests
             Assert.Equal(0, reader.Left);
             for (int i = 0; i < values.Length; i++)
                 Assert.Equal(BitConverter.DoubleToInt64Bits(values[i]), BitConverter.DoubleToInt64Bits(back[i]));
+            int[] places = [.. Enumerable.Range(0, values.Length).Where(_ => random.Next(8) == 0).DefaultIfEmpty(random.Next(values.Length))];
+            var some = new double[places.Length];
+            var again = new ByteReader(writer.Written);
+            ValueBlock.DecodeAt(ref again, places, some, new double[values.Length]);
+            for (int i = 0; i < places.Length; i++)
+                Assert.Equal(BitConverter.DoubleToInt64Bits(values[places[i]]), BitConverter.DoubleToInt64Bits(some[i]));
         }));
     }
 

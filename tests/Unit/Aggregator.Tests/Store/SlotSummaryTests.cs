@@ -17,15 +17,17 @@ public sealed class SlotSummaryTests
     [Fact]
     public void Summaries_and_samples_of_a_store_together_are_what_its_samples_are()
     {
-        int summaries = 0;
+        int summaries = 0, edges = 0;
         Check.One(Config.QuickThrowOnFailure.WithMaxTest(40), Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
         {
             using var run = new Run(seed);
             for (int round = 0; round < 12; round++)
                 run.Step();
             summaries += run.Summaries;
+            edges += run.Edges;
         }));
         Assert.True(summaries > 500, $"only {summaries} summaries: the runs do not reach them");
+        Assert.True(edges > 500, $"only {edges} windows by their edges: the runs do not reach them");
     }
 
     private sealed class Run : IDisposable
@@ -35,7 +37,7 @@ public sealed class SlotSummaryTests
         private readonly VirtualTime _time = new();
         private readonly Meter _meter = new("slot-summaries");
         private readonly StoreEngine _store;
-        private readonly double[] _values = new double[8];
+        private readonly double[] _values = new double[10];
         private readonly PromQlEngine _fast, _plain;
         private readonly long _startMs;
 
@@ -50,6 +52,8 @@ public sealed class SlotSummaryTests
         }
 
         public int Summaries { get; private set; }
+
+        public int Edges { get; private set; }
 
         public void Step()
         {
@@ -88,6 +92,7 @@ public sealed class SlotSummaryTests
                     0 => _values[0] = _random.Next(40) == 0 ? 0 : _values[0] + _random.Next(9),
                     1 => Math.Round(_random.NextDouble() * 100, 2),
                     2 => 7.3,
+                    8 or 9 => _values[s] += _random.Next(3) * (s == 8 ? 1 : 0.1),
                     3 => (_random.NextDouble() - 0.5) * 1e17,
                     4 => _random.Next(30) == 0 ? double.NaN : _random.Next(3),
                     6 => _random.Next(30) == 0 ? SpecialValues.StaleMarker : _random.Next(3),
@@ -110,6 +115,7 @@ public sealed class SlotSummaryTests
             for (int i = 0; i < set.Count; i++)
             {
                 set.Read(i, all);
+                CompareEdges((IEdgeSeriesSet)set, i, cuts, all);
                 ((ISummarySeriesSet)set).Read(i, cuts, some, summaries);
                 Summaries += summaries.Count;
                 Assert.Equal(all.Count, some.Count + summaries.Sum(s => s.Count));
@@ -130,8 +136,31 @@ public sealed class SlotSummaryTests
                     a += count;
                 }
             }
-            foreach (string query in (string[])["sum(increase(x[26h]))", "avg_over_time(x[20h])", "rate(x{s=\"0\"}[28h])", "max_over_time(x[1d]) - min_over_time(x[1d])", "changes(x[9h]) + resets(x[25h]) + count_over_time(x[3h])"])
+            foreach (string query in (string[])["rate(x[1h])", "delta(x[3h]) + increase(x[150m] offset 7m)", "sum(increase(x[26h]))", "avg_over_time(x[20h])", "rate(x{s=\"0\"}[28h])", "max_over_time(x[1d]) - min_over_time(x[1d])", "changes(x[9h]) + resets(x[25h]) + count_over_time(x[3h])"])
                 Assert.Equal(Text(_plain.Range(_store.Reader, query, _startMs, now, 7_200_000)), Text(_fast.Range(_store.Reader, query, _startMs, now, 7_200_000)));
+        }
+
+        private void CompareEdges(IEdgeSeriesSet set, int index, in WindowCuts cuts, SampleBuffer all)
+        {
+            var some = new SampleBuffer();
+            var ordinals = new List<long>();
+            if (!set.TryReadEdges(index, cuts, some, ordinals))
+                return;
+            Assert.False(all.HasHistograms || all.HasStartTimes);
+            (long Time, long Bits)[] full = [.. Enumerable.Range(0, all.Count).Where(a => !SpecialValues.IsStale(all.Values[a])).Select(a => (all.Times[a], BitConverter.DoubleToInt64Bits(all.Values[a])))];
+            for (int w = 0; w < cuts.Count; w++)
+            {
+                long end = cuts.FirstEndMs + (w * cuts.StepMs), start = end - cuts.RangeMs;
+                int[] of = [.. Enumerable.Range(0, some.Count).Where(i => some.Times[i] > start && some.Times[i] <= end)];
+                (long Time, long Bits)[] whole = [.. full.Where(f => f.Time > start && f.Time <= end)];
+                Assert.Equal(whole.Length > 0, of.Length > 0);
+                if (of.Length == 0)
+                    continue;
+                Edges++;
+                Assert.Equal(whole[0], (some.Times[of[0]], BitConverter.DoubleToInt64Bits(some.Values[of[0]])));
+                Assert.Equal(whole[^1], (some.Times[of[^1]], BitConverter.DoubleToInt64Bits(some.Values[of[^1]])));
+                Assert.Equal(whole.Length, ordinals[of[^1]] - ordinals[of[0]] + 1);
+            }
         }
 
         private static string Text(QueryResult result) => result.Error?.Message ?? string.Join("\n", result.Series.Select(s =>
