@@ -1,16 +1,17 @@
 using Bellwether.Core.Model;
 using Bellwether.Evaluate.Rules;
 using Bellwether.Evaluate.Rules.Healing;
+using MatchType = Bellwether.Core.Model.MatchType;
 
 namespace Bellwether.Evaluate.Kpi;
 
 /// <summary>How far a number may still change.</summary>
 public enum FinalityState
 {
-    /// <summary>Data that it stands on is missing, or waits to be counted in.</summary>
+    /// <summary>Data that it stands on may still come, or waits to be counted in.</summary>
     Provisional,
 
-    /// <summary>All that its sources owed is here.</summary>
+    /// <summary>Its sources owe nothing any more. What they never collected is not in it, and lowers its coverage.</summary>
     Complete,
 
     /// <summary>So old that late data changes it no more; only who opens it again, with an audit entry.</summary>
@@ -34,6 +35,10 @@ public readonly record struct Finality(FinalityState State, Coverage Coverage, l
 public sealed class FinalityJudge(ISeriesReader reader, ICoverageSource coverage, Func<IReadOnlyList<RuleGroupStatus>> rules, TimeSpan lookback, TimeProvider time)
 {
     private const int SeriesMax = 10_000;
+
+    /// <summary>A source that was there so long before is looked for, too: while an agent is cut off, nothing of it is to be seen.</summary>
+    private static readonly long s_recallMs = (long)TimeSpan.FromDays(1).TotalMilliseconds;
+
     private const int AnswersMax = 10_000;
     private static readonly TimeSpan s_answersAge = TimeSpan.FromSeconds(5);
     private readonly Lock _gate = new();
@@ -42,6 +47,9 @@ public sealed class FinalityJudge(ISeriesReader reader, ICoverageSource coverage
 
     /// <summary>How long late data changes results. Default 7 days.</summary>
     public TimeSpan SealAfter { get; init; } = TimeSpan.FromDays(7);
+
+    /// <summary>Metrics that the aggregator itself writes besides the results of rules: they are owed by nobody.</summary>
+    public IReadOnlySet<string> OwnMetrics { get; init; } = new HashSet<string>();
 
     /// <summary>Whether late data of a range (Unix ms) waits to be healed.</summary>
     public Func<long, long, bool> IsWaiting { get; init; } = (_, _) => false;
@@ -81,19 +89,24 @@ public sealed class FinalityJudge(ISeriesReader reader, ICoverageSource coverage
     {
         var series = new HashSet<Labels>();
         long first = fromMs == long.MinValue ? atMs : fromMs;
+        bool standsOnOthers = false;
         foreach (RuleInput input in InputsNow().Of(metric, [.. labels]))
         {
+            if (input.Matchers.Any(m => m.Name == LabelNames.MetricName && m.Type == MatchType.Equal && (m.Value is "ALERTS" or "ALERTS_FOR_STATE" || OwnMetrics.Contains(m.Value))))
+                continue;
+            standsOnOthers = true;
             // A fixed time in an expression: what it reads is not known from here.
             long begin = fromMs != long.MinValue ? fromMs : atMs - Math.Min(input.BackMs, (long)TimeSpan.FromDays(400).TotalMilliseconds);
-            using ISeriesSet set = reader.Select(begin, atMs, input.Matchers, cancellation);
+            using ISeriesSet set = reader.Select(begin - s_recallMs, atMs, input.Matchers, cancellation);
             for (int i = 0; i < set.Count && series.Count < SeriesMax; i++)
                 series.Add(set.LabelsAt(i));
             first = Math.Min(first, begin);
         }
         Coverage covered = coverage.Of(series, first, atMs);
         long seals = atMs + (long)SealAfter.TotalMilliseconds;
+        bool isHere = !standsOnOthers || (covered.Due > 0 && covered.IsSettled);
         FinalityState state = seals <= time.GetUtcNow().ToUnixTimeMilliseconds() ? FinalityState.Sealed
-            : covered.Due > 0 && covered.Received >= covered.Due && !IsWaiting(first, atMs) ? FinalityState.Complete : FinalityState.Provisional;
+            : isHere && !IsWaiting(first, atMs) ? FinalityState.Complete : FinalityState.Provisional;
         return new Finality(state, covered, seals);
     }
 

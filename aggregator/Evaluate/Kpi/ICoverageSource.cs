@@ -12,12 +12,18 @@ public interface ICoverageSource
     Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs);
 }
 
-/// <summary>Scrapes received of those that were due.</summary>
+/// <summary>Scrapes received of those that were due; of series that no agent brings, samples.</summary>
 /// <param name="Received">Received.</param>
-/// <param name="Due">Due; 0: the sources are not known (remote write, rules), so that nothing can be told.</param>
+/// <param name="Due">Due; 0: no source is known, so that nothing can be told.</param>
 /// <param name="Sources">How many sources there are.</param>
 public readonly record struct Coverage(long Received, long Due, int Sources)
 {
+    /// <summary>Whether nothing is owed any more: every source has come past the end of the range, and what is missing in it was never collected, dropped or lost.</summary>
+    public bool IsSettled { get; init; }
+
     /// <summary>The share that is here, or null when nothing can be told.</summary>
     public double? Share => Due > 0 ? Math.Min(1, (double)Received / Due) : null;
+
+    /// <summary>Both together.</summary>
+    public static Coverage operator +(Coverage a, Coverage b) => a.Sources == 0 ? b : b.Sources == 0 ? a : new Coverage(a.Received + b.Received, a.Due + b.Due, a.Sources + b.Sources) { IsSettled = a.IsSettled && b.IsSettled };
 }

@@ -208,6 +208,10 @@ public sealed record EvaluationSection
     /// <summary>Whether experimental PromQL is accepted.</summary>
     [Restart("Accept Prometheus' experimental PromQL: functions, limitk, smoothed, fill, arithmetic of durations.")]
     public bool Experimental { get; init; }
+
+    /// <summary>How far back rules that are new get results when they are loaded; zero: not at all.</summary>
+    [Reload("How far back rules, KPIs and objectives that are new are evaluated over stored history when they are loaded; 0s: from now on only.")]
+    public TimeSpan BackfillNew { get; init; }
 }
 
 /// <summary>Section <c>limits</c>.</summary>

@@ -4,6 +4,7 @@ using System.Security.Cryptography.X509Certificates;
 using Bellwether.Core.Bundles;
 using Bellwether.Core.Configuration;
 using Bellwether.Core.Configuration.Prometheus;
+using Bellwether.Evaluate.Rules.Healing;
 
 namespace Bellwether.Aggregator.Configuration;
 
@@ -247,6 +248,7 @@ public static class AggregatorConfigFile
         {
             DelayMax = section.Duration("delay_max", new EvaluationSection().DelayMax, TimeSpan.Zero, TimeSpan.FromHours(1)),
             Experimental = section.Flag("experimental", false),
+            BackfillNew = section.Duration("backfill_new", TimeSpan.Zero, TimeSpan.Zero, HealDesk.BackfillMax),
         };
         section.Close();
         return evaluation;

@@ -13,6 +13,7 @@ using Bellwether.Evaluate.Kpi;
 using Bellwether.Evaluate.PromQl;
 using Bellwether.Evaluate.Rules;
 using Bellwether.Evaluate.Rules.Healing;
+using Bellwether.Evaluate.Slo.Compiling;
 using Bellwether.Ingest;
 using Bellwether.Ingest.Bundles;
 using Bellwether.Ingest.Completeness;
@@ -68,6 +69,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     private readonly HealBook _heals;
     private readonly HealDesk _desk;
     private readonly HealEndpoints _healEndpoints;
+    private readonly NewRules _newRules;
     private readonly DefinitionsKeeper _definitions;
     private readonly Listeners _listeners;
     private readonly DefinitionBook _sloVersions;
@@ -124,8 +126,13 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         _sloVersions = new DefinitionBook(disk, Path.Combine(config.DataDir, "slos"), time, ProcessRandom.Create(), loggers.CreateLogger<DefinitionBook>());
         var maintenance = new MaintenanceKeeper(_store, _reader, late, config.Retention.Raw, time, loggers.CreateLogger<MaintenanceKeeper>());
         _definitions = new DefinitionsKeeper(_rules, new DefinitionBooks(versions, _kpis, _sloVersions), maintenance, config.Global.EvaluationInterval, time, loggers.CreateLogger<DefinitionsKeeper>());
-        var coverage = new FleetCoverage(_completeness.Book, _store.Engine, time);
-        var finality = new FinalityJudge(_reader, coverage, () => _rules.Status, engine.Lookback, time) { IsWaiting = (from, to) => late.List().Any(r => r.FromMs <= to && r.ToMs >= from) };
+        _newRules = new NewRules(_rules, versions, _desk, _reader, time, loggers.CreateLogger<NewRules>());
+        var coverage = new FleetCoverage(_completeness.Book, _store.Engine, new SenderCoverage(_reader), time);
+        var finality = new FinalityJudge(_reader, coverage, () => _rules.Status, engine.Lookback, time)
+        {
+            IsWaiting = (from, to) => late.List().Any(r => r.FromMs <= to && r.ToMs >= from),
+            OwnMetrics = new HashSet<string> { PlannedSeries.Metric },
+        };
         var kpiSources = new KpiSources(_kpis, engine, _reader, coverage) { Heals = _heals, Finality = finality };
         _kpiEndpoints = new KpiEndpoints(kpiSources, time);
         _slaEndpoints = new SlaEndpoints(kpiSources, time);
@@ -157,6 +164,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     public async Task StartAsync(Definitions definitions, CancellationToken cancellation)
     {
         _definitions.Start(definitions);
+        _newRules.Backfill(_first.Evaluation.BackfillNew, _stop.Token);
         _running = [_rules.RunAsync(_stop.Token), _definitions.TurnPeriodsAsync(_stop.Token), _completeness.RunAsync(_stop.Token), _inbox.RunAsync(_stop.Token), _healer.RunAsync(_stop.Token), _definitions.KeepPlannedAsync(_stop.Token), .. _forwarder is null ? (Task[])[] : [_forwarder.RunAsync(_stop.Token)]];
         await _grpc.StartAsync(cancellation);
         await _http.StartAsync(cancellation);
@@ -206,11 +214,12 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
             return [e.Message];
         }
         _service?.EndRevoked();
-        if (config != _first with { Agents = config.Agents, Fleet = _first.Fleet with { Expected = config.Fleet.Expected, Retired = config.Fleet.Retired }, RuleFiles = config.RuleFiles, KpiFiles = config.KpiFiles, SloFiles = config.SloFiles, Bundle = _first.Bundle with { KeyFile = config.Bundle.KeyFile }, Shown = config.Shown, Log = config.Log })
+        if (config != _first with { Agents = config.Agents, Fleet = _first.Fleet with { Expected = config.Fleet.Expected, Retired = config.Fleet.Retired }, RuleFiles = config.RuleFiles, KpiFiles = config.KpiFiles, SloFiles = config.SloFiles, Bundle = _first.Bundle with { KeyFile = config.Bundle.KeyFile }, Evaluation = _first.Evaluation with { BackfillNew = config.Evaluation.BackfillNew }, Shown = config.Shown, Log = config.Log })
             NeedsRestart(_log);
         _loggers.Minimum = ConfiguredOptions.Level(config.Log.Level);
         _definitions.Replace(definitions);
         _completeness.Book.Configure(NowMs, config.Fleet.Expected, config.Fleet.Retired);
+        _newRules.Backfill(config.Evaluation.BackfillNew, _stop.Token);
         _config = config;
         Reloaded(_log, _file, definitions.Groups.Count);
         return [];
@@ -228,7 +237,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         }
         await _stop.CancelAsync();
         // A loop that failed has been told already (Failure).
-        await Task.WhenAll([.. _running, _healEndpoints.Running]).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await Task.WhenAll([.. _running, _healEndpoints.Running, _newRules.Running]).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await _grpc.DisposeAsync();
         await _http.DisposeAsync();
         _receiver.Dispose();

@@ -148,17 +148,38 @@ public sealed class KpiEndpoints
             return NoSuchKpi(name);
         if (!TryTime(parameters, "time", NowMs, out long at))
             return RestAnswer.BadParameter("time", "must be RFC 3339 or Unix seconds");
-        if (_sources.Book.VersionAt(name, at) is not { } version)
+        if (MadeBy(name, at, out HealEntry? heal) is not { } version)
             return RestAnswer.Problem(StatusCodes.Status404NotFound, "no such definition", $"at {RestJson.TimeText(at)} the KPI '{name}' was not defined; its first version counts from {RestJson.TimeText(_sources.Book.Versions(name)[0].FromMs)}");
         KpiExplanation explanation = _explainer.Explain(version, at, context.RequestAborted);
         KpiDefinition? kpi = _sources.Book.Find(name);
         ExactReadout? exact = kpi?.Exact is null ? null : ReadExact(kpi, explanation.StepMs, context.RequestAborted);
-        return RestAnswer.Ok(json => WriteExplanation(json, name, kpi, at, explanation, exact));
+        return RestAnswer.Ok(json =>
+        {
+            json.WriteStartObject();
+            WriteExplanation(json, (name, kpi, at), explanation, exact);
+            if (heal is null)
+                json.WriteNull("heal");
+            else
+                json.WriteNumber("heal", heal.Id);
+            json.WriteEndObject();
+        });
     }
 
-    private static void WriteExplanation(Utf8JsonWriter json, string name, KpiDefinition? kpi, long at, KpiExplanation explanation, ExactReadout? exact)
+    /// <summary>
+    /// The version that made the number of a time: the one of that time, unless the number was made later, by a backfill or when a sealed period was opened again: then that of the day on which this was done.
+    /// </summary>
+    private KpiVersion? MadeBy(string name, long at, out HealEntry? heal)
     {
-        json.WriteStartObject();
+        KpiVersion? version = _sources.Book.VersionAt(name, at);
+        KpiVersion known = version ?? _sources.Book.Versions(name)[0];
+        long step = known.IntervalMs <= 0 ? at : at - (at % known.IntervalMs);
+        heal = _sources.Heals?.Newest().FirstOrDefault(e => e is { IsAsked: false, Kind: "backfill" or "reopen" } && e.Changed.Any(c => c.Record == known.Record && c.FromMs <= step && c.ToMs >= step));
+        return heal is null ? version : _sources.Book.VersionAt(name, heal.AtMs) ?? version;
+    }
+
+    private static void WriteExplanation(Utf8JsonWriter json, (string Name, KpiDefinition? Kpi, long At) of, KpiExplanation explanation, ExactReadout? exact)
+    {
+        (string name, KpiDefinition? kpi, long at) = of;
         json.WriteString("name", name);
         json.WriteString("title", kpi?.Title ?? name);
         json.WriteString("unit", explanation.Version.Unit);
@@ -182,7 +203,6 @@ public sealed class KpiEndpoints
         json.WritePropertyName("version");
         WriteVersion(json, explanation.Version, withRules: true);
         json.WriteString("error", explanation.Error);
-        json.WriteEndObject();
     }
 
     private static void WritePart(Utf8JsonWriter json, KpiPart part)

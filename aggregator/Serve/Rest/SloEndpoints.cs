@@ -123,6 +123,8 @@ public sealed class SloEndpoints
             return RestAnswer.BadParameter("end", "must be RFC 3339 or Unix seconds");
         if (!TryTime(parameters, "start", StartOf(slo.Slo, end), out long start))
             return RestAnswer.BadParameter("start", "must be RFC 3339 or Unix seconds");
+        if (parameters.One("start").Length == 0)
+            start = FirstResult(id, start, end, context.RequestAborted);
         if (end < start)
             return RestAnswer.BadParameter("end", "is before start");
         long step = Math.Max(60_000, (end - start) / PointsWanted / 60_000 * 60_000);
@@ -210,6 +212,20 @@ public sealed class SloEndpoints
             json.WriteEndObject();
         }
         json.WriteEndArray();
+    }
+
+    /// <summary>A young objective is told since it has results: over its whole period they would be a point or two.</summary>
+    private long FirstResult(string id, long start, long end, CancellationToken cancellation)
+    {
+        using ISeriesSet set = _sources.Reader.Select(start, end, [new LabelMatcher(MatchType.Equal, LabelNames.MetricName, BudgetRules.Remaining), new LabelMatcher(MatchType.Equal, "slo_id", id)], cancellation);
+        var samples = new SampleBuffer();
+        long first = long.MaxValue;
+        for (int i = 0; i < set.Count; i++)
+        {
+            set.Read(i, samples);
+            first = samples.Count > 0 ? Math.Min(first, samples.Times[0]) : first;
+        }
+        return first == long.MaxValue ? start : first;
     }
 
     /// <summary>The burn-down begins with the period.</summary>

@@ -55,9 +55,8 @@ public static class SlaCompiler
     private static RuleDefinition Rule(SlaCheck check, string record, string expression)
     {
         string query = PromQlParser.Parse(expression).Expr?.ToString() ?? expression;
-        var labels = new List<KeyValuePair<string, AlertTemplate>> { new("sla", AlertTemplate.Plain(check.Id)) };
-        if (check.Tier.Length > 0)
-            labels.Add(new KeyValuePair<string, AlertTemplate>("tier", AlertTemplate.Plain(check.Tier)));
+        // Without a tier the label is set to nothing, which is no label: so the rule can be told from those of the tiers.
+        List<KeyValuePair<string, AlertTemplate>> labels = [new("sla", AlertTemplate.Plain(check.Id)), new("tier", AlertTemplate.Plain(check.Tier))];
         return new RuleDefinition { Name = record, IsAlert = false, Expression = query, Query = query, Labels = labels };
     }
 }

@@ -149,7 +149,9 @@ internal static class ExtendedRange
             call.Notes.Warn($"this native histogram metric is not a counter: {Syntax.GoText.Quote(call.Metric)}", call.Span);
         if (!counter && !edgesGauge)
             call.Notes.Warn($"this native histogram metric is not a gauge: {Syntax.GoText.Quote(call.Metric)}", call.Span);
-        NativeHistogram? result = HistogramDifference(times, values, from, to, start, end, boundary == Boundary.Smoothed, counter);
+        NativeHistogram? result = boundary == Boundary.Anchored && function is ("increase" or "rate")
+            ? AnchoredHistogramIncrease(source, from, to, start, lookback)
+            : HistogramDifference(times, values, from, to, start, end, boundary == Boundary.Smoothed, counter);
         if (result is null)
         {
             call.Notes.MixedSchemas(call.Metric, call.Span);
@@ -159,6 +161,22 @@ internal static class ExtendedRange
             result = result.Divide(call.RangeMs / 1000.0);
         into.Set(i, 0, result.WithHint(CounterResetHint.Gauge).Compact());
         return true;
+    }
+
+    /// <summary>As for floats; null: the buckets do not go together.</summary>
+    private static NativeHistogram? AnchoredHistogramIncrease(RangeSeries source, int from, int to, long startMs, long lookback)
+    {
+        List<NativeHistogram> values = source.Histograms;
+        List<long> times = source.HistogramTimes, starts = source.HistogramStarts;
+        bool fromZero = times[from] > startMs && starts[from] != 0 && starts[from] > startMs - lookback && starts[from] < times[from];
+        NativeHistogram first = fromZero ? new NativeHistogram { Schema = values[from].Schema, CustomValues = values[from].CustomValues } : values[from];
+        NativeHistogram? increase = values[to].Subtract(first, out _, out _);
+        for (int k = from + 1; increase is not null && k <= to; k++)
+        {
+            if (values[k].IsResetAfter(values[k - 1]) || RateFunctions.StartSaysReset(times[k - 1], starts[k - 1], times[k], starts[k]))
+                increase = increase.Add(values[k - 1], out _, out _);
+        }
+        return increase;
     }
 
     private static NativeHistogram? HistogramDifference(List<long> times, List<NativeHistogram> values, int from, int to, long start, long end, bool smoothed, bool counter)

@@ -23,6 +23,7 @@ internal sealed class HealUnit
         IntervalMs = (long)(group.Interval ?? options.DefaultInterval).TotalMilliseconds;
         OffsetMs = (long)(group.QueryOffset ?? options.DefaultQueryOffset).TotalMilliseconds;
         Fixed = [.. rule.Labels.Where(l => l.Value.Text.Length > 0).Select(l => KeyValuePair.Create(l.Key, l.Value.Text))];
+        TakenOff = [.. rule.Labels.Where(l => l.Value.Text.Length == 0).Select(l => l.Key)];
         Key = $"{GroupName}\n{rule.Name}\n{string.Join('\n', Fixed)}";
         _limit = group.Limit;
         _state = new RecordingRule(rule, group.Limit);
@@ -52,6 +53,9 @@ internal sealed class HealUnit
 
     /// <summary>Labels that every series of it has.</summary>
     public IReadOnlyList<KeyValuePair<string, string>> Fixed { get; }
+
+    /// <summary>Labels that no series of it has: the rule sets them to nothing.</summary>
+    public IReadOnlyList<string> TakenOff { get; }
 
     /// <summary>First time of a result that may have changed, Unix ms; <see cref="long.MaxValue"/>: none. Times lie on the rule's grid once the plan stands.</summary>
     public long FromMs { get; set; } = long.MaxValue;
@@ -83,15 +87,21 @@ internal sealed class HealUnit
             if (labels.Get(name) != value)
                 return false;
         }
+        foreach (string name in TakenOff)
+        {
+            if (labels.Get(name).Length > 0)
+                return false;
+        }
         return true;
     }
 
     /// <summary>Whether a series can never be of both rules.</summary>
-    public bool IsApartFrom(HealUnit other) => Rule.Name != other.Rule.Name || Fixed.Any(f => other.Fixed.Any(o => o.Key == f.Key && o.Value != f.Value));
+    public bool IsApartFrom(HealUnit other) => Rule.Name != other.Rule.Name || Fixed.Any(f => other.Fixed.Any(o => o.Key == f.Key && o.Value != f.Value) || other.TakenOff.Contains(f.Key))
+        || other.Fixed.Any(o => TakenOff.Contains(o.Key));
 
     /// <summary>Selects its stored series.</summary>
     public List<LabelMatcher> Matchers() =>
-        [new LabelMatcher(MatchType.Equal, LabelNames.MetricName, Rule.Name), .. Fixed.Where(f => f.Key != LabelNames.MetricName).Select(f => new LabelMatcher(MatchType.Equal, f.Key, f.Value))];
+        [new LabelMatcher(MatchType.Equal, LabelNames.MetricName, Rule.Name), .. Fixed.Where(f => f.Key != LabelNames.MetricName).Select(f => new LabelMatcher(MatchType.Equal, f.Key, f.Value)), .. TakenOff.Select(t => new LabelMatcher(MatchType.Equal, t, ""))];
 
     /// <summary>Whether a time lies on the rule's grid.</summary>
     public bool IsOnGrid(long timeMs) => (timeMs + OffsetMs) % IntervalMs == 0;

@@ -43,7 +43,7 @@ public sealed class RuleInputs
         List<Known> rules = reading.Name is { } name ? [.. _byName[name].Where(k => reading.MaySelect(k.Rule.Name, k.Fixed))] : [];
         if (rules.Count == 0)
         {
-            string key = string.Join(',', reading.Matchers.Select(m => m.ToString()));
+            string key = string.Join('\n', reading.Matchers.Select(m => $"{m.Name}\n{m.Type}\n{m.Value}"));
             if (found.Count < InputsMax && (!found.TryGetValue(key, out RuleInput? known) || known.BackMs < back))
                 found[key] = new RuleInput(reading.Matchers, back);
             return;

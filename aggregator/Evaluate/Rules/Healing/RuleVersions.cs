@@ -19,6 +19,7 @@ public sealed class RuleVersions
     private readonly IDisk? _disk;
     private readonly string _path;
     private readonly Lock _gate = new();
+    private HashSet<string> _new = new(StringComparer.Ordinal);
     private readonly Dictionary<string, (string Hash, long SinceMs)> _known = new(StringComparer.Ordinal);
 
     /// <summary>Reads what is there; a damaged file counts as empty. Without a disk nothing is kept.</summary>
@@ -35,6 +36,7 @@ public sealed class RuleVersions
         lock (_gate)
         {
             bool isChanged = false;
+            _new = new HashSet<string>(StringComparer.Ordinal);
             foreach (RuleGroupDefinition group in groups)
             {
                 foreach (RuleDefinition rule in group.Rules.Where(r => !r.IsAlert))
@@ -43,10 +45,25 @@ public sealed class RuleVersions
                     if (_known.TryGetValue(key, out (string Hash, long SinceMs) known) && known.Hash == hash)
                         continue;
                     _known[key] = (hash, known.Hash is null ? 0 : nowMs);
+                    if (known.Hash is null)
+                        _new.Add(key);
                     isChanged = true;
                 }
             }
             return !isChanged || Save();
+        }
+    }
+
+    /// <summary>Says of rules (group, rule) whether they were there for the first time when rules were noted last; null: none was.</summary>
+    public Func<string, RuleDefinition, bool>? New
+    {
+        get
+        {
+            lock (_gate)
+            {
+                HashSet<string> found = _new;
+                return found.Count == 0 ? null : (group, rule) => found.Contains(KeyOf(group, rule));
+            }
         }
     }
 

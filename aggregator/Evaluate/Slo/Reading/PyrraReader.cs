@@ -91,13 +91,7 @@ internal static class PyrraReader
             own.Error("latency", "is missing, for example 200ms");
         if (Selector(own.Section("total")) is not { } selector)
             return new SloIndicator();
-        SloPlace place = SloReading.PlaceOf(own.Section("total"), "metric");
-        string all = $"sum {by}(increase({selector}[{SloReading.WindowMark}]))", seconds = latency.TotalSeconds.ToString("R", CultureInfo.InvariantCulture);
-        return new SloIndicator
-        {
-            Good = new SloQuery($"histogram_fraction(0, {seconds}, {all}) * histogram_count({all}) >= 0", SloQueryKind.Windowed, place),
-            Total = new SloQuery($"histogram_count({all})", SloQueryKind.Windowed, place),
-        };
+        return ShortFormReader.Native(selector, latency.TotalSeconds, SloReading.PlaceOf(own.Section("total"), "metric"), by);
     }
 
     private static SloIndicator ReadGauge(ConfigSection own, string by)

@@ -169,18 +169,21 @@ internal static partial class ShortFormReader
         return new SloIndicator { Threshold = SloReading.AnyQuery(slo, "value", SloQueryKind.Gauge), Operator = below is not null || under ? "<" : ">", Value = bound };
     }
 
-    /// <summary>A classic histogram: the bucket with the bound is good, the count is the total.</summary>
+    /// <summary>A classic histogram: the bucket with the bound is good, the count is the total. Of a native one the share below the bound is told from its buckets.</summary>
     private static SloIndicator ReadLatency(ConfigSection slo, double? below)
     {
         string text = slo.RequiredText("latency");
         double bound = below ?? (slo.Has("below") ? slo.Duration("below", TimeSpan.FromSeconds(1), TimeSpan.FromMilliseconds(1)).TotalSeconds : 0);
         if (below is null && !slo.Has("below"))
             slo.Error("below", "is missing: the bound that makes an event good, for example 500ms, which the histogram has a bucket for");
+        bool isNative = slo.Flag("native", false);
         if (PromQlParser.Parse(text).Expr is not VectorSelector { Name.Length: > 0 } selector)
         {
             slo.Error("latency", "must be a histogram's selector without '_bucket', such as http_request_duration_seconds{job=\"api\"}");
             return new SloIndicator();
         }
+        if (isNative)
+            return Native(selector, bound, SloReading.PlaceOf(slo, "latency"));
         string name = selector.Name.EndsWith("_bucket", StringComparison.Ordinal) ? selector.Name[..^"_bucket".Length] : selector.Name;
         string le = bound.ToString("R", CultureInfo.InvariantCulture);
         // Clients write whole bounds as 1 or as 1.0.
@@ -191,6 +194,17 @@ internal static partial class ShortFormReader
         {
             Good = new SloQuery(Text(name + "_bucket", [.. others, bucket]), SloQueryKind.Counter, place),
             Total = new SloQuery(Text(name + "_count", others), SloQueryKind.Counter, place),
+        };
+    }
+
+    /// <summary>The indicator of a native histogram: what share of it lies below a bound, times how many there are.</summary>
+    internal static SloIndicator Native(VectorSelector selector, double seconds, SloPlace place, string by = "")
+    {
+        string all = $"sum {by}(increase({selector}[{SloReading.WindowMark}]))";
+        return new SloIndicator
+        {
+            Good = new SloQuery($"histogram_fraction(0, {seconds.ToString("R", CultureInfo.InvariantCulture)}, {all}) * histogram_count({all}) >= 0", SloQueryKind.Windowed, place),
+            Total = new SloQuery($"histogram_count({all})", SloQueryKind.Windowed, place),
         };
     }
 

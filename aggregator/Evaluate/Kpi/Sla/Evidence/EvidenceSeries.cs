@@ -17,8 +17,6 @@ internal sealed class EvidenceSeriesWriter(TextWriter text)
 
     public void Add(Labels labels, SampleBuffer samples)
     {
-        if (samples.HasHistograms)
-            throw new EvidenceException($"{labels} holds native histograms, which a pack cannot hold");
         if (Samples + samples.Count > EvidenceFormat.SamplesMax || Series == EvidenceFormat.SeriesMax)
             throw new EvidenceException($"the numbers are made of more than {EvidenceFormat.SamplesMax} samples or {EvidenceFormat.SeriesMax} series; measure the promise on aggregated series");
         Head();
@@ -26,24 +24,29 @@ internal sealed class EvidenceSeriesWriter(TextWriter text)
         text.Write(Text(labels));
         text.Write('\n');
         long last = 0, step = 0, start = 0;
-        ulong value = 0;
+        string? before = null;
         for (int i = 0; i < samples.Count; i++)
         {
             long delta = samples.Times[i] - last;
             if (i == 0 || delta != step)
                 text.Write(string.Create(CultureInfo.InvariantCulture, $"{delta} "));
-            ulong bits = BitConverter.DoubleToUInt64Bits(samples.Values[i]);
-            text.Write(i > 0 && bits == value ? "=" : Text(samples.Values[i]));
+            bool isSame = i > 0 && IsSame(samples, i);
+            string value = isSame ? before! : samples.HistogramAt(i) is { } histogram ? EvidenceHistogram.Text(histogram) : Text(samples.Values[i]);
+            text.Write(isSame ? "=" : value);
             if (samples.StartTimeAt(i) != start)
                 text.Write(string.Create(CultureInfo.InvariantCulture, $" @{start = samples.StartTimeAt(i)}"));
             text.Write('\n');
-            (last, step, value) = (samples.Times[i], delta, bits);
+            (last, step, before) = (samples.Times[i], delta, value);
         }
         Series++;
         Samples += samples.Count;
     }
 
     public void Complete() => Head();
+
+    private static bool IsSame(SampleBuffer samples, int i) => samples.HistogramAt(i) is { } histogram
+        ? samples.HistogramAt(i - 1) is { } before && histogram.SameAs(before) && histogram.IsInteger == before.IsInteger
+        : samples.HistogramAt(i - 1) is null && BitConverter.DoubleToUInt64Bits(samples.Values[i]) == BitConverter.DoubleToUInt64Bits(samples.Values[i - 1]);
 
     private void Head()
     {
@@ -175,6 +178,7 @@ internal sealed class EvidenceSeries : ISeriesReader
         private readonly List<long> _times = [];
         private readonly List<double> _values = [];
         private readonly List<(int From, long StartMs)> _starts = [];
+        private readonly Dictionary<int, NativeHistogram> _histograms = [];
         private long _step;
 
         public bool TryAdd(string line)
@@ -191,7 +195,12 @@ internal sealed class EvidenceSeries : ISeriesReader
                 return false;
             }
             long last = _times.Count > 0 ? _times[^1] : 0, time = unchecked(last + _step);
-            if (Math.Abs((double)time) > 9e15 || (_times.Count > 0 && time <= last) || at >= words.Length || !TryValue(words[at++], out double value))
+            if (Math.Abs((double)time) > 9e15 || (_times.Count > 0 && time <= last) || at >= words.Length)
+                return false;
+            string text = words[at++];
+            NativeHistogram? histogram = EvidenceHistogram.IsOne(text) ? EvidenceHistogram.Read(text) : text == "=" ? _histograms.GetValueOrDefault(_times.Count - 1) : null;
+            double value = 0;
+            if (histogram is null && !TryValue(text, out value))
                 return false;
             if (at < words.Length)
             {
@@ -199,6 +208,8 @@ internal sealed class EvidenceSeries : ISeriesReader
                     return false;
                 _starts.Add((_times.Count, start));
             }
+            if (histogram is not null)
+                _histograms.Add(_times.Count, histogram);
             _times.Add(time);
             _values.Add(value);
             return true;
@@ -220,7 +231,9 @@ internal sealed class EvidenceSeries : ISeriesReader
             {
                 if (next < _starts.Count && _starts[next].From == i)
                     start = _starts[next++].StartMs;
-                if (i >= from && _starts.Count == 0)
+                if (i >= from && _histograms.Count > 0 && _histograms.TryGetValue(i, out NativeHistogram? histogram))
+                    into.Add(_times[i], histogram, start);
+                else if (i >= from && _starts.Count == 0)
                     into.Add(_times[i], _values[i]);
                 else if (i >= from)
                     into.Add(_times[i], _values[i], start);

@@ -6,6 +6,7 @@ using Bellwether.Core.Model;
 using Bellwether.Evaluate.Kpi;
 using Bellwether.Evaluate.PromQl;
 using Bellwether.Evaluate.Rules;
+using Bellwether.Evaluate.Rules.Healing;
 using Bellwether.Kit;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -102,6 +103,14 @@ internal sealed class KpiSite : IDisposable
         return this;
     }
 
+    /// <summary>A desk over the rules that corrects results after late data, with its record in a folder of its own.</summary>
+    public (HealDesk Desk, HealBook Book) Desk()
+    {
+        var book = new HealBook(new MemoryDisk(), "/heals", Time, new Random(1), NullLogger.Instance);
+        var around = new RuleSurroundings(Engine, new RevisionReader(Store), Store, _done);
+        return (new HealDesk(new RuleHealer(around, Rules, new RuleVersions(null, ""), new RuleHealerOptions(), Time, _meter, NullLogger.Instance), book, Time, NullLogger.Instance), book);
+    }
+
     /// <summary>Takes other files while it runs.</summary>
     public void Change(string files)
     {
@@ -113,9 +122,14 @@ internal sealed class KpiSite : IDisposable
     }
 
     /// <summary>The values of an expression now, by labels as text.</summary>
-    public IReadOnlyDictionary<string, double> Ask(string expression, long? atMs = null)
+    public IReadOnlyDictionary<string, double> Ask(string expression, long? atMs = null) => Ask(Store, expression, atMs);
+
+    /// <summary>The same with corrections laid over what is stored.</summary>
+    public IReadOnlyDictionary<string, double> Healed(string expression) => Ask(new RevisionReader(Store), expression, null);
+
+    private Dictionary<string, double> Ask(ISeriesReader reader, string expression, long? atMs)
     {
-        QueryResult result = Engine.Instant(Store, expression, atMs ?? Time.NowMs);
+        QueryResult result = Engine.Instant(reader, expression, atMs ?? Time.NowMs);
         Assert.True(result.Error is null, result.Error?.Message);
         return result.Type == Bellwether.Evaluate.PromQl.ValueType.Scalar
             ? new Dictionary<string, double> { [""] = result.Scalar.Value }

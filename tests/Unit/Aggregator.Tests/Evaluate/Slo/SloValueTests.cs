@@ -1,3 +1,4 @@
+using Bellwether.Core.Model;
 namespace Bellwether.Aggregator.Tests.Evaluate.Slo;
 
 /// <summary>What the compiled rules give over made data.</summary>
@@ -153,6 +154,24 @@ public sealed class SloValueTests
         await site.RunAsync(120);
         Assert.Equal((60, 48), (site.Ask("slo:sli_total:count1h"), site.Ask("slo:sli_good:count1h")));
         Assert.Equal(0.2, site.Ask("slo:sli_error:ratio1h"));
+    }
+
+    [Fact]
+    public async Task A_latency_objective_on_a_native_histogram_counts_what_lies_below_its_bound()
+    {
+        using var site = new SloSite("""
+            service: shop
+            slos: [{name: api, objective: 95th percentile < 1s, latency: 'http_seconds{job="api"}', native: true}]
+            """);
+        for (int k = 0; k <= 31 * 4; k++)
+        {
+            // Of each hundred 80 between a half and one second, 20 between one and two.
+            var histogram = new NativeHistogram { Schema = 0, Count = 100 * k, Sum = 90 * k, PositiveSpans = [new(0, 2)], PositiveBuckets = [80 * k, 20 * k] };
+            await site.Store.AppendAsync(new SampleBatch { Samples = { new SeriesSample(Labels.Of("__name__", "http_seconds", "job", "api"), SloSite.StartMs + (k * 15_000L), 0, histogram) } }, default);
+        }
+        await site.RunAsync(30);
+        Assert.Equal((0.2, -3.0), (site.Ask("slo:sli_error:ratio5m"), site.Ask("slo:period_error_budget_remaining:ratio")));
+        Assert.Equal(2000, site.Ask("slo:sli_total:count5m"));
     }
 
     [Fact]

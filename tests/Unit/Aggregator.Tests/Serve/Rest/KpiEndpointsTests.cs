@@ -3,6 +3,7 @@ using System.Text.Json;
 using Bellwether.Aggregator.Tests.Evaluate.Kpi;
 using Bellwether.Core.Model;
 using Bellwether.Evaluate.Kpi;
+using Bellwether.Evaluate.Rules.Healing;
 using Bellwether.Serve.Rest;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.TestHost;
@@ -20,6 +21,7 @@ public sealed class KpiEndpointsTests : IAsyncLifetime, IDisposable
           - {name: nothing, owner: shop, expr: sum(no_such_metric)}
         """);
 
+    private (HealDesk Desk, HealBook Book) _heals;
     private WebApplication? _app;
     private HttpClient _client = new();
 
@@ -32,7 +34,8 @@ public sealed class KpiEndpointsTests : IAsyncLifetime, IDisposable
         builder.Services.AddRoutingCore();
         _app = builder.Build();
         _app.UseRouting();
-        new KpiEndpoints(new KpiSources(_site.Book, _site.Engine, _site.Store, new Known()), _site.Time).Map(_app);
+        _heals = _site.Desk();
+        new KpiEndpoints(new KpiSources(_site.Book, _site.Engine, _site.Store, new Known()) { Heals = _heals.Book }, _site.Time).Map(_app);
         await _app.StartAsync();
         _client = _app.GetTestClient();
     }
@@ -42,6 +45,8 @@ public sealed class KpiEndpointsTests : IAsyncLifetime, IDisposable
     public void Dispose()
     {
         _client.Dispose();
+        _heals.Desk.Dispose();
+        _heals.Book.Dispose();
         _site.Dispose();
     }
 
@@ -103,6 +108,24 @@ public sealed class KpiEndpointsTests : IAsyncLifetime, IDisposable
         Assert.Contains("was not defined", (await ProblemAsync("/api/v1/kpis/worth/explain", HttpStatusCode.NotFound)).GetProperty("detail").GetString(), StringComparison.Ordinal);
 
         static string? Rule(JsonElement answer) => answer.GetProperty("version").GetProperty("rules")[0].GetProperty("expr").GetString();
+    }
+
+    [Fact]
+    public async Task A_backfilled_value_is_explained_by_the_version_that_made_it()
+    {
+        _site.Change("""
+            kpis:
+              - {name: speed, unit: ms, direction: lower, target: 200, expr: max(speed_ms)}
+              - {name: late, unit: ms, expr: min(speed_ms)}
+            """);
+        await _site.RunAsync(61);
+        const string Past = "/api/v1/kpis/late/explain?time=1800001230";
+        Assert.Contains("was not defined", (await ProblemAsync(Past, HttpStatusCode.NotFound)).GetProperty("detail").GetString(), StringComparison.Ordinal);
+        await _heals.Desk.HealAsync(new HealRequest(KpiSite.StartMs, _site.Time.NowMs) { Kind = HealKind.Backfill, Reason = "it is new", Rules = (_, rule) => rule.Name == "kpi:late:ms" }, default);
+        JsonElement answer = await GetAsync(Past);
+        Assert.Equal((400.0, true, 1), (answer.GetProperty("recorded")[0].GetProperty("value").GetDouble(), answer.GetProperty("same").GetBoolean(), answer.GetProperty("version").GetProperty("number").GetInt32()));
+        Assert.Equal(Assert.Single(_heals.Book.Newest()).Id, answer.GetProperty("heal").GetUInt64());
+        Assert.Equal(JsonValueKind.Null, (await GetAsync("/api/v1/kpis/speed/explain?time=1800001230")).GetProperty("heal").ValueKind);
     }
 
     [Fact]

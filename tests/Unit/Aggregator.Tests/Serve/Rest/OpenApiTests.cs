@@ -117,11 +117,11 @@ public sealed class OpenApiTests : IAsyncLifetime, IDisposable
     [InlineData("/api/v1/slos", "/api/v1/slos?limit=1")]
     [InlineData("/api/v1/slos", "/api/v1/slos")]
     [InlineData("/api/v1/slos", "/api/v1/slos?state=x")]
-    [InlineData("/api/v1/slos/{**id}", "/api/v1/slos/shop-bad?step=5m")]
-    [InlineData("/api/v1/slos/{**id}", "/api/v1/slos/shop-bad?version=1")]
-    [InlineData("/api/v1/slos/{**id}", "/api/v1/slos/shop-bad?version=2")]
-    [InlineData("/api/v1/slos/{**id}", "/api/v1/slos/shop-good")]
-    [InlineData("/api/v1/slos/{**id}", "/api/v1/slos/nope")]
+    [InlineData("/api/v1/slos/{id}", "/api/v1/slos/shop-bad?step=5m")]
+    [InlineData("/api/v1/slos/{id}", "/api/v1/slos/shop-bad?version=1")]
+    [InlineData("/api/v1/slos/{id}", "/api/v1/slos/shop-bad?version=2")]
+    [InlineData("/api/v1/slos/{id}", "/api/v1/slos/shop-good")]
+    [InlineData("/api/v1/slos/{id}", "/api/v1/slos/nope")]
     [InlineData("/api/v1/heals", "/api/v1/heals")]
     [InlineData("/api/v1/heals", "/api/v1/heals?limit=1&kind=reopen")]
     [InlineData("/api/v1/heals", "/api/v1/heals?kind=x")]
@@ -158,7 +158,7 @@ public sealed class OpenApiTests : IAsyncLifetime, IDisposable
     [Fact]
     public void Every_endpoint_is_in_the_document_and_the_other_way_round()
     {
-        IEnumerable<string?> served = ((IEndpointRouteBuilder)_app!).DataSources.SelectMany(d => d.Endpoints).OfType<RouteEndpoint>().Select(e => e.RoutePattern.RawText).Distinct().Where(p => p != "/api/v1/openapi.json").Order(StringComparer.Ordinal);
+        IEnumerable<string?> served = ((IEndpointRouteBuilder)_app!).DataSources.SelectMany(d => d.Endpoints).OfType<RouteEndpoint>().Select(e => e.RoutePattern.RawText?.Replace("{**", "{", StringComparison.Ordinal)).Distinct().Where(p => p != "/api/v1/openapi.json").Order(StringComparer.Ordinal);
         Assert.Equal(served, _document.GetProperty("paths").EnumerateObject().Select(p => p.Name).Order(StringComparer.Ordinal));
         Assert.Equal("3.1.0", _document.GetProperty("openapi").GetString());
     }

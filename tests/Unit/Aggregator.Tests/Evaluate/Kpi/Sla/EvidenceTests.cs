@@ -160,6 +160,80 @@ public sealed class EvidenceTests : IDisposable
     }
 
     [Fact]
+    public void Native_histograms_come_back_to_the_bit()
+    {
+        var samples = new SampleBuffer();
+        NativeHistogram first = Histogram(12, 3.25), custom = new() { Schema = NativeHistogram.CustomBucketsSchema, CustomValues = [0.1, 0.5, 1], Count = 7, Sum = 0.1 + 0.2, PositiveSpans = [new(0, 2), new(1, 1)], PositiveBuckets = [1, 2, 4], IsInteger = true };
+        NativeHistogram negative = new() { Schema = 3, Count = 4.5, Sum = double.PositiveInfinity, ZeroThreshold = 1e-128, ZeroCount = 0.5, NegativeSpans = [new(-7, 2)], NegativeBuckets = [1.5, 2.5], ResetHint = CounterResetHint.Gauge };
+        samples.Add(1_000, first, 500);
+        samples.Add(16_000, Histogram(12, 3.25), 500);
+        samples.Add(31_000, custom, 500);
+        samples.Add(46_000, 5.0, 500);
+        samples.Add(61_000, negative, 60_000);
+        samples.Add(76_000, new NativeHistogram { Sum = SpecialValues.StaleMarker });
+        using var text = new StringWriter();
+        new EvidenceSeriesWriter(text).Add(Labels.Of("__name__", "x"), samples);
+        using ISeriesSet set = EvidenceSeries.Read(new StringReader(text.ToString())).Select(long.MinValue, long.MaxValue, [], default);
+        var again = new SampleBuffer();
+        set.Read(0, again);
+        Assert.Equal(samples.Times.ToArray(), again.Times.ToArray());
+        for (int i = 0; i < samples.Count; i++)
+        {
+            Assert.Equal(samples.StartTimeAt(i), again.StartTimeAt(i));
+            Assert.Equal(samples.HistogramAt(i) is null, again.HistogramAt(i) is null);
+            Assert.True(samples.HistogramAt(i) is not { } histogram || (histogram.SameAs(again.HistogramAt(i)!) && histogram.IsInteger == again.HistogramAt(i)!.IsInteger), text.ToString());
+        }
+        Assert.Equal(5.0, again.Values[3]);
+    }
+
+    [Theory]
+    [InlineData("\"schema\":0", "\"schema\":9")]
+    [InlineData("\"positiveSpans\":[0,2]", "\"positiveSpans\":[0,3]")]
+    [InlineData("\"positiveSpans\":[0,2]", "\"positiveSpans\":[0,2,1]")]
+    [InlineData("\"positiveSpans\":[0,2]", "\"positiveSpans\":[0,2147483647,1,2147483647]")]
+    [InlineData("\"reset\":0", "\"reset\":7")]
+    [InlineData("\"count\":12", "\"count\":\"many\"")]
+    [InlineData("\"sum\":3.25,", "")]
+    public void A_native_histogram_that_cannot_be_is_refused(string from, string to)
+    {
+        var samples = new SampleBuffer();
+        samples.Add(1_000, Histogram(12, 3.25));
+        using var text = new StringWriter();
+        new EvidenceSeriesWriter(text).Add(Labels.Of("__name__", "x"), samples);
+        Assert.Contains(from, text.ToString(), StringComparison.Ordinal);
+        EvidenceException refused = Assert.Throws<EvidenceException>(() => EvidenceSeries.Read(new StringReader(text.ToString().Replace(from, to, StringComparison.Ordinal))));
+        Assert.Contains("series.txt:3:", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_promise_on_a_native_histogram_has_its_evidence()
+    {
+        using var site = new KpiSite("""
+            sla_definitions:
+              fast: {target: 90, evaluation_window: "1h"}
+            sla_inputs:
+              fast:
+                good: histogram_fraction(0, 1, sum(increase(latency_seconds[$window]))) * histogram_count(sum(increase(latency_seconds[$window])))
+                total: histogram_count(sum(increase(latency_seconds[$window])))
+            sla_contracts:
+              - {name: acme, customer: Acme, sla: fast, time_zone: Europe/Zagreb, credits: [{below: 90, credit: 10}]}
+            """);
+        site.Time.Advance(DateTimeOffset.Parse("2027-02-03T00:00:00Z", null) - site.Time.GetUtcNow());
+        for (int k = 0; k <= 1000; k++)
+            site.Store.AppendAsync(new SampleBatch { Samples = { new SeriesSample(Labels.Of("__name__", "latency_seconds"), KpiSite.StartMs + (k * 600_000L), 0, Histogram(12 * k, 3.25 * k)) } }, default).AsTask().GetAwaiter().GetResult();
+        site.Rules.Apply(site.Set.Groups);
+        site.Book.Apply(site.Set, _ => KpiSite.StartMs);
+        using MemoryStream pack = Signed(site);
+        EvidenceVerdict verdict = Assert.Single(EvidenceVerifier.Verify(EvidencePack.Open(pack, _key), site.Time, default));
+        Assert.Empty(verdict.Differences);
+        Assert.InRange(verdict.Recomputed.Value!.Value, 40, 60);
+        Assert.Equal(10, verdict.Recomputed.Credit);
+    }
+
+    /// <summary>Half between 0.5 and 1, half between 1 and 2.</summary>
+    private static NativeHistogram Histogram(double count, double sum) => new() { Schema = 0, ZeroThreshold = 0.001, Count = count, Sum = sum, PositiveSpans = [new(0, 2)], PositiveBuckets = [count / 2, count / 2], IsInteger = true };
+
+    [Fact]
     public void A_month_that_has_not_begun_has_no_evidence_and_one_under_way_says_so()
     {
         using KpiSite site = Site();

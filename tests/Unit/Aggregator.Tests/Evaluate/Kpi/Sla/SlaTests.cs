@@ -1,6 +1,7 @@
 using Bellwether.Core.Configuration;
 using Bellwether.Evaluate.Kpi;
 using Bellwether.Evaluate.Kpi.Sla;
+using Bellwether.Evaluate.Rules.Healing;
 using Bellwether.Kit;
 
 namespace Bellwether.Aggregator.Tests.Evaluate.Kpi.Sla;
@@ -38,6 +39,22 @@ public sealed class SlaTests
         Assert.Equal(TimeSpan.FromMinutes(15), set.Checks[1].EvaluationWindow);
         Assert.Equal((KpiDirection.Lower, KpiDirection.Higher), (set.Checks[3].Direction, set.Checks[4].Direction));
         Assert.Equal("histogram_quantile(0.95, sum by (le) (rate(http_request_duration_seconds_bucket{tier=\"gold\"}[$window]))) * 1000", set.Checks[6].Value);
+    }
+
+    [Fact]
+    public async Task Late_data_corrects_the_promise_to_all_and_that_of_each_tier()
+    {
+        using var site = new KpiSite(Availability + "service_tiers: {gold: {availability_target: 99.95}, silver: {availability_target: 99}}\n");
+        site.Counter("http_requests_total{tier=gold,code=200}", 99).Counter("http_requests_total{tier=silver,code=200}", 99);
+        await site.RunAsync();
+        site.Counter("http_requests_total{tier=gold,code=500}", 1);
+        (HealDesk desk, HealBook book) = site.Desk();
+        using (desk)
+        using (book)
+            await desk.HealAsync(new HealRequest(KpiSite.StartMs, site.Time.NowMs) { Reason = "late data" }, default);
+        IReadOnlyDictionary<string, double> actual = site.Healed("sla:actual"), state = site.Healed("sla:state");
+        Assert.Equal((99.497487, 99.0, 100.0), (Math.Round(actual["sla=availability"], 6), Math.Round(actual["sla=availability,tier=gold"], 6), actual["sla=availability,tier=silver"]));
+        Assert.Equal((2.0, 2.0, 0.0), (state["sla=availability"], state["sla=availability,tier=gold"], state["sla=availability,tier=silver"]));
     }
 
     [Fact]

@@ -1,0 +1,122 @@
+using Bellwether.Core.Model;
+using MatchType = Bellwether.Core.Model.MatchType;
+
+namespace Bellwether.Evaluate.Kpi;
+
+/// <summary>
+/// How complete series are that no agent brings. A sender of remote write sends each series in order (Remote-Write 1.0 and 2.0, "Ordering"), so nothing is owed before the newest sample of a
+/// series; how often one is due its own samples tell. Series of one job and instance come from one source; those without stand for themselves, by metric. Thread-safe.
+/// </summary>
+/// <param name="reader">The samples.</param>
+public sealed class SenderCoverage(ISeriesReader reader)
+{
+    /// <summary>Sources that are looked at; the others are taken to be as these.</summary>
+    public const int SourcesMax = 100;
+
+    /// <summary>Series of one source that are read, to find one that is there all the time.</summary>
+    private const int SeriesOfSourceMax = 4;
+
+    /// <summary>A sample that is so late is still under way: senders collect for some seconds.</summary>
+    private const long UnderWayMs = 10_000;
+
+    /// <summary>How far back samples are counted, and how far behind the end the next one is looked for.</summary>
+    private static readonly long s_readMs = (long)TimeSpan.FromDays(1).TotalMilliseconds, s_behindMs = (long)TimeSpan.FromHours(1).TotalMilliseconds;
+
+    /// <summary>Samples received and due of the sources of series.</summary>
+    /// <param name="series">The series.</param>
+    /// <param name="fromMs">The begin, Unix ms; not more than a day before the end is counted.</param>
+    /// <param name="toMs">The end, Unix ms.</param>
+    /// <param name="nowMs">Now, Unix ms.</param>
+    /// <param name="cancellation">Ends it early.</param>
+    public Coverage Of(IEnumerable<Labels> series, long fromMs, long toMs, long nowMs, CancellationToken cancellation)
+    {
+        long from = Math.Max(fromMs, toMs - s_readMs), received = 0, due = 0;
+        int sources = 0;
+        bool isSettled = true;
+        var samples = new SampleBuffer();
+        foreach (IGrouping<(string, string, string), Labels> source in series.GroupBy(KeyOf).OrderBy(g => g.Key).Take(SourcesMax))
+        {
+            Labels[] read = [.. source.Order().Take(SeriesOfSourceMax)];
+            Ticks best = Best(read, from, (from, toMs), nowMs, samples, cancellation);
+            // Nothing in the range: what was there before says what is due.
+            if (best == default)
+                best = Best(read, from - s_readMs, (from, toMs), nowMs, samples, cancellation);
+            received += best.Received;
+            due += best.Due;
+            isSettled &= best.IsSettled;
+            sources++;
+        }
+        return new Coverage(received, due, sources) { IsSettled = isSettled };
+    }
+
+    private static (string, string, string) KeyOf(Labels series)
+    {
+        string job = series.Get("job"), instance = series.Get("instance");
+        return job.Length + instance.Length > 0 ? (job, instance, "") : ("", "", series.MetricName);
+    }
+
+    private Ticks Best(Labels[] series, long readFromMs, (long FromMs, long ToMs) range, long nowMs, SampleBuffer samples, CancellationToken cancellation)
+    {
+        Ticks best = default;
+        foreach (Labels one in series)
+        {
+            List<LabelMatcher> matchers = [.. one.AsSpan().ToArray().Select(l => new LabelMatcher(MatchType.Equal, l.Name, l.Value))];
+            using ISeriesSet set = reader.Select(readFromMs, Math.Min(nowMs, range.ToMs + s_behindMs), matchers, cancellation);
+            for (int i = 0; i < set.Count; i++)
+            {
+                if (!set.LabelsAt(i).Equals(one))
+                    continue;
+                set.Read(i, samples);
+                Ticks read = Count(samples, range.FromMs, range.ToMs, nowMs);
+                best = (read.Received >= best.Received ? read : best) with { IsSettled = best.IsSettled || read.IsSettled };
+            }
+        }
+        return best;
+    }
+
+    private static Ticks Count(SampleBuffer samples, long fromMs, long toMs, long nowMs)
+    {
+        long interval = IntervalOf(samples), received = 0, missing = 0, last = 0;
+        bool hasEnded = false;
+        for (int i = 0; i < samples.Count; i++)
+        {
+            long time = samples.Times[i];
+            // After a stale marker the series is not there, and nothing of it is owed.
+            if (last > 0 && !hasEnded && interval > 0 && time - last > interval + (interval / 2))
+                missing += Due(last, (fromMs, Math.Min(toMs, time - (interval / 2))), interval);
+            if (time > toMs)
+                return new Ticks(received, received + missing, true);
+            hasEnded = IsStale(samples, i);
+            received += hasEnded || time < fromMs ? 0 : 1;
+            last = time;
+        }
+        if (hasEnded || interval == 0)
+            return new Ticks(received, received, hasEnded || nowMs - last <= UnderWayMs);
+        bool isUnderWay = nowMs - last <= interval + (interval / 2) + UnderWayMs, isBefore = toMs - last < interval + (interval / 4);
+        // Behind the last sample: nothing was due yet up to the end, or it is overdue.
+        return new Ticks(received, received + missing + (isUnderWay ? 0 : Due(last, (fromMs, toMs), interval)), isBefore && isUnderWay);
+    }
+
+    /// <summary>How many samples were due in a range behind one.</summary>
+    private static long Due(long lastMs, (long FromMs, long ToMs) range, long intervalMs)
+    {
+        long before = lastMs >= range.FromMs ? 0 : (range.FromMs - lastMs - 1) / intervalMs;
+        return Math.Max(0, ((range.ToMs - lastMs) / intervalMs) - before);
+    }
+
+    private static bool IsStale(SampleBuffer samples, int i) => samples.HistogramAt(i) is { } histogram ? histogram.IsStale : SpecialValues.IsStale(samples.Values[i]);
+
+    /// <summary>The distance that half of the samples do not exceed; 0: there are fewer than three.</summary>
+    private static long IntervalOf(SampleBuffer samples)
+    {
+        if (samples.Count < 3)
+            return 0;
+        long[] distances = new long[samples.Count - 1];
+        for (int i = 1; i < samples.Count; i++)
+            distances[i - 1] = samples.Times[i] - samples.Times[i - 1];
+        Array.Sort(distances);
+        return distances[distances.Length / 2];
+    }
+
+    private readonly record struct Ticks(long Received, long Due, bool IsSettled);
+}

@@ -1,0 +1,138 @@
+using Bellwether.Aggregator.Tests.Evaluate.Slo;
+using Bellwether.Core.Model;
+using Bellwether.Evaluate.Kpi;
+using Bellwether.Evaluate.Rules;
+using Bellwether.Evaluate.Slo.Compiling;
+
+namespace Bellwether.Aggregator.Tests.Evaluate.Kpi;
+
+/// <summary>When a number is provisional, complete or sealed.</summary>
+public sealed class FinalityTests
+{
+    private const string Orders = """
+        kpis:
+          - {name: orders, expr: 'sum(increase(orders_total[10m]))'}
+          - {name: index, index: {inputs: [{kpi: orders, normalise: {target: 10}}]}}
+          - {name: fixed, expr: 'vector(7)'}
+          - {name: alerts, expr: 'count(ALERTS) or vector(0)'}
+          - {name: nothing, expr: sum(no_such_metric)}
+        """;
+
+    [Theory]
+    [InlineData(20, 20, true, false, 0, "Complete")]
+    [InlineData(20, 20, true, false, 8, "Sealed")]
+    [InlineData(20, 20, false, false, 0, "Provisional")]
+    [InlineData(20, 20, true, true, 0, "Provisional")]
+    [InlineData(19, 20, true, false, 0, "Complete")]
+    [InlineData(19, 20, false, false, 0, "Provisional")]
+    [InlineData(19, 20, false, false, 8, "Sealed")]
+    [InlineData(0, 0, true, false, 0, "Provisional")]
+    public async Task A_number_is_provisional_until_all_that_is_owed_is_here_and_counted_in_or_it_is_sealed(long received, long due, bool isSettled, bool isWaiting, int daysLater, string state)
+    {
+        using var site = new KpiSite(Orders);
+        site.Counter("orders_total{job=shop,instance=1}", 1);
+        await site.RunAsync();
+        long at = site.Time.NowMs;
+        var asked = new List<(int Series, long FromMs, long ToMs)>();
+        FinalityJudge judge = Judge(site, new Told(asked, new Coverage(received, due, 1) { IsSettled = isSettled }), isWaiting);
+        site.Time.Advance(TimeSpan.FromDays(daysLater));
+        foreach (string kpi in new[] { "orders", "index" })
+        {
+            Finality finality = judge.Of(site.Book.Find(kpi)!.Record, [], at, default);
+            Assert.Equal((state, received, due, at + 604_800_000), (finality.State.ToString(), finality.Coverage.Received, finality.Coverage.Due, finality.SealsAtMs));
+        }
+        // The index stands on what its input stands on, at least as far back as that reads.
+        Assert.Equal((1, at - 600_000, at), asked[0]);
+        Assert.Equal((1, at, true), (asked[1].Series, asked[1].ToMs, asked[1].FromMs <= at - 600_000));
+    }
+
+    [Fact]
+    public async Task What_nobody_owes_is_complete_at_once_and_no_data_is_provisional()
+    {
+        using var site = new KpiSite(Orders);
+        await site.RunAsync();
+        FinalityJudge judge = Judge(site, new Senders(site), false);
+        Assert.Equal(FinalityState.Complete, judge.Of("kpi:fixed", [], site.Time.NowMs, default).State);
+        Assert.Equal(FinalityState.Complete, judge.Of("kpi:alerts", [], site.Time.NowMs, default).State);
+        Assert.Equal(FinalityState.Provisional, judge.Of("kpi:nothing", [], site.Time.NowMs, default).State);
+    }
+
+    [Fact]
+    public async Task A_source_that_has_gone_silent_keeps_a_number_provisional_after_its_series_are_out_of_sight()
+    {
+        using var site = new KpiSite(Orders);
+        site.Counter("orders_total{job=shop,instance=1}", 1, 120).Counter("orders_total{job=shop,instance=2}", 1, 40);
+        await site.RunAsync(100);
+        Finality finality = Judge(site, new Senders(site), false).Of("kpi:orders", [], site.Time.NowMs, default);
+        Assert.Equal((FinalityState.Provisional, 2, 11L, 22L), (finality.State, finality.Coverage.Sources, finality.Coverage.Received, finality.Coverage.Due));
+    }
+
+    [Fact]
+    public async Task An_objective_of_slices_stands_on_its_series_and_planned_work_is_owed_by_nobody()
+    {
+        using var site = new SloSite("""
+            service: shop
+            slos:
+              - {name: slices, objective: 99, slice: 1m, slice_target: 95, total: 'sum by (region) (rate(orders_total[5m]))', bad: 'sum by (region) (rate(failed_total[5m]))'}
+              - {name: events, objective: 99, total: orders_total, bad: failed_total}
+            """);
+        site.Counter("orders_total", "region", "eu", 31, _ => 95);
+        await site.RunAsync(30);
+        var judge = new FinalityJudge(site.Reader, new SendersOf(site.Reader, () => site.Time.NowMs), () => site.Rules.Status, TimeSpan.FromMinutes(5), site.Time) { OwnMetrics = new HashSet<string> { PlannedSeries.Metric } };
+        foreach (string id in new[] { "shop-events", "shop-slices" })
+        {
+            Finality finality = judge.Of(BudgetRules.Remaining, [("slo_id", id)], site.Time.NowMs, default);
+            Assert.Equal((id, FinalityState.Complete, 1.0), (id, finality.State, finality.Coverage.Share));
+        }
+    }
+
+    [Fact]
+    public void Samples_of_a_sender_say_what_is_due_what_is_missing_and_whether_it_has_come_past()
+    {
+        using var site = new KpiSite(Orders);
+        Labels even = Labels.Of("__name__", "a", "job", "x", "instance", "1"), gap = Labels.Of("__name__", "a", "job", "x", "instance", "2"), ended = Labels.Of("__name__", "a", "job", "x", "instance", "3"), bare = Labels.Of("__name__", "pushed");
+        for (int k = 0; k <= 40; k++)
+        {
+            long at = KpiSite.StartMs + (k * 15_000L);
+            site.Store.Add(even, at, k);
+            site.Store.Add(bare, at + 3000, k);
+            if (k is < 10 or > 14)
+                site.Store.Add(gap, at, k);
+            if (k <= 20)
+                site.Store.Add(ended, at, k == 20 ? SpecialValues.StaleMarker : k);
+        }
+        var senders = new SenderCoverage(site.Store);
+        long end = KpiSite.StartMs + (30 * 15_000L), later = end + 3_600_000;
+        Assert.Equal(new Coverage(31, 31, 1) { IsSettled = true }, senders.Of([even], KpiSite.StartMs, end, later, default));
+        Assert.Equal(new Coverage(26, 31, 1) { IsSettled = true }, senders.Of([gap], KpiSite.StartMs, end, later, default));
+        Assert.Equal(new Coverage(20, 20, 1) { IsSettled = true }, senders.Of([ended], KpiSite.StartMs, end, later, default));
+        Assert.Equal(new Coverage(77 + 30, 82 + 30, 4) { IsSettled = true }, senders.Of([even, gap, ended, bare], KpiSite.StartMs, end, later, default));
+        // At the end of what is there: first nothing is owed yet, then one is under way, then it is overdue.
+        long last = KpiSite.StartMs + (40 * 15_000L);
+        Assert.Equal(new Coverage(41, 41, 1) { IsSettled = true }, senders.Of([even], KpiSite.StartMs, last + 14_000, last + 14_000, default));
+        Assert.Equal(new Coverage(41, 41, 1) { IsSettled = false }, senders.Of([even], KpiSite.StartMs, last + 20_000, last + 20_000, default));
+        Assert.Equal(new Coverage(41, 45, 1) { IsSettled = false }, senders.Of([even], KpiSite.StartMs, last + 60_000, last + 60_000, default));
+    }
+
+    private static FinalityJudge Judge(KpiSite site, ICoverageSource coverage, bool isWaiting) =>
+        new(site.Store, coverage, () => site.Rules.Status, TimeSpan.FromMinutes(5), site.Time) { IsWaiting = (_, _) => isWaiting };
+
+    private sealed class Told(List<(int, long, long)> asked, Coverage answer) : ICoverageSource
+    {
+        public Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs)
+        {
+            asked.Add((series.Count, fromMs, toMs));
+            return answer;
+        }
+    }
+
+    private sealed class Senders(KpiSite site) : ICoverageSource
+    {
+        public Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs) => new SenderCoverage(site.Store).Of(series, fromMs, toMs, site.Time.NowMs, default);
+    }
+
+    private sealed class SendersOf(ISeriesReader reader, Func<long> now) : ICoverageSource
+    {
+        public Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs) => new SenderCoverage(reader).Of(series, fromMs, toMs, now(), default);
+    }
+}
