@@ -76,6 +76,16 @@ public sealed class PromQlEngine
         return error is null ? new Grid(startMs, stepMs, (int)steps) : null;
     }
 
+    /// <summary>The newest time that a query up to a time may read; null: it reads what the log of changes does not tell.</summary>
+    internal long? ReachOf(string query, long endMs, IChangeLog changes)
+    {
+        if (_parsed.Parse(query).Expr is not { } expr)
+            return endMs;
+        if (!ExprWalk.All(expr).OfType<VectorSelector>().All(v => changes.Covers(v.Matchers)) || ExprWalk.All(expr).OfType<CallExpr>().Any(c => c.Function.Name == "info"))
+            return null;
+        return ExprWalk.IsLocal(expr) ? endMs : long.MaxValue - 1;
+    }
+
     private bool IsCacheable(string query, IChangeLog changes) =>
         !_options.DelayedNameRemoval && _parsed.Parse(query).Expr is { Type: ValueType.Vector } expr && ExprWalk.IsLocal(expr)
         && ExprWalk.All(expr).OfType<VectorSelector>().All(v => changes.Covers(v.Matchers));

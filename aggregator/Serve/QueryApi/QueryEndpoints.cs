@@ -7,6 +7,8 @@ namespace Bellwether.Serve.QueryApi;
 /// <summary>query, query_range, format_query, parse_query.</summary>
 internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions options, QuerySlots slots, TimeProvider time)
 {
+    private readonly ConcurrentQueries _queries = new(sources.Engine, sources.Reader, slots, options.ConcurrentMax + options.WaitingMax, time);
+
     public async Task<ApiAnswer> InstantAsync(ApiParameters parameters, CancellationToken cancellation)
     {
         long timeMs = NowMs();
@@ -15,7 +17,7 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
         if (!TryTimeout(parameters, out TimeSpan timeout, out ApiAnswer? wrong) || !parameters.TrySeriesLimit(out int limit, out wrong))
             return wrong!;
         string query = parameters.One("query");
-        return await RunAsync(parameters, timeout, limit, timeMs, token => sources.Engine.Instant(sources.Reader, query, timeMs, token), cancellation);
+        return await RunAsync(parameters, timeout, limit, timeMs, token => _queries.InstantAsync(query, timeMs, token), cancellation);
     }
 
     public async Task<ApiAnswer> RangeAsync(ApiParameters parameters, CancellationToken cancellation)
@@ -36,7 +38,7 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
         if (!TryTimeout(parameters, out TimeSpan timeout, out ApiAnswer? wrong) || !parameters.TrySeriesLimit(out int limit, out wrong))
             return wrong!;
         string query = parameters.One("query");
-        return await RunAsync(parameters, timeout, limit, endMs, token => sources.Engine.Range(sources.Reader, query, startMs, endMs, stepMs, token), cancellation);
+        return await RunAsync(parameters, timeout, limit, endMs, token => _queries.RangeAsync(query, startMs, endMs, stepMs, token), cancellation);
     }
 
     public ApiAnswer ParseTree(ApiParameters parameters)
@@ -67,45 +69,28 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
         return wrong is null;
     }
 
-    private async Task<ApiAnswer> RunAsync(ApiParameters parameters, TimeSpan timeout, int seriesMax, long timeMs, Func<CancellationToken, QueryResult> run, CancellationToken cancellation)
+    private async Task<ApiAnswer> RunAsync(ApiParameters parameters, TimeSpan timeout, int seriesMax, long timeMs, Func<CancellationToken, Task<ConcurrentAnswer>> run, CancellationToken cancellation)
     {
         long started = time.GetTimestamp();
         using var late = new CancellationTokenSource(timeout, time);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellation);
-        QueryResult result;
-        try
-        {
-            if (!await slots.EnterAsync(both.Token))
-                return ApiAnswer.Unavailable($"{options.ConcurrentMax} queries run and {options.WaitingMax} wait already");
-        }
-        catch (OperationCanceledException)
-        {
-            return cancellation.IsCancellationRequested ? ApiAnswer.Canceled("query was canceled in the queue") : ApiAnswer.Timeout("query timed out in the queue");
-        }
-        TimeSpan waited = time.GetElapsedTime(started);
-        try
-        {
-            // Off the request's thread: a long query must not hold the server's loop.
-            result = await Task.Run(() => run(both.Token), CancellationToken.None);
-        }
-        finally
-        {
-            slots.Leave();
-        }
+        ConcurrentAnswer answer = await run(both.Token);
+        if (answer.Result is not { } result)
+            return ApiAnswer.Unavailable($"{options.ConcurrentMax} queries run and {options.WaitingMax} wait already");
         if (result.Error is { } error)
-            return Failed(error, timedOut: late.IsCancellationRequested && !cancellation.IsCancellationRequested);
+            return Failed(error, late.IsCancellationRequested && !cancellation.IsCancellationRequested ? answer.HasBegun ? "query timed out in expression evaluation" : "query timed out in the queue" : null);
         string stats = parameters.One("stats");
         IReadOnlyList<string> warnings = result.Series.Count > seriesMax ? [.. result.Warnings, SeriesEndpoints.Cut] : result.Warnings;
         TimeSpan total = time.GetElapsedTime(started);
-        return ApiAnswer.Ok(api => api.Result(result, timeMs, stats.Length == 0 ? null : () => Stats(api.Json, waited, total), seriesMax), warnings, result.Infos);
+        return ApiAnswer.Ok(api => api.Result(result, timeMs, stats.Length == 0 ? null : () => Stats(api.Json, answer.Waited, total), seriesMax), warnings, result.Infos);
     }
 
-    private static ApiAnswer Failed(QueryError error, bool timedOut) => error.Kind switch
+    private static ApiAnswer Failed(QueryError error, string? timedOut) => error.Kind switch
     {
         QueryErrorKind.BadData => ApiAnswer.BadParameter("query", error.Message),
         QueryErrorKind.Execution => ApiAnswer.Execution(error.Message),
         QueryErrorKind.Timeout => ApiAnswer.Timeout(error.Message),
-        QueryErrorKind.Canceled => timedOut ? ApiAnswer.Timeout("query timed out in expression evaluation") : ApiAnswer.Canceled(error.Message),
+        QueryErrorKind.Canceled => timedOut is not null ? ApiAnswer.Timeout(timedOut) : ApiAnswer.Canceled(error.Message),
         _ => ApiAnswer.Internal(error.Message),
     };
 
@@ -139,7 +124,7 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
 }
 
 /// <summary>How many queries run and wait. Thread-safe.</summary>
-internal sealed class QuerySlots(int runningMax, int waitingMax) : IDisposable
+internal sealed class QuerySlots(int runningMax, int waitingMax) : IQueryPlaces, IDisposable
 {
     private readonly SemaphoreSlim _running = new(runningMax);
     private int _waiting;

@@ -1,0 +1,183 @@
+using Bellwether.Core.Model;
+
+namespace Bellwether.Evaluate.PromQl;
+
+/// <summary>What became of a query that was asked through <see cref="ConcurrentQueries"/>.</summary>
+/// <param name="Result">The result; null: too many queries run or wait, this one was not evaluated.</param>
+/// <param name="Waited">How long its evaluation waited for a place.</param>
+/// <param name="HasBegun">Whether its evaluation had begun when the answer was given.</param>
+public sealed record ConcurrentAnswer(QueryResult? Result, TimeSpan Waited, bool HasBegun = true);
+
+/// <summary>
+/// Evaluates equal queries that are asked at the same time once: who asks what another one waits for gets the same result. A query joins an evaluation that has not begun to read, or in whose
+/// reach no sample came, changed or went since it began: so each sees all that was acknowledged before it was asked. An evaluation ends early only when nobody waits for it any more.
+/// Thread-safe.
+/// </summary>
+/// <param name="engine">Evaluates.</param>
+/// <param name="reader">The data.</param>
+/// <param name="places">How many run at once.</param>
+/// <param name="maxWaiters">How many may be asked at once, those that join others included; more get no result.</param>
+/// <param name="time">Measures the waiting.</param>
+public sealed class ConcurrentQueries(PromQlEngine engine, ISeriesReader reader, IQueryPlaces places, int maxWaiters, TimeProvider time)
+{
+    private readonly Lock _gate = new();
+    private readonly Dictionary<Question, Evaluation> _running = [];
+    private int _waiters;
+    private long _shared;
+
+    /// <summary>Queries that joined the evaluation of another one.</summary>
+    public long Shared => Interlocked.Read(ref _shared);
+
+    /// <summary>As <see cref="PromQlEngine.Instant(ISeriesReader, string, long, CancellationToken)"/>. When the caller stops waiting the answer is <see cref="QueryErrorKind.Canceled"/>.</summary>
+    public Task<ConcurrentAnswer> InstantAsync(string query, long timeMs, CancellationToken cancellation) => AskAsync(new Question(query, timeMs, timeMs, 0), cancellation);
+
+    /// <summary>As <see cref="PromQlEngine.Range(ISeriesReader, string, long, long, long, CancellationToken)"/>. When the caller stops waiting the answer is <see cref="QueryErrorKind.Canceled"/>.</summary>
+    public Task<ConcurrentAnswer> RangeAsync(string query, long startMs, long endMs, long stepMs, CancellationToken cancellation) =>
+        AskAsync(new Question(query, startMs, endMs, stepMs), cancellation);
+
+    private async Task<ConcurrentAnswer> AskAsync(Question question, CancellationToken cancellation)
+    {
+        Evaluation? evaluation;
+        lock (_gate)
+        {
+            if (_waiters >= maxWaiters)
+                return new ConcurrentAnswer(null, TimeSpan.Zero, false);
+            _waiters++;
+            if (_running.TryGetValue(question, out evaluation) && MayJoin(evaluation))
+            {
+                _shared++;
+            }
+            else
+            {
+                var begun = new Evaluation(question);
+                _running[question] = evaluation = begun;
+                // Off the caller's thread: a long query must not hold a server's loop.
+                _ = Task.Run(() => RunAsync(begun), CancellationToken.None);
+            }
+            evaluation.Waiters++;
+        }
+        try
+        {
+            return await evaluation.Done.Task.WaitAsync(cancellation).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        {
+            bool hasBegun = evaluation.HasBegun;
+            var error = new QueryError(QueryErrorKind.Canceled, hasBegun ? "query was canceled in expression evaluation" : "query was canceled in the queue");
+            return new ConcurrentAnswer(new QueryResult { Error = error }, TimeSpan.Zero, hasBegun);
+        }
+        finally
+        {
+            if (IsLast(evaluation))
+                await evaluation.Stop.CancelAsync().ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>One waiter goes; whether nobody waits any more for what is not done.</summary>
+    private bool IsLast(Evaluation evaluation)
+    {
+        lock (_gate)
+        {
+            _waiters--;
+            bool isLast = --evaluation.Waiters == 0 && !evaluation.Done.Task.IsCompleted;
+            if (isLast)
+                Forget(evaluation);
+            return isLast;
+        }
+    }
+
+    // Under the gate.
+    private bool MayJoin(Evaluation evaluation)
+    {
+        if (!evaluation.HasBegun)
+            return true;
+        return reader is IChangeLog changes && engine.ReachOf(evaluation.Question.Query, evaluation.Question.EndMs, changes) is { } reach && changes.OldestChangeSince(evaluation.Mark) > reach;
+    }
+
+    private void Forget(Evaluation evaluation)
+    {
+        lock (_gate)
+        {
+            if (_running.TryGetValue(evaluation.Question, out Evaluation? known) && known == evaluation)
+                _running.Remove(evaluation.Question);
+        }
+    }
+
+    private async Task RunAsync(Evaluation evaluation)
+    {
+        try
+        {
+            ConcurrentAnswer answer = await RunInPlaceAsync(evaluation).ConfigureAwait(false);
+            Forget(evaluation);
+            evaluation.Done.TrySetResult(answer);
+        }
+        catch (OperationCanceledException) when (evaluation.Stop.IsCancellationRequested)
+        {
+            // Nobody waits any more, and nobody can join: it was forgotten before it was stopped.
+            evaluation.Done.TrySetCanceled(evaluation.Stop.Token);
+        }
+        catch (Exception e)
+        {
+            Forget(evaluation);
+            evaluation.Done.TrySetException(e);
+        }
+    }
+
+    private async Task<ConcurrentAnswer> RunInPlaceAsync(Evaluation evaluation)
+    {
+        long asked = time.GetTimestamp();
+        if (!await places.EnterAsync(evaluation.Stop.Token).ConfigureAwait(false))
+            return new ConcurrentAnswer(null, time.GetElapsedTime(asked), false);
+        TimeSpan waited = time.GetElapsedTime(asked);
+        try
+        {
+            return new ConcurrentAnswer(Evaluate(evaluation), waited);
+        }
+        finally
+        {
+            places.Leave();
+        }
+    }
+
+    private QueryResult Evaluate(Evaluation evaluation)
+    {
+        lock (_gate)
+        {
+            evaluation.Mark = (reader as IChangeLog)?.TakeMark() ?? 0;
+            evaluation.HasBegun = true;
+        }
+        Question question = evaluation.Question;
+        return question.StepMs == 0
+            ? engine.Instant(reader, question.Query, question.EndMs, evaluation.Stop.Token)
+            : engine.Range(reader, question.Query, question.StartMs, question.EndMs, question.StepMs, evaluation.Stop.Token);
+    }
+
+    private readonly record struct Question(string Query, long StartMs, long EndMs, long StepMs);
+
+    private sealed class Evaluation(Question question)
+    {
+        public Question Question { get; } = question;
+
+        /// <summary>Whether it reads; before that it waits for a place.</summary>
+        public volatile bool HasBegun;
+
+        /// <summary>What was stored when it began to read.</summary>
+        public long Mark { get; set; }
+
+        public int Waiters { get; set; }
+
+        public CancellationTokenSource Stop { get; } = new();
+
+        public TaskCompletionSource<ConcurrentAnswer> Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    }
+}
+
+/// <summary>How many queries may run at once. Thread-safe.</summary>
+public interface IQueryPlaces
+{
+    /// <summary>Waits for a place; false when too many wait already.</summary>
+    ValueTask<bool> EnterAsync(CancellationToken cancellation);
+
+    /// <summary>Gives a place back.</summary>
+    void Leave();
+}

@@ -1,0 +1,199 @@
+using Bellwether.Core.Model;
+using Bellwether.Evaluate.PromQl;
+using Bellwether.Kit;
+using Bellwether.Kit.PromQl;
+
+namespace Bellwether.PromQl.Tests;
+
+/// <summary>Equal queries that are asked at the same time are evaluated once.</summary>
+public sealed class ConcurrentQueriesTests : IDisposable
+{
+    private readonly Held _data = new();
+    private readonly Places _places = new();
+    private readonly VirtualTime _time = new();
+    private readonly ConcurrentQueries _queries;
+
+    public ConcurrentQueriesTests()
+    {
+        _queries = new ConcurrentQueries(new PromQlEngine(new EngineOptions { MaxCachedPoints = 0 }, _time), _data, _places, 4, _time);
+        for (int i = 0; i <= 10; i++)
+            _data.Add(i * 60_000, i);
+    }
+
+    public void Dispose() => _data.Dispose();
+
+    [Fact]
+    public async Task Equal_queries_at_the_same_time_are_evaluated_once_and_get_the_same_result()
+    {
+        Task<ConcurrentAnswer> first = Range("v * 2");
+        await _data.Begun();
+        Task<ConcurrentAnswer> second = Range("v * 2"), other = Range("v * 3");
+        await _data.Begun();
+        _data.Release();
+        Assert.Same((await first).Result, (await second).Result);
+        Assert.Equal(20, (await first).Result!.Series[0].Points[^1].Value);
+        Assert.Equal(30, (await other).Result!.Series[0].Points[^1].Value);
+        Assert.Equal((2, 1), (_data.Selects, _queries.Shared));
+        // Nothing is kept for those who come later.
+        await Range("v * 2");
+        Assert.Equal(3, _data.Selects);
+    }
+
+    [Fact]
+    public async Task Who_stops_waiting_does_not_stop_the_others_and_the_last_one_stops_the_evaluation()
+    {
+        using CancellationTokenSource one = new(), two = new();
+        Task<ConcurrentAnswer> first = Range("v * 2", one.Token);
+        await _data.Begun();
+        Task<ConcurrentAnswer> second = Range("v * 2", two.Token);
+        await one.CancelAsync();
+        Assert.Equal(QueryErrorKind.Canceled, (await first).Result!.Error!.Kind);
+        Assert.False(_data.Cancellation.IsCancellationRequested);
+        Task<ConcurrentAnswer> third = Range("v * 2");
+        await two.CancelAsync();
+        Assert.Equal(QueryErrorKind.Canceled, (await second).Result!.Error!.Kind);
+        Assert.False(_data.Cancellation.IsCancellationRequested);
+        _data.Release();
+        Assert.Equal(20, (await third).Result!.Series[0].Points[^1].Value);
+        Assert.Equal(1, _data.Selects);
+        _data.Hold();
+        using CancellationTokenSource alone = new();
+        Task<ConcurrentAnswer> fourth = Range("v * 2", alone.Token);
+        await _data.Begun();
+        await alone.CancelAsync();
+        await fourth;
+        Assert.True(_data.Cancellation.IsCancellationRequested);
+        // What is being stopped is not joined.
+        Task<ConcurrentAnswer> fifth = Range("v * 2");
+        _data.Release();
+        Assert.Null((await fifth).Result!.Error);
+    }
+
+    [Fact]
+    public async Task A_query_sees_what_was_stored_before_it_was_asked()
+    {
+        Task<ConcurrentAnswer> first = Range("v * 2");
+        await _data.Begun();
+        _data.Add(600_001, 50);
+        Task<ConcurrentAnswer> joins = Range("v * 2");
+        _data.Add(590_000, 40);
+        Task<ConcurrentAnswer> apart = Range("v * 2");
+        await _data.Begun();
+        _data.Release();
+        Assert.Same((await first).Result, (await joins).Result);
+        Assert.NotSame((await first).Result, (await apart).Result);
+        Assert.Equal(2, _data.Selects);
+    }
+
+    [Fact]
+    public async Task Queries_in_the_queue_are_joined_whatever_is_stored_and_those_that_join_count_against_the_limit()
+    {
+        _places.IsOpen = false;
+        Task<ConcurrentAnswer> first = Range("v * 2");
+        Task<ConcurrentAnswer>[] more = [Range("v * 2"), Range("v * 2"), Range("v * 2")];
+        _data.Add(590_000, 40);
+        Assert.Null((await Range("v * 2")).Result);
+        _data.Release();
+        _places.Open();
+        foreach (Task<ConcurrentAnswer> one in more)
+            Assert.Same((await first).Result, (await one).Result);
+        Assert.Equal(1, _data.Selects);
+        Assert.Equal(0, _places.Taken);
+        Assert.NotNull((await Range("v * 2")).Result);
+    }
+
+    private Task<ConcurrentAnswer> Range(string query, CancellationToken cancellation = default) => _queries.RangeAsync(query, 0, 600_000, 60_000, cancellation);
+
+    private sealed class Places : IQueryPlaces
+    {
+        private readonly TaskCompletionSource _opened = new();
+        private int _taken;
+
+        public bool IsOpen { get; set; } = true;
+
+        public int Taken => _taken;
+
+        public void Open() => _opened.SetResult();
+
+        public async ValueTask<bool> EnterAsync(CancellationToken cancellation)
+        {
+            if (!IsOpen)
+                await _opened.Task.WaitAsync(cancellation);
+            Interlocked.Increment(ref _taken);
+            return true;
+        }
+
+        public void Leave() => Interlocked.Decrement(ref _taken);
+    }
+
+    /// <summary>One series, whose selections stand still until they are released.</summary>
+    private sealed class Held : ISeriesReader, IChangeLog, IDisposable
+    {
+        private readonly MemorySeries _series = new();
+        private readonly List<long> _times = [];
+        private readonly ManualResetEventSlim _released = new();
+        private readonly SemaphoreSlim _begun = new(0);
+        private readonly Lock _gate = new();
+
+        public int Selects { get; private set; }
+
+        public CancellationToken Cancellation { get; private set; }
+
+        public Task Begun() => _begun.WaitAsync();
+
+        public void Release() => _released.Set();
+
+        public void Hold() => _released.Reset();
+
+        public void Add(long timeMs, double value)
+        {
+            lock (_gate)
+            {
+                _series.Add(Labels.Of("__name__", "v"), timeMs, value);
+                _times.Add(timeMs);
+            }
+        }
+
+        public long TakeMark()
+        {
+            lock (_gate)
+                return _times.Count;
+        }
+
+        public long OldestChangeSince(long mark)
+        {
+            lock (_gate)
+                return _times.Skip((int)mark).DefaultIfEmpty(long.MaxValue).Min();
+        }
+
+        public bool Covers(IReadOnlyList<LabelMatcher> matchers) => true;
+
+        public ISeriesSet Select(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation)
+        {
+            lock (_gate)
+            {
+                Selects++;
+                Cancellation = cancellation;
+            }
+            _begun.Release();
+            _released.Wait(cancellation);
+            lock (_gate)
+                return _series.Select(fromMs, toMs, matchers, cancellation);
+        }
+
+        IReadOnlyList<string> ISeriesReader.LabelNames(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) => _series.LabelNames(fromMs, toMs, matchers, cancellation);
+
+        public IReadOnlyList<string> LabelValues(string name, long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) =>
+            _series.LabelValues(name, fromMs, toMs, matchers, cancellation);
+
+        public MetricMetadata? Metadata(string family) => _series.Metadata(family);
+
+        public IReadOnlyDictionary<string, MetricMetadata> AllMetadata() => _series.AllMetadata();
+
+        public void Dispose()
+        {
+            _released.Dispose();
+            _begun.Dispose();
+        }
+    }
+}
