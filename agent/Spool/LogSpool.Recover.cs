@@ -1,6 +1,3 @@
-using Bellwether.Agent.Stream;
-using Bellwether.Core.Durable;
-
 namespace Bellwether.Agent.Spool;
 
 // Opening: what the log holds, what the state remembers, and what of it is missing.
