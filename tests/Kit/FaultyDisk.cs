@@ -62,6 +62,9 @@ public sealed class FaultyDisk(Random random) : IDisk
     /// <summary>Asked before each call; true: it fails with an IO error. A write that fails has written some of its bytes.</summary>
     public Func<DiskCall, string, bool>? Fault { get; set; }
 
+    /// <summary>Reads that failed so far.</summary>
+    public long FailedReads { get; private set; }
+
     /// <summary>Bytes that all files together may have; above, writes fail as on a full disk.</summary>
     public long Capacity { get; set; } = long.MaxValue;
 
@@ -260,8 +263,11 @@ public sealed class FaultyDisk(Random random) : IDisk
     {
         if (_dead)
             throw new PowerCutException();
-        if (Fault?.Invoke(call, path) == true)
-            throw new IOException($"cannot {call} '{path}': Input/output error (errno {IoError})", IoError);
+        if (Fault?.Invoke(call, path) != true)
+            return;
+        if (call == DiskCall.Read)
+            FailedReads++;
+        throw new IOException($"cannot {call} '{path}': Input/output error (errno {IoError})", IoError);
     }
 
     private sealed class Unlock(FaultyDisk disk, string folder, int life) : IDisposable

@@ -160,6 +160,8 @@ internal sealed partial class SimulatedWorld
             // The ledger of a folder that was copied or lost is not whole: where it dropped anything, how much is not known from it.
             if ((!agent.LedgerIsCut || dropped == 0) && gone > dropped)
                 throw new ViolationException($"{when}: {gone} samples of {agent.Name} that were durable are gone, {dropped} are counted as dropped: {string.Join(", ", Oracle.Gone.Where(g => g.StartsWith(agent.Name + "/", StringComparison.Ordinal)).Take(10))}");
+            if (!agent.LedgerIsCut && damaged > 0 && agent.Disk.FailedReads == 0)
+                throw new ViolationException($"{when}: {agent.Name}: {damaged} samples are counted as damaged, and no read ever failed");
             // What a disk no longer reads may have been sent before: of that alone the agent cannot know whether it arrived.
             long known = produced - buffered - dropped;
             if (!agent.LedgerIsCut && (there < known || there > known + damaged))
