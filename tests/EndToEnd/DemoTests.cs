@@ -55,6 +55,18 @@ public sealed class DemoTests
         ILocator revenue = page.Locator("[data-kpi='kpi:revenue_per_hour:euros'] [data-value]");
         await Assertions.Expect(revenue).ToContainTextAsync("€", new() { Timeout = 20_000 });
         await Assertions.Expect(page.Locator("[data-kpi] canvas").First).ToBeVisibleAsync();
+        // The index explains itself on a click; the objective shows its budget's burn-down.
+        ILocator health = page.Locator("[data-kpi='kpi:shop_health:score']");
+        await Assertions.Expect(health).ToContainTextAsync("coverage", new() { Timeout = 60_000 });
+        await Assertions.Expect(health.Locator("[data-target='90']")).ToBeVisibleAsync();
+        await Assertions.Expect(health.Locator("[data-finality]")).ToBeVisibleAsync();
+        await health.Locator("[data-explain='shop_health']").ClickAsync();
+        ILocator why = page.Locator("[data-explanation='shop_health']");
+        await Assertions.Expect(why).ToContainTextAsync("Version 1");
+        await Assertions.Expect(why.Locator("[data-part]").First).ToBeVisibleAsync();
+        ILocator objective = page.Locator("[data-slo='shop-availability']");
+        await Assertions.Expect(objective).ToContainTextAsync("budget left", new() { Timeout = 60_000 });
+        await Assertions.Expect(objective.Locator("[data-points]")).Not.ToHaveAttributeAsync("data-points", "0", new() { Timeout = 120_000 });
         await Assertions.Expect(page.Locator("[data-agent='demo-agent']")).ToContainTextAsync("connected");
         ILocator complete = page.Locator("[data-complete='demo-agent']");
         await Assertions.Expect(complete).ToContainTextAsync("present");

@@ -147,6 +147,22 @@ public sealed class PackTests
         Near(0.2, site.Ask("kpi:error_rate:percent:by_route")["route=/pay"]);
     }
 
+    [Theory]
+    [InlineData("revenue_today", 10_000, "Healthy")]
+    [InlineData("revenue_today", 9_999.99, "Warning")]
+    [InlineData("revenue_today", 4_999.99, "Critical")]
+    [InlineData("service_availability", 99.95, "Healthy")]
+    [InlineData("service_availability", 99.9, "Warning")]
+    [InlineData("service_availability", 99.89, "Critical")]
+    [InlineData("response_time", 200, "Healthy")]
+    [InlineData("response_time", 201, "Warning")]
+    [InlineData("response_time", 501, "Critical")]
+    public void The_executives_green_yellow_and_red_are_states(string kpi, double value, string state)
+    {
+        using KpiSite site = Site("payments");
+        Assert.Equal(state, site.Set.Kpis.Single(k => k.Name == kpi).StateOf(value).ToString());
+    }
+
     [Fact]
     public async Task Queries_as_they_are_often_written_give_what_their_notes_say()
     {
@@ -277,6 +293,25 @@ public sealed class PackTests
         failing.LongCounter("payment_processing_total{status=failure,payment_method=card}", 6);
         await failing.RunAsync(0);
         Assert.Equal(["ErrorBudgetExhausted", "PaymentProcessingFailures"], Holding(failing, "payments"));
+
+        using KpiSite slow = Site("payments");
+        slow.LongHistogram("http_request_duration_seconds", "route=/pay", 1000, 0.5, 1, 700);
+        Assert.Equal(["HighResponseTime"], Holding(slow, "payments"));
+
+        using KpiSite costly = new KpiSite("kpis: []\n").Gauge("business:cost:per_user_monthly", 100.01);
+        Assert.Equal(["HighCostPerUser"], Holding(costly, "platform"));
+    }
+
+    [Theory]
+    [InlineData(0.86, 0.91, 0.02, 31, new[] { "HighCpuUtilization", "HighMemoryUtilization", "PipelineFailures", "StaleData" })]
+    [InlineData(0.85, 0.9, 0.009, 29, new string[0])]
+    public void The_data_platforms_alerts_fire_beyond_their_bounds_only(double cpu, double memory, double failures, int minutesOld, string[] firing)
+    {
+        using KpiSite site = Site("data-platform");
+        site.LongGauge("cpu_used_ratio", cpu).LongGauge("memory_used_ratio", memory);
+        site.LongCounter("pipeline_runs_total{status=success}", 10 * (1 - failures)).LongCounter("pipeline_runs_total{status=failed}", 10 * failures);
+        site.LongGauge("data_last_update_timestamp_seconds{product=a}", (KpiSite.StartMs / 1000.0) - (minutesOld * 60));
+        Assert.Equal(firing, Holding(site, "data-platform"));
     }
 
     [Fact]
