@@ -1,4 +1,3 @@
-using System.Globalization;
 using Bellwether.Core.Configuration;
 using Bellwether.Core.Model;
 using Bellwether.Evaluate.PromQl.Syntax;
