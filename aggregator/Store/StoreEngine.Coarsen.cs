@@ -46,7 +46,7 @@ public sealed partial class StoreEngine
             sources = CoarsenPlan.Choose(_blocks.Files, length, before);
             if (sources.Count == 0 || sources.Max(f => f.Footer.MaxMs) > _head.ClosedMs)
                 continue;
-            using var coarsener = new BlockCoarsener(length);
+            using var coarsener = new BlockCoarsener(length, _options.CoarsensWhateverTheSize);
             if (!Rewrite(sources, length, coarsener.Write, cancellation))
                 continue;
             Interlocked.Add(ref _coarsenedFiles, sources.Count);

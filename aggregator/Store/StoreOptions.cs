@@ -12,6 +12,9 @@ public sealed record StoreOptions
     /// <summary>Coarser resolutions, the finest first, each kept longer than the one before; a slot's length is a multiple of that of the one before. Samples older than <see cref="Retention"/> become slots of the first. Default: none.</summary>
     public IReadOnlyList<CoarseResolution> Resolutions { get; init; } = [];
 
+    /// <summary>Samples become slots also where these take more bytes. Default false.</summary>
+    internal bool CoarsensWhateverTheSize { get; init; }
+
     /// <summary>How long anything is kept.</summary>
     public TimeSpan LongestRetention => Resolutions.Count > 0 ? Resolutions[^1].Retention : Retention;
 

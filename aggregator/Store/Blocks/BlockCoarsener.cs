@@ -1,11 +1,12 @@
 using Bellwether.Core.Model;
+using Bellwether.Store.Chunks;
 using Bellwether.Store.Head;
 
 namespace Bellwether.Store.Blocks;
 
 /// <summary>
 /// Writes chunk files as one of a coarser resolution, series by series in label order. What has no exact coarse form stays as it is: native histograms, start times, series with
-/// revisions (docs/decisions/0009-resolutions.md). So do series with few samples per slot, which would not become smaller. One thread at a time.
+/// revisions (docs/decisions/0009-resolutions.md). So does a series whose samples take fewer bytes than its slots would. One thread at a time.
 /// </summary>
 internal sealed class BlockCoarsener : IDisposable
 {
@@ -13,6 +14,8 @@ internal sealed class BlockCoarsener : IDisposable
     public const int SamplesPerSlotMin = 3;
 
     private readonly int _resolutionMs;
+    private readonly bool _whateverTheSize;
+    private readonly ByteWriter _encoded = new();
     private readonly ChunkScratch _scratch = new();
     private readonly SampleGather _gather = new();
     private readonly SampleGather _part = new();
@@ -20,8 +23,11 @@ internal sealed class BlockCoarsener : IDisposable
     private readonly CoarseSlots _slots;
     private readonly HashSet<Labels> _revised = [];
 
-    public BlockCoarsener(int resolutionMs)
+    /// <param name="resolutionMs">Length of the slots.</param>
+    /// <param name="whateverTheSize">Samples become slots also where these take more bytes.</param>
+    public BlockCoarsener(int resolutionMs, bool whateverTheSize)
     {
+        _whateverTheSize = whateverTheSize;
         _resolutionMs = resolutionMs;
         _slots = new CoarseSlots(resolutionMs);
     }
@@ -71,11 +77,21 @@ internal sealed class BlockCoarsener : IDisposable
         if (!staysAsItIs)
             AddSamples(ref sample, long.MaxValue);
         _slots.End();
-        staysAsItIs |= _finer.Count == 0 && _gather.Count < (long)_slots.Done.Count * SamplesPerSlotMin;
+        staysAsItIs |= _finer.Count == 0 && (_gather.Count < (long)_slots.Done.Count * SamplesPerSlotMin || !IsSmaller(chunks));
         if (staysAsItIs && _gather.Count > 0)
             WriteSamples(labels, into);
         if (_slots.Done.Count > 0 && (!staysAsItIs || _finer.Count > 0))
             into.Add(labels, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_slots.Done));
+    }
+
+    // A gauge that is scraped each minute takes fewer bytes than what its slots keep of it; as samples it answers more.
+    private bool IsSmaller(List<(BlockFile File, BlockEntry Entry)> chunks)
+    {
+        if (_whateverTheSize)
+            return true;
+        _encoded.Clear();
+        CoarseChunk.Write(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_slots.Done), _resolutionMs, _encoded);
+        return _encoded.Length < chunks.Sum(static c => (long)c.Entry.Length);
     }
 
     private void AddSamples(ref int from, long beforeMs)

@@ -30,7 +30,7 @@ public sealed class ResolutionHttpTests : IAsyncLifetime, IDisposable
     public async Task InitializeAsync()
     {
         AggregatorConfig config = AggregatorConfigFile.Parse("retention:\n  raw: 6d\n  5m: 18d\n  1h: 50d\n", "/etc/b/aggregator.yaml").Value!;
-        StoreOptions options = ConfiguredOptions.Store(config) with { Folder = "/store", MinFreeBytes = 0 };
+        StoreOptions options = ConfiguredOptions.Store(config) with { Folder = "/store", MinFreeBytes = 0, CoarsensWhateverTheSize = true };
         _tiered = StoreEngine.Open(options, new MemoryDisk(), _time, new Random(1), _meter, NullLogger.Instance);
         var all = new SeriesInMemory();
         Live(_tiered, all, days: 65);

@@ -26,6 +26,7 @@ public sealed class CoarseStoreTests : IDisposable
     {
         Folder = "/store",
         MinFreeBytes = 0,
+        CoarsensWhateverTheSize = true,
         PartitionGrace = TimeSpan.FromMinutes(1),
         Retention = TimeSpan.FromHours(6),
         Resolutions = [new CoarseResolution(TimeSpan.FromMinutes(5), TimeSpan.FromHours(24)), new CoarseResolution(TimeSpan.FromHours(1), TimeSpan.FromHours(72))],
@@ -172,6 +173,28 @@ public sealed class CoarseStoreTests : IDisposable
             Assert.Single(result.Series);
         }
         Assert.Equal(5000, _engine.Instant(reader, "max_over_time(revised[2h])", at).Series[0].Points[0].Value);
+    }
+
+    [Fact]
+    public void A_coarser_file_takes_what_is_smaller_and_answers_the_same()
+    {
+        _options = _options with { CoarsensWhateverTheSize = false, Resolutions = [new CoarseResolution(TimeSpan.FromHours(1), TimeSpan.FromHours(72))] };
+        using StoreEngine store = Open();
+        var random = new Random(7);
+        for (int i = 0; i < 20 * 60; i++)
+        {
+            // Noise is larger as samples, a line is not.
+            Append(store, "noise", _time.NowMs, random.NextDouble());
+            Append(store, "line", _time.NowMs, i);
+            _time.Advance(TimeSpan.FromMinutes(1));
+        }
+        Live(store, 1);
+        long at = (_startMs / Hour * Hour) + (6 * Hour);
+        Assert.Contains(store.Blocks.Files, f => f.ResolutionMs > 0 && f.Footer.MaxMs > at);
+        Assert.Null(_engine.Instant(store.Reader, "quantile_over_time(0.5, line[2h])", at).Error);
+        Assert.Contains("needs samples", _engine.Instant(store.Reader, "quantile_over_time(0.5, noise[2h])", at).Error!.Message, StringComparison.Ordinal);
+        Assert.Equal(120, Value(store, "count_over_time(line[2h])", at));
+        Assert.Equal(120, Value(store, "count_over_time(noise[2h])", at));
     }
 
     [Fact]

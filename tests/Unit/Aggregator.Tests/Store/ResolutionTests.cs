@@ -51,7 +51,7 @@ public sealed class ResolutionTests
             _random = new Random(seed);
             var options = new StoreOptions { Folder = "/store", MinFreeBytes = 0, PartitionGrace = TimeSpan.FromMinutes(1), Retention = TimeSpan.FromDays(400), MaxLateSamples = 400 };
             _raw = StoreEngine.Open(options, new MemoryDisk(), _time, new Random(seed), _meter, NullLogger.Instance);
-            _coarse = StoreEngine.Open(options with { Retention = TimeSpan.FromHours(6), Resolutions = resolutions }, new MemoryDisk(), _time, new Random(seed), _meter, NullLogger.Instance);
+            _coarse = StoreEngine.Open(options with { Retention = TimeSpan.FromHours(6), Resolutions = resolutions, CoarsensWhateverTheSize = true }, new MemoryDisk(), _time, new Random(seed), _meter, NullLogger.Instance);
             _plain = new PromQlEngine(new EngineOptions { Plain = true, Experimental = true }, _time);
             _fast = new PromQlEngine(new EngineOptions { Experimental = true }, _time);
             _startMs = _time.NowMs;

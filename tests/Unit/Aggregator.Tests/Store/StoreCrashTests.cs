@@ -67,7 +67,7 @@ public sealed class StoreCrashTests(ITestOutputHelper output)
 
     [Fact]
     public void A_crash_at_any_change_of_coarsening_leaves_each_sample_or_its_slot() =>
-        Run(s_small with { Retention = TimeSpan.FromHours(2), Resolutions = [new CoarseResolution(TimeSpan.FromMinutes(5), TimeSpan.FromHours(5)), new CoarseResolution(TimeSpan.FromMinutes(30), TimeSpan.FromDays(60))] }, 12, InFiles, work =>
+        Run(s_small with { Retention = TimeSpan.FromHours(2), Resolutions = [new CoarseResolution(TimeSpan.FromMinutes(5), TimeSpan.FromHours(5)), new CoarseResolution(TimeSpan.FromMinutes(30), TimeSpan.FromDays(60))], CoarsensWhateverTheSize = true }, 12, InFiles, work =>
         {
             for (int i = 0; i < 5; i++)
             {
