@@ -4,7 +4,7 @@ using Bellwether.Core.Codec;
 namespace Bellwether.Bench.Query;
 
 /// <summary>
-/// Thirty days of the series that the measured queries read: 200 request counters (50 routes, 4 codes), 400 histogram buckets (10 instances, 40 bounds), 50 error ratios that stand for a
+/// Days of the series that the measured queries read: 200 request counters (50 routes, 4 codes), 400 histogram buckets (10 instances, 40 bounds; more if asked), 50 error ratios that stand for a
 /// recording rule's history. The same bytes go to every server, as remote write 1.0. Times lie off the edges of all measured windows.
 /// </summary>
 internal sealed class History
@@ -13,6 +13,7 @@ internal sealed class History
     private const int TicksPerRequest = 10;
 
     private const long OffEdgesMs = 7_000;
+    private readonly int _instances;
     private readonly List<byte[]> _labels = [];
     private readonly double[] _values;
     private readonly byte[] _message = new byte[1 << 21];
@@ -20,8 +21,9 @@ internal sealed class History
     private byte[] _compressed = [];
     private long _tick;
 
-    public History(long endMs, TimeSpan length, TimeSpan interval)
+    public History(long endMs, TimeSpan length, TimeSpan interval, int instances = 10)
     {
+        _instances = instances;
         IntervalMs = (long)interval.TotalMilliseconds;
         EndMs = endMs - (endMs % IntervalMs);
         Ticks = (long)length.TotalMilliseconds / IntervalMs;
@@ -30,7 +32,7 @@ internal sealed class History
             foreach (string code in (string[])["200", "404", "500", "503"])
                 Add("http_requests_total", ("code", code), ("instance", "10.0.0.1:8080"), ("job", "shop"), ("route", Route(route)));
         }
-        for (int instance = 0; instance < 10; instance++)
+        for (int instance = 0; instance < instances; instance++)
         {
             for (int bound = 1; bound <= 40; bound++)
                 Add("http_request_duration_seconds_bucket", ("instance", $"10.0.0.{instance}:8080"), ("job", "shop"), ("le", bound == 40 ? "+Inf" : (bound * 0.025).ToString("0.###", CultureInfo.InvariantCulture)));
@@ -84,7 +86,7 @@ internal sealed class History
         int s = 0;
         for (; s < 200; s++)
             _values[s] += (s % 4) switch { 0 => _random.Next(60), 1 => _random.Next(4), _ => _random.Next(100) < 3 ? 1 : 0 };
-        for (int instance = 0; instance < 10; instance++)
+        for (int instance = 0; instance < _instances; instance++)
         {
             double below = 0;
             for (int bound = 0; bound < 40; bound++, s++)

@@ -44,7 +44,9 @@ internal sealed class QueryServer : IAsyncDisposable
 
     public double RssMb => _programs.Sum(p => ProcessUse.Of(p.Id).RssBytes) / 1e6;
 
-    public static QueryServer Bellwether(TimeProvider time) => new("bellwether", "/api/v1/write", "", time, static (s, rules, withRules) =>
+    /// <param name="time">Clock.</param>
+    /// <param name="more">More lines of its configuration.</param>
+    public static QueryServer Bellwether(TimeProvider time, string more = "") => new("bellwether", "/api/v1/write", "", time, (s, rules, withRules) =>
     {
         if (s.GrpcPort == 0)
         {
@@ -59,6 +61,7 @@ internal sealed class QueryServer : IAsyncDisposable
             agents: [{id: "*", token_file: token}]
             global: {evaluation_interval: 30s}
             {{{(withRules ? $"rule_files: [\"{rules}\"]" : "")}}}
+            {{{more}}}
 
             """);
         return [Running.Start(Programs.Aggregator, s.Folder, "serve", "--config", "aggregator.yaml")];

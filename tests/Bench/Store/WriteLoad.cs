@@ -36,14 +36,15 @@ internal sealed class WriteLoad
 
     /// <summary>Sends all of it, one request after the other was acknowledged.</summary>
     /// <param name="send">Sends a body.</param>
-    /// <param name="half">Called when half of it is sent.</param>
-    public async Task SendAsync(Func<ReadOnlyMemory<byte>, Task> send, Action? half = null)
+    /// <param name="parts">In so many equal parts.</param>
+    /// <param name="sent">Called after each part.</param>
+    public async Task SendAsync(Func<ReadOnlyMemory<byte>, Task> send, int parts = 1, Action? sent = null)
     {
         for (int tick = 0; tick < Ticks; tick++)
         {
-            if (tick == Ticks / 2)
-                half?.Invoke();
             await SendTickAsync(EndMs - ((Ticks - 1 - tick) * IntervalMs), send);
+            if ((tick + 1) * parts / Ticks > tick * parts / Ticks)
+                sent?.Invoke();
         }
     }
 
