@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Bellwether.Core.Model;
 using Bellwether.Store.Blocks;
 using Bellwether.Store.Reading;

@@ -7,7 +7,6 @@ using Bellwether.Store;
 using FsCheck;
 using FsCheck.Fluent;
 using Microsoft.Extensions.Logging.Abstractions;
-using MatchType = Bellwether.Core.Model.MatchType;
 
 namespace Bellwether.Aggregator.Tests.Store;
 

@@ -1,7 +1,6 @@
 using Bellwether.Aggregator.Tests.Evaluate.Slo;
 using Bellwether.Core.Model;
 using Bellwether.Evaluate.Kpi;
-using Bellwether.Evaluate.Rules;
 using Bellwether.Evaluate.Slo.Compiling;
 
 namespace Bellwether.Aggregator.Tests.Evaluate.Kpi;

@@ -206,7 +206,7 @@ public sealed class EvidenceTests : IDisposable
     }
 
     [Fact]
-    public void A_promise_on_a_native_histogram_has_its_evidence()
+    public async Task A_promise_on_a_native_histogram_has_its_evidence()
     {
         using var site = new KpiSite("""
             sla_definitions:
@@ -220,7 +220,7 @@ public sealed class EvidenceTests : IDisposable
             """);
         site.Time.Advance(DateTimeOffset.Parse("2027-02-03T00:00:00Z", null) - site.Time.GetUtcNow());
         for (int k = 0; k <= 1000; k++)
-            site.Store.AppendAsync(new SampleBatch { Samples = { new SeriesSample(Labels.Of("__name__", "latency_seconds"), KpiSite.StartMs + (k * 600_000L), 0, Histogram(12 * k, 3.25 * k)) } }, default).AsTask().GetAwaiter().GetResult();
+            await site.Store.AppendAsync(new SampleBatch { Samples = { new SeriesSample(Labels.Of("__name__", "latency_seconds"), KpiSite.StartMs + (k * 600_000L), 0, Histogram(12 * k, 3.25 * k)) } }, default);
         site.Rules.Apply(site.Set.Groups);
         site.Book.Apply(site.Set, _ => KpiSite.StartMs);
         using MemoryStream pack = Signed(site);
