@@ -15,6 +15,7 @@ internal sealed class SpoolReplay(SpoolLedger ledger, SpoolState? kept, SpoolKey
     private Dictionary<int, string> _sources = [];
     private readonly List<Jump> _jumps = [];
     private ulong? _ledgerSequence;
+    private ulong _doneAt = ulong.MaxValue;
     private long _newestMs;
     private byte[] _opened = [];
 
@@ -102,6 +103,7 @@ internal sealed class SpoolReplay(SpoolLedger ledger, SpoolState? kept, SpoolKey
         // The share that is acknowledged is taken out once all is there.
         if (kept is not null && kept.Acknowledged.ContainsKey(id))
             _current.Facts = [];
+        _doneAt = kept is not null && kept.Acknowledged.TryGetValue(id, out SegmentFate fate) && fate.Complete ? fate.EndSequence : ulong.MaxValue;
         _sources = [];
         Segments.Add(_current);
         // What is missing before this was collected before it began.
@@ -138,6 +140,9 @@ internal sealed class SpoolReplay(SpoolLedger ledger, SpoolState? kept, SpoolKey
 
     private void VisitRecord(ulong sequence, ReadOnlySpan<byte> payload)
     {
+        // Written by a sync that failed, given up and counted, before the segment was done with.
+        if (sequence >= _doneAt)
+            return;
         bool readable = RecordHeader.TryRead(payload, CodecLimits.Default, out RecordHeader header) == DecodeOutcome.Applied;
         if (_current is null || sequence != _current.EndSequence)
         {

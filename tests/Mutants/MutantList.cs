@@ -60,6 +60,8 @@ internal static class MutantList
             Catcher.Test("Agent", "SpoolLedgerTests.What_follows_a_refused_tick_has_its_right_values")),
         new("spool-forgets-what-it-gave-up", "what became of a segment is forgotten while its frames still stand in the log", "agent/Spool/LogSpool.Save.cs", "            if (id.Number + 8 < keepFrom && !files.Any(", "            if (id.Number + 8 < keepFrom || !files.Any(",
             Catcher.Test("Agent", "LogSpoolTests.A_dropped_segment_in_the_newest_file_does_not_come_back")),
+        new("spool-takes-up-what-it-gave-up", "what a failed sync wrote and was given up comes back behind the end of its segment", "agent/Spool/SpoolReplay.cs", "        if (sequence >= _doneAt)\n            return;\n", "",
+            Catcher.Test("Agent", "LogSpoolTests.A_record_that_was_given_up_after_a_failed_sync_does_not_come_back_behind_a_segment_that_is_done_with")),
         new("spool-forgets-what-was-acknowledged", "how many samples are acknowledged is not written down", "agent/Spool/SpoolLedger.cs", "json.WriteNumber(\"acknowledged\", account.Acknowledged);", "json.WriteNumber(\"acknowledged\", 0);", Catcher.Simulation()),
         new("spool-frees-what-is-still-written", "a segment that is not closed is freed as soon as all of it is held", Spool,
             "if (!complete || !found.Closed || found.Waiting > 0 || found.Acknowledged < found.Records)", "if (found.Acknowledged < found.Records)", Catcher.Simulation()),

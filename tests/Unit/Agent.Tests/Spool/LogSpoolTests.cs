@@ -359,6 +359,33 @@ public sealed class LogSpoolTests : IDisposable
     }
 
     [Fact]
+    public void A_record_that_was_given_up_after_a_failed_sync_does_not_come_back_behind_a_segment_that_is_done_with()
+    {
+        var options = new SpoolOptions { PendingBytesMax = 256 };
+        LogSpool spool = Open(options);
+        spool.Append(_ticks.Next());
+        spool.Append(_ticks.Next());
+        spool.Sync();
+        _disk.Fault = (call, path) => call is DiskCall.Sync && path.EndsWith(".seg", StringComparison.Ordinal);
+        SpoolAppend outcome = SpoolAppend.Appended;
+        while (outcome == SpoolAppend.Appended)
+        {
+            outcome = spool.Append(_ticks.Next());
+            spool.Sync();
+        }
+        Assert.Equal(SpoolAppend.DiskFailed, outcome);
+        spool.Acknowledge(Assert.Single(List(spool)).Id, 2, complete: true);
+        Assert.Empty(List(spool));
+        (long Produced, long Buffered, long Dropped) before = Ledger(spool);
+        _disk.Crash(onlyProcess: true);
+        _disk.Fault = null;
+        spool = Open(options);
+        Assert.Equal(before, Ledger(spool));
+        Assert.DoesNotContain(spool.Statistics.Dropped, d => d.Reason == SpoolDropReasons.Damaged);
+        spool.Dispose();
+    }
+
+    [Fact]
     public void On_a_full_disk_the_room_that_is_kept_takes_the_count_of_what_gives_way()
     {
         var options = new SpoolOptions { SegmentBytes = 4 << 10 };
