@@ -97,7 +97,7 @@ internal sealed partial class Evaluator
         if (columns.Times.IsEmpty && columns.Summaries.IsEmpty)
             return false;
         bool? any = _windows.Run(kind, columns, windows, scalars.Count > 0 ? scalars[0] : [], into.Values);
-        if (!columns.Summaries.IsEmpty && !IsSameInAnyOrder(kind, columns))
+        if (!columns.Summaries.IsEmpty && !IsSameInAnyOrder(kind, columns, windows.RangeMs))
             _notes.Info($"sums over slots of a coarser resolution may differ in their last bits from those over samples, for metric name {GoText.Quote(call.Metric)}", call.Span);
         NoteCounterName(name, call);
         return any;
@@ -106,17 +106,16 @@ internal sealed partial class Evaluator
     /// <summary>
     /// Whether sums give the same in any order: no digit of a sum, or of its compensation, is lost, since all values are multiples of a unit that is not too small beside their sum.
     /// </summary>
-    private bool IsSameInAnyOrder(WindowKind kind, in FloatColumns columns)
+    private bool IsSameInAnyOrder(WindowKind kind, in FloatColumns columns, long rangeMs)
     {
         if (kind is not (WindowKind.Sum or WindowKind.Average or WindowKind.Rate or WindowKind.Increase))
             return true;
         int unit = CoarseSlot.AnyUnit;
-        long count = columns.Times.Length;
+        long count = MostIn(rangeMs, columns);
         double largest = 0;
         foreach (ref readonly CoarseSlot slot in CollectionsMarshal.AsSpan(_slots))
         {
             unit = Math.Min(unit, slot.Unit);
-            count += slot.Floats.Count;
             largest = Math.Max(largest, Math.Max(Math.Abs(slot.Floats.Min), Math.Abs(slot.Floats.Max)));
         }
         foreach (double value in columns.Values)
@@ -135,6 +134,28 @@ internal sealed partial class Evaluator
             return columns.Resets() <= 2 || size + doublings - 53 <= unit;
         // An error of a sum is below its last digit; at most four of them per value, each a multiple of the unit.
         return doublings + 2 + (size + doublings - 53) - 53 <= unit;
+    }
+
+    /// <summary>At least as many values as any window of a length holds.</summary>
+    private static long MostIn(long rangeMs, in FloatColumns columns)
+    {
+        long most = 0, count = 0;
+        ReadOnlySpan<SlotSummary> slots = columns.Summaries;
+        for (int from = 0, to = 0; to < slots.Length; to++)
+        {
+            count += slots[to].Count;
+            for (; slots[to].FirstMs - slots[from].FirstMs >= rangeMs; from++)
+                count -= slots[from].Count;
+            most = Math.Max(most, count);
+        }
+        int mostSamples = 0;
+        for (int from = 0, to = 0; to < columns.Times.Length; to++)
+        {
+            while (columns.Times[to] - columns.Times[from] >= rangeMs)
+                from++;
+            mostSamples = Math.Max(mostSamples, to - from + 1);
+        }
+        return most + mostSamples;
     }
 
     /// <summary>Takes the refused steps out. False: that leaves nothing, so the query fails.</summary>

@@ -85,20 +85,18 @@ public sealed class ResolutionTests
             int answered = 0;
             string range = unitMs == 300_000 ? _random.Next(2) == 0 ? "5m" : "25m" : _random.Next(2) == 0 ? "1h" : "3h";
             string[] functions = ["rate", "increase", "delta", "count_over_time", "present_over_time", "last_over_time", "first_over_time", "ts_of_last_over_time", "ts_of_first_over_time", "sum_over_time", "avg_over_time", "max_over_time", "min_over_time", "changes", "resets"];
-            foreach (string query in (string[])[.. functions.Select(f => $"{f}(x[{range}])"), "x", "timestamp(x)", "x offset 2h", $"absent_over_time(x{{s=\"4\"}}[{range}])", $"sum(rate(x{{s=~\"[01]\"}}[{range}])) / count(x)", "max_over_time(x[6h:1h])"])
+            foreach (string query in (string[])[.. functions.Select(f => $"{f}(x{(f is "rate" or "increase" ? "{s!~\"[19]\"}" : "")}[{range}])"), "x", "timestamp(x)", "x offset 2h", $"absent_over_time(x{{s=\"4\"}}[{range}])", $"sum(rate(x{{s=~\"[03]\"}}[{range}])) / count(x)", "max_over_time(x[6h:1h])"])
             {
                 QueryResult expected = _plain.Range(_raw.Reader, query, from, now, unitMs), actual = _fast.Range(_coarse.Reader, query, from, now, unitMs);
                 Assert.Null(actual.Error);
                 bool isRounded = actual.Infos.Any(i => i.Contains("last bits"));
                 Assert.Empty(actual.Warnings);
-                if (isRounded)
-                {
-                    Assert.Matches("^(sum|avg|rate|incr)", query);
-                    continue;
-                }
+                // The windows are short, and no value is tiny: every order of a sum gives the same. Plain sums of what was before many resets of other numbers than integers do not.
+                Assert.False(isRounded, query);
                 Assert.True(Text(expected) == Text(actual), $"{query}: {Difference(expected, actual)}");
                 answered += actual.Series.Sum(s => s.Points.Count);
             }
+            Assert.Contains("last bits", Assert.Single(_fast.Range(_coarse.Reader, $"rate(x{{s=\"9\"}}[{range}])", from, now, unitMs).Infos.Where(i => i.Contains("sums"))), StringComparison.Ordinal);
             return answered;
         }
 
