@@ -358,6 +358,9 @@ internal sealed class BlockFile
             if (times[i] <= times[i - 1])
                 throw new InvalidDataException("the times of a chunk do not ascend");
         }
+        // Slots are named by their ends, the index by what is in them.
+        if (ResolutionMs == 0 && (times[0] != entry.MinMs || times[^1] != entry.MaxMs))
+            throw new InvalidDataException("the times of a chunk are not those of its index");
         scratch.Keep(this, entry.TimesOffset, times);
         return times;
     }
