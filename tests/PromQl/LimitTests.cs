@@ -23,6 +23,38 @@ public sealed class LimitTests
     }
 
     [Fact]
+    public void Queries_that_hold_too_much_together_fail_clearly_and_small_ones_and_later_ones_do_not()
+    {
+        var engine = new PromQlEngine(new EngineOptions { MaxSamples = 5_000_000, MaxSamplesTogether = 5_000_000 }, _time);
+        // Holds 1.6 million points of its left side while the right side is read: at that moment the same is asked again.
+        const string Large = "max_over_time((v{s=\"1\"} * on () v{s=\"2\"})[1600000s:1s])";
+        var inner = new List<QueryResult>();
+        QueryResult? small = null;
+        int selects = 0;
+        Watched watched = null!;
+        watched = new Watched(_series, () =>
+        {
+            if (++selects == 12)
+                small = engine.Instant(_series, "sum(rate(v[10s]))", 60_000);
+            if (selects % 2 == 0 && selects < 20)
+                inner.Add(engine.Instant(watched, Large, 60_000));
+        });
+        Assert.Null(engine.Instant(watched, Large, 60_000).Error);
+        Assert.Contains(inner, r => r.Error is { Kind: QueryErrorKind.Execution } error && error.Message == "queries would hold too many samples in memory together (limit 5000000): ask for less, or again when others are done");
+        Assert.Null(small!.Error);
+        for (int i = 0; i < 4; i++)
+            Assert.Null(engine.Instant(_series, Large, 60_000).Error);
+        var budget = new Bellwether.Evaluate.PromQl.Evaluation.SampleBudget(2_000_000);
+        long one = 0, two = 0, three = 0;
+        Assert.True(budget.TryHold(2_600_000, ref one));
+        Assert.False(budget.TryHold(1_500_000, ref two));
+        Assert.True(budget.TryHold(900_000, ref three));
+        budget.GiveBack(ref one);
+        Assert.True(budget.TryHold(1_500_000, ref two));
+        Assert.Equal((0, 500_000, 0), (one, two, three));
+    }
+
+    [Fact]
     public void A_prepared_query_of_two_series_allocates_next_to_nothing()
     {
         var engine = new PromQlEngine(new EngineOptions(), _time);

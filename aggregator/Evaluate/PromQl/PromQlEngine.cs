@@ -17,6 +17,7 @@ public sealed class PromQlEngine
     private readonly ParsedQueries _parsed;
     private readonly RangeCache? _ranges;
     private readonly ScratchKeeper _scratches = new();
+    private readonly SampleBudget _budget;
 
     /// <summary>An engine with its limits; time-outs are measured on <paramref name="time"/>.</summary>
     public PromQlEngine(EngineOptions options, TimeProvider time)
@@ -24,6 +25,7 @@ public sealed class PromQlEngine
         _options = options;
         _time = time;
         _parsed = new ParsedQueries(ParserOptions);
+        _budget = new SampleBudget(Math.Max(options.MaxSamples, options.MaxSamplesTogether));
         _ranges = options.Plain || options.MaxCachedPoints <= 0 ? null : new RangeCache(options.MaxCachedPoints);
     }
 
@@ -135,7 +137,7 @@ public sealed class PromQlEngine
             return Failed(new QueryError(QueryErrorKind.BadData, $"invalid expression type \"{PromQlParser.TypeName(expr.Type)}\" for range query, must be Scalar or instant Vector"));
         var notes = new Annotations(query);
         Scratch scratch = _scratches.Rent();
-        var evaluator = new Evaluator(reader, _options, notes, grid, isRange, new QueryDeadline(_time, _options.Timeout, cancellation), scratch, shared);
+        var evaluator = new Evaluator(reader, _options, notes, grid, isRange, new QueryDeadline(_time, _options.Timeout, cancellation), scratch, _budget, shared);
         try
         {
             return Evaluate(evaluator, expr, grid, isRange, notes);
@@ -146,6 +148,7 @@ public sealed class PromQlEngine
         }
         finally
         {
+            evaluator.GiveBack();
             _scratches.Return(scratch);
         }
     }

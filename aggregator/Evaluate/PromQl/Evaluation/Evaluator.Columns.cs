@@ -45,6 +45,8 @@ internal sealed partial class Evaluator
                 continue;
             if (_samples + _buffer.Count + ((long)result.Count * grid.Count) > _options.MaxSamples)
                 return TooMany(c);
+            if (!Holds(_samples + _buffer.Count + ((long)result.Count * grid.Count), c))
+                return null;
             Labels labels = set.LabelsAt(s);
             call.Metric = labels.MetricName;
             EvalSeries series = keepName ? new EvalSeries(labels, grid.Count) : Renamed(new EvalSeries(labels, 0), grid.Count);

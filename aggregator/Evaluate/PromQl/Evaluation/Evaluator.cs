@@ -19,12 +19,15 @@ internal sealed partial class Evaluator
     private readonly QueryDeadline _deadline;
     private readonly Scratch _scratch;
     private readonly SampleBuffer _buffer;
+    private readonly SampleBudget _budget;
+    private long _taken;
     private long _samples;
     private bool _detectsResets;
     private readonly SharedEvaluation? _shared;
 
-    public Evaluator(ISeriesReader reader, EngineOptions options, Annotations notes, Grid query, bool isRange, QueryDeadline deadline, Scratch scratch, SharedEvaluation? shared = null)
+    public Evaluator(ISeriesReader reader, EngineOptions options, Annotations notes, Grid query, bool isRange, QueryDeadline deadline, Scratch scratch, SampleBudget budget, SharedEvaluation? shared = null)
     {
+        _budget = budget;
         _scratch = scratch;
         (_buffer, _windows, _summaries, _columnFold) = (scratch.Buffer, scratch.Windows, scratch.Summaries, scratch.Fold);
         _shared = shared;
@@ -131,9 +134,16 @@ internal sealed partial class Evaluator
     {
         _samples += points;
         if (_samples <= _options.MaxSamples)
-            return true;
+            return Holds(_samples, expr);
         return FailBool($"query processing would load too many samples into memory (limit {_options.MaxSamples})", expr.Span);
     }
+
+    /// <summary>Whether the query may hold so many samples beside what others hold.</summary>
+    private bool Holds(long samples, Expr expr) => _budget.TryHold(samples, ref _taken)
+        || FailBool($"queries would hold too many samples in memory together (limit {_budget.Limit}): ask for less, or again when others are done", expr.Span);
+
+    /// <summary>The query is over: what it took goes to others.</summary>
+    public void GiveBack() => _budget.GiveBack(ref _taken);
 
     private bool FailBool(string message, TextSpan span)
     {
