@@ -20,7 +20,11 @@ internal sealed partial class StoreSeriesSet
         {
             Edges.Begin(from, to, counts, cuts);
             if (!TryWalk(series, cuts) || !TryRemember(series))
+            {
+                // Half of what one series has must not be taken for the whole of another's.
+                Edges.Forget();
                 return false;
+            }
         }
         long baseOrdinal = counts[to];
         _gather.Begin();

@@ -18,6 +18,9 @@ internal sealed class SelectedSeries
 {
     private const byte Unknown = 0, Known = 1, Unfit = 2;
 
+    /// <summary>For less than this share of the chunks, the totals of all are not made.</summary>
+    private const int LeastShareOfTotals = 8;
+
     /// <summary>Bytes that a chunk takes here, about.</summary>
     public const int BytesPerChunk = 140;
 
@@ -147,11 +150,16 @@ internal sealed class SelectedSeries
 
     /// <summary>
     /// The samples before each chunk, counted from the first chunk on, when the chunks from one to before another stand alone in their slots, have exact summaries, and no value in them is
-    /// below the one before it; else null.
+    /// below the one before it; else null. Null also where the summaries of all chunks would be read for few of them.
     /// </summary>
     public long[]? CountsWithoutReset(int from, int to, BlockSet blocks, ChunkScratch scratch)
     {
-        Totals totals = Volatile.Read(ref _totals) ?? MakeTotals(blocks, scratch);
+        if (Volatile.Read(ref _totals) is not { } totals)
+        {
+            if (to - from < Chunks.Length / LeastShareOfTotals)
+                return null;
+            totals = MakeTotals(blocks, scratch);
+        }
         return totals.Breaks[to] == totals.Breaks[from] ? totals.Counts : null;
     }
 
@@ -181,9 +189,13 @@ internal sealed class SelectedSeries
         if (state == Unknown)
         {
             ChunkPlace place = Chunks[chunk];
-            // Two threads may do this at once: both write the same.
-            bool fits = blocks.TryIndex(place.File) is { } index && place.File.TryReadSummary(index[place.Series], scratch, out summaries.Values[chunk]);
-            state = fits ? Known : Unfit;
+            // Two threads may do this at once: each writes the whole of it, over the same, before it says that it is known.
+            state = Unfit;
+            if (blocks.TryIndex(place.File) is { } index && place.File.TryReadSummary(index[place.Series], scratch, out SlotSummary read))
+            {
+                summaries.Values[chunk] = read;
+                state = Known;
+            }
             Volatile.Write(ref summaries.States[chunk], state);
         }
         return state == Known;

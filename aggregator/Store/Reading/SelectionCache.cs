@@ -154,9 +154,15 @@ internal sealed class SelectionCache
         // What an entry takes beside its series: itself, its list and its place in the table.
         private const int OwnBytes = 250;
 
+        // A matcher, and what a regular expression has beside its text: its shape, its set of literals or its engine, about.
+        private const int MatcherBytes = 100;
+        private const int PatternBytes = 2_000;
+        private const int BytesPerPatternChar = 6;
+
         public LabelMatcher[] Matchers { get; } = matchers;
 
-        public long Bytes { get; } = selection.Bytes + OwnBytes;
+        public long Bytes { get; } = selection.Bytes + OwnBytes + matchers.Sum(static m =>
+            MatcherBytes + (2L * (m.Name.Length + m.Value.Length)) + (m.Type is Core.Model.MatchType.Regex or Core.Model.MatchType.NotRegex ? PatternBytes + ((long)BytesPerPatternChar * m.Value.Length) : 0));
 
         public Selection Selection { get; } = selection;
 
