@@ -90,7 +90,9 @@ internal sealed class SpoolState
         foreach (JsonElement each in root.GetProperty("acknowledged").EnumerateArray())
         {
             var id = new SegmentRef(each.GetProperty("epoch").GetUInt64(), each.GetProperty("number").GetUInt64(), each.GetProperty("nonce").GetUInt32());
-            state.Acknowledged[id] = new SegmentFate(each.GetProperty("records").GetUInt64(), each.GetProperty("complete").GetBoolean(), each.GetProperty("first").GetUInt64(), each.GetProperty("end").GetUInt64());
+            // Where a segment stood in the log was not always written: then it is forgotten by its number alone, and never ends before its frames do.
+            (ulong first, ulong end) = each.TryGetProperty("first", out JsonElement at) ? (at.GetUInt64(), each.GetProperty("end").GetUInt64()) : (0, ulong.MaxValue);
+            state.Acknowledged[id] = new SegmentFate(each.GetProperty("records").GetUInt64(), each.GetProperty("complete").GetBoolean(), first, end);
         }
         if (root.TryGetProperty("stopped", out JsonElement stopped))
             state.StoppedMs = stopped.GetInt64();

@@ -15,16 +15,21 @@ internal sealed class SpoolStateFile(IDisk disk, string folder, Action<IOExcepti
     private readonly string _reserve = Path.Combine(folder, "reserve");
     private long _reserved = -1;
 
-    /// <summary>What was written last; null when there is nothing, or nothing that can be read.</summary>
+    /// <summary>What was written last; null when there is nothing, or nothing that can be read. Throws <see cref="IOException"/> when only this process may not read it: that is not lost.</summary>
     public SpoolState? Read()
     {
         for (int attempt = 1; attempt <= Attempts; attempt++)
         {
             try
             {
-                return AtomicFile.TryRead(disk, _path, BytesMax, out byte[] content) == AtomicFileOutcome.Read ? SpoolState.TryParse(content) : null;
+                if (AtomicFile.TryRead(disk, _path, BytesMax, out byte[] content) != AtomicFileOutcome.Read)
+                    return null;
+                if (SpoolState.TryParse(content) is { } state)
+                    return state;
+                noteError(new IOException($"{_path} is whole, but of another version: the spool begins a new epoch, and what the log holds is sent again"));
+                return null;
             }
-            catch (IOException error)
+            catch (IOException error) when (!DiskErrors.IsOfTheProcess(error))
             {
                 noteError(error);
             }

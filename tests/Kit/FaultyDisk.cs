@@ -62,6 +62,9 @@ public sealed class FaultyDisk(Random random) : IDisk
     /// <summary>Asked before each call; true: it fails with an IO error. A write that fails has written some of its bytes.</summary>
     public Func<DiskCall, string, bool>? Fault { get; set; }
 
+    /// <summary>The error number that calls fail with.</summary>
+    public int FaultError { get; set; } = IoError;
+
     /// <summary>Reads that failed so far.</summary>
     public long FailedReads { get; private set; }
 
@@ -267,7 +270,7 @@ public sealed class FaultyDisk(Random random) : IDisk
             return;
         if (call == DiskCall.Read)
             FailedReads++;
-        throw new IOException($"cannot {call} '{path}': Input/output error (errno {IoError})", IoError);
+        throw new IOException($"cannot {call} '{path}': errno {FaultError}", FaultError);
     }
 
     private sealed class Unlock(FaultyDisk disk, string folder, int life) : IDisposable

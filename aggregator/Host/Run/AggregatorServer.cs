@@ -382,6 +382,6 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     [LoggerMessage(5008, LogLevel.Error, "BUG: taking the new configuration failed, the one in force stays")]
     private static partial void ReloadFailed(ILogger log, Exception failure);
 
-    [LoggerMessage(5006, LogLevel.Warning, "the new configuration changes more than agents, rule_files and log: the rest takes effect at the next start")]
+    [LoggerMessage(5006, LogLevel.Warning, "the new configuration changes more than what a reload takes (docs/configuration.md, column 'applies'): the rest takes effect at the next start")]
     private static partial void NeedsRestart(ILogger log);
 }

@@ -1,7 +1,10 @@
 using System.Diagnostics.Metrics;
+using System.Text;
+using System.Text.Json.Nodes;
 using Bellwether.Agent.Spool;
 using Bellwether.Agent.Stream;
 using Bellwether.Core.Codec;
+using Bellwether.Core.Durable;
 using Bellwether.Core.Model;
 using Bellwether.Kit;
 using Bellwether.V1;
@@ -11,6 +14,7 @@ namespace Bellwether.Agent.Tests.Spool;
 /// <summary>produced = acknowledged + buffered + dropped(reason), by source, at every moment and over every restart.</summary>
 public sealed class SpoolLedgerTests : IDisposable
 {
+    private const int NotPermitted = 13;
     private readonly Meter _meter = new("test");
     private readonly FaultyDisk _disk = new(new Random(1));
     private readonly Clock _clock = new();
@@ -210,6 +214,57 @@ public sealed class SpoolLedgerTests : IDisposable
         _disk.Crash();
         spool = Open(options);
         Assert.Equal(new PreviousEnd(true, false, newest), spool.Previous);
+        spool.Dispose();
+    }
+
+    [Fact]
+    public void A_state_from_before_segments_had_their_places_keeps_epoch_stop_and_counts()
+    {
+        var options = new SpoolOptions { SegmentBytes = 4 << 10 };
+        LogSpool spool = Open(options);
+        for (int i = 0; i < 400; i++)
+            Append(spool, "s");
+        spool.Sync();
+        List<SpooledSegment> segments = List(spool);
+        Assert.True(segments.Count > 3);
+        Acknowledge(spool, segments[0], segments[0].Records);
+        Acknowledge(spool, segments[1], segments[1].Records);
+        spool.MarkStop();
+        ulong epoch = segments[0].Id.Epoch;
+        spool.Dispose();
+
+        Assert.Equal(AtomicFileOutcome.Read, AtomicFile.TryRead(_disk, "/spool/state", 1 << 20, out byte[] content));
+        JsonObject state = JsonNode.Parse(content)!.AsObject();
+        Assert.NotEmpty(state["acknowledged"]!.AsArray());
+        foreach (JsonNode? segment in state["acknowledged"]!.AsArray())
+            Assert.True(segment!.AsObject().Remove("first") && segment.AsObject().Remove("end"));
+        foreach (JsonNode? source in state["sources"]!.AsArray())
+            Assert.True(source!.AsObject().Remove("acknowledged"));
+        AtomicFile.Write(_disk, "/spool/state", Encoding.UTF8.GetBytes(state.ToJsonString()));
+
+        spool = Open(options);
+        Assert.True(spool.Previous is { Known: true, Planned: true });
+        Assert.All(List(spool), s => Assert.Equal(epoch, s.Id.Epoch));
+        Check(spool);
+        Append(spool, "s");
+        spool.Sync();
+        Assert.Equal(epoch, List(spool)[^1].Id.Epoch);
+        spool.Dispose();
+    }
+
+    [Fact]
+    public void A_state_that_only_this_process_may_not_read_is_not_taken_for_lost()
+    {
+        LogSpool spool = Open(new SpoolOptions());
+        Append(spool, "s");
+        spool.Sync();
+        ulong epoch = List(spool)[0].Id.Epoch;
+        spool.Dispose();
+        (_disk.Fault, _disk.FaultError) = ((_, path) => path == "/spool/state", NotPermitted);
+        Assert.Throws<IOException>(() => Open(new SpoolOptions()));
+        _disk.Fault = null;
+        spool = Open(new SpoolOptions());
+        Assert.Equal(epoch, List(spool)[0].Id.Epoch);
         spool.Dispose();
     }
 
