@@ -66,7 +66,10 @@ internal sealed class ScaleBench(TimeProvider time) : IBench
         for (ReadOnlyMemory<byte> body = history.Next(); !body.IsEmpty; body = history.Next())
             await server.WriteAsync(body, cancel);
         await server.SettleAsync(cancel);
-        double cpu = server.CpuSeconds - before, rss = server.RssMb;
+        double cpu = server.CpuSeconds - before;
+        await Task.Delay(StoreBench.UntilFilesAreMerged, time, cancel);
+        await server.SettleAsync(cancel);
+        double rss = server.RssMb;
         var costs = new List<string>();
         foreach (MeasuredQuery query in s_queries)
             costs.Add((await MeasureAsync(server, query, history.EndMs, cancel)).ToString("F2", CultureInfo.InvariantCulture));
