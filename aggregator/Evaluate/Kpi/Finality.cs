@@ -104,7 +104,7 @@ public sealed class FinalityJudge(ISeriesReader reader, ICoverageSource coverage
         }
         Coverage covered = coverage.Of(series, first, atMs);
         long seals = atMs + (long)SealAfter.TotalMilliseconds;
-        bool isHere = !standsOnOthers || (covered.Due > 0 && covered.IsSettled);
+        bool isHere = !standsOnOthers || ((covered.Due > 0 || covered.IsUncounted) && covered.IsSettled);
         FinalityState state = seals <= time.GetUtcNow().ToUnixTimeMilliseconds() ? FinalityState.Sealed
             : isHere && !IsWaiting(first, atMs) ? FinalityState.Complete : FinalityState.Provisional;
         return new Finality(state, covered, seals);

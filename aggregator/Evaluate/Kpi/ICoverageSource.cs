@@ -21,9 +21,18 @@ public readonly record struct Coverage(long Received, long Due, int Sources)
     /// <summary>Whether nothing is owed any more: every source has come past the end of the range, and what is missing in it was never collected, dropped or lost.</summary>
     public bool IsSettled { get; init; }
 
+    /// <summary>Whether a source cannot be counted over so long a range: received and due are 0, and only whether it owes something is known.</summary>
+    public bool IsUncounted { get; init; }
+
     /// <summary>The share that is here, or null when nothing can be told.</summary>
     public double? Share => Due > 0 ? Math.Min(1, (double)Received / Due) : null;
 
-    /// <summary>Both together.</summary>
-    public static Coverage operator +(Coverage a, Coverage b) => a.Sources == 0 ? b : b.Sources == 0 ? a : new Coverage(a.Received + b.Received, a.Due + b.Due, a.Sources + b.Sources) { IsSettled = a.IsSettled && b.IsSettled };
+    /// <summary>Both together: not counted when one of them is not, for the share of a part is not that of the whole.</summary>
+    public static Coverage operator +(Coverage a, Coverage b)
+    {
+        if (a.Sources == 0 || b.Sources == 0)
+            return a.Sources == 0 ? b : a;
+        bool isUncounted = a.IsUncounted || b.IsUncounted;
+        return new Coverage(isUncounted ? 0 : a.Received + b.Received, isUncounted ? 0 : a.Due + b.Due, a.Sources + b.Sources) { IsSettled = a.IsSettled && b.IsSettled, IsUncounted = isUncounted };
+    }
 }

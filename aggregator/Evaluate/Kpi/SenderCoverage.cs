@@ -19,12 +19,12 @@ public sealed class SenderCoverage(ISeriesReader reader)
     /// <summary>A sample that is so late is still under way: senders collect for some seconds.</summary>
     private const long UnderWayMs = 10_000;
 
-    /// <summary>How far back samples are counted, and how far behind the end the next one is looked for.</summary>
-    private static readonly long s_readMs = (long)TimeSpan.FromDays(1).TotalMilliseconds, s_behindMs = (long)TimeSpan.FromHours(1).TotalMilliseconds;
+    /// <summary>How far back samples are counted (a day, and an hour for what looks back further or a day that is longer), and how far behind the end the next one is looked for first.</summary>
+    private static readonly long s_readMs = (long)TimeSpan.FromHours(25).TotalMilliseconds, s_behindMs = (long)TimeSpan.FromHours(1).TotalMilliseconds;
 
     /// <summary>Samples received and due of the sources of series.</summary>
     /// <param name="series">The series.</param>
-    /// <param name="fromMs">The begin, Unix ms; not more than a day before the end is counted.</param>
+    /// <param name="fromMs">The begin, Unix ms; more than 25 h before the end nothing is counted, but only whether something is owed.</param>
     /// <param name="toMs">The end, Unix ms.</param>
     /// <param name="nowMs">Now, Unix ms.</param>
     /// <param name="cancellation">Ends it early.</param>
@@ -37,16 +37,20 @@ public sealed class SenderCoverage(ISeriesReader reader)
         foreach (IGrouping<(string, string, string), Labels> source in series.GroupBy(KeyOf).OrderBy(g => g.Key).Take(SourcesMax))
         {
             Labels[] read = [.. source.Order().Take(SeriesOfSourceMax)];
-            Ticks best = Best(read, from, (from, toMs), nowMs, samples, cancellation);
+            Ticks best = Best(read, from, (from, toMs), Math.Min(nowMs, toMs + s_behindMs), nowMs, samples, cancellation);
             // Nothing in the range: what was there before says what is due.
             if (best == default)
-                best = Best(read, from - s_readMs, (from, toMs), nowMs, samples, cancellation);
+                best = Best(read, from - s_readMs, (from, toMs), Math.Min(nowMs, toMs + s_behindMs), nowMs, samples, cancellation);
+            // Sends it again after a longer pause, or seldom? Of series that are in order any later sample says that nothing before it is owed.
+            if (!best.IsSettled && nowMs - s_behindMs > toMs)
+                best = best with { IsSettled = Best(read, Math.Max(toMs + 1, nowMs - s_readMs), (from, toMs), nowMs, nowMs, samples, cancellation).IsSettled };
             received += best.Received;
             due += best.Due;
             isSettled &= best.IsSettled;
             sources++;
         }
-        return new Coverage(received, due, sources) { IsSettled = isSettled };
+        // What one day had says nothing of a month.
+        return from > fromMs ? new Coverage(0, 0, sources) { IsSettled = isSettled, IsUncounted = sources > 0 } : new Coverage(received, due, sources) { IsSettled = isSettled };
     }
 
     private static (string, string, string) KeyOf(Labels series)
@@ -55,13 +59,13 @@ public sealed class SenderCoverage(ISeriesReader reader)
         return job.Length + instance.Length > 0 ? (job, instance, "") : ("", "", series.MetricName);
     }
 
-    private Ticks Best(Labels[] series, long readFromMs, (long FromMs, long ToMs) range, long nowMs, SampleBuffer samples, CancellationToken cancellation)
+    private Ticks Best(Labels[] series, long readFromMs, (long FromMs, long ToMs) range, long readToMs, long nowMs, SampleBuffer samples, CancellationToken cancellation)
     {
         Ticks best = default;
         foreach (Labels one in series)
         {
             List<LabelMatcher> matchers = [.. one.AsSpan().ToArray().Select(l => new LabelMatcher(MatchType.Equal, l.Name, l.Value))];
-            using ISeriesSet set = reader.Select(readFromMs, Math.Min(nowMs, range.ToMs + s_behindMs), matchers, cancellation);
+            using ISeriesSet set = reader.Select(readFromMs, readToMs, matchers, cancellation);
             for (int i = 0; i < set.Count; i++)
             {
                 if (!set.LabelsAt(i).Equals(one))
@@ -92,8 +96,8 @@ public sealed class SenderCoverage(ISeriesReader reader)
         }
         if (hasEnded || interval == 0)
             return new Ticks(received, received, hasEnded || nowMs - last <= UnderWayMs);
-        bool isUnderWay = nowMs - last <= interval + (interval / 2) + UnderWayMs, isBefore = toMs - last < interval + (interval / 4);
-        // Behind the last sample: nothing was due yet up to the end, or it is overdue.
+        bool isUnderWay = nowMs - last <= interval + (interval / 2) + UnderWayMs, isBefore = toMs - last < interval - (interval / 16);
+        // Behind the last sample: nothing was due yet up to the end (clocks of senders waver a little), or it is under way, or overdue.
         return new Ticks(received, received + missing + (isUnderWay ? 0 : Due(last, (fromMs, toMs), interval)), isBefore && isUnderWay);
     }
 

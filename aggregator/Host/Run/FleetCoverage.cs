@@ -41,12 +41,12 @@ internal sealed class FleetCoverage(FleetBook book, ILedgerSource ledger, Sender
 
     private static (string Job, string Instance) TargetOf(Labels series) => (series.Get("job"), series.Get("instance"));
 
-    // The view is patient with ticks that are under way; a number is not final before they are here.
+    // The view is patient with ticks that are under way; a number is not final before they are here: the next one is due an interval after the last, give or take a little.
     private static bool IsSettled(AgentFacts agent, SourceCompleteness source, long toMs)
     {
         bool holds = agent is { SpoolRecords: > 0, SpoolOldestMs: > 0 };
         bool isOwed = source.Gaps.Any(g => g.Reason is MissingReasons.Buffered or MissingReasons.Awaited or MissingReasons.Announced || (holds && g.ToMs >= agent.SpoolOldestMs));
-        bool isUnderWay = agent.Presence is not (AgentPresence.Stopped or AgentPresence.Retired) && !source.HasEnded && source.Stored.Ranges is [.., var last] && toMs - last.LastMs >= last.IntervalMs + (last.IntervalMs / 4);
+        bool isUnderWay = agent.Presence is not (AgentPresence.Stopped or AgentPresence.Retired) && !source.HasEnded && source.Stored.Ranges is [.., var last] && toMs - last.LastMs >= last.IntervalMs - (last.IntervalMs / 16);
         return !isOwed && !isUnderWay;
     }
 }

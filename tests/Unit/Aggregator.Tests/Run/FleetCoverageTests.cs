@@ -28,7 +28,9 @@ public sealed class FleetCoverageTests
 
     [Theory]
     [InlineData(1_000_000, 1_000_000, true)]
-    [InlineData(990_000, 1_003_000, true)]
+    [InlineData(991_000, 1_003_000, true)]
+    [InlineData(990_000, 1_003_000, false)]
+    [InlineData(988_000, 1_000_000, false)]
     [InlineData(985_000, 1_003_000, false)]
     [InlineData(900_000, 1_060_000, false)]
     public void What_an_agent_brings_is_settled_once_it_has_come_past(long lastMs, long nowMs, bool isSettled)
@@ -88,6 +90,22 @@ public sealed class FleetCoverageTests
         Assert.Equal(new Coverage(51 + 47, 51 + 51, 2) { IsSettled = false }, Ask(1_101_000, s_shop, pushed));
         _store.Add(pushed, 1_010_000, 1);
         Assert.Equal(new Coverage(51 + 47, 51 + 51, 2) { IsSettled = true }, Ask(1_101_000, s_shop, pushed));
+    }
+
+    [Fact]
+    public void Together_with_a_sender_that_cannot_be_counted_over_a_month_no_share_is_told()
+    {
+        long monthMs = 2_592_000_000;
+        Ticks((500_000, monthMs + 10_000));
+        _book.Heard("a", monthMs + 10_000);
+        Labels pushed = Labels.Of("__name__", "orders_total", "job", "shop", "instance", "2");
+        for (long at = monthMs - 600_000; at <= monthMs + 10_000; at += 10_000)
+            _store.Add(pushed, at, 1);
+        var coverage = new FleetCoverage(_book, _ledger, new SenderCoverage(_store), new VirtualTime(DateTimeOffset.FromUnixTimeMilliseconds(monthMs + 11_000)));
+        Assert.Equal(1.0, coverage.Of([s_shop], 500_000, monthMs).Share);
+        Coverage both = coverage.Of([s_shop, pushed], 500_000, monthMs);
+        Assert.Equal(new Coverage(0, 0, 2) { IsSettled = true, IsUncounted = true }, both);
+        Assert.Null(both.Share);
     }
 
     private void Ticks(params (long FirstMs, long LastMs)[] ranges)

@@ -63,7 +63,7 @@ public sealed record EvidenceContract
     /// <summary>Scrapes received of the sources.</summary>
     public long CoverageReceived { get; init; }
 
-    /// <summary>Scrapes due; 0: nothing can be told.</summary>
+    /// <summary>Scrapes due; 0: nothing can be told, as where a source sent by remote write.</summary>
     public long CoverageDue { get; init; }
 
     /// <summary>Sources.</summary>

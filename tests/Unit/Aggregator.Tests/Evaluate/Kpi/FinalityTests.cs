@@ -26,6 +26,8 @@ public sealed class FinalityTests
     [InlineData(19, 20, false, false, 0, "Provisional")]
     [InlineData(19, 20, false, false, 8, "Sealed")]
     [InlineData(0, 0, true, false, 0, "Provisional")]
+    [InlineData(-1, 0, true, false, 0, "Complete")]
+    [InlineData(-1, 0, false, false, 0, "Provisional")]
     public async Task A_number_is_provisional_until_all_that_is_owed_is_here_and_counted_in_or_it_is_sealed(long received, long due, bool isSettled, bool isWaiting, int daysLater, string state)
     {
         using var site = new KpiSite(Orders);
@@ -33,7 +35,9 @@ public sealed class FinalityTests
         await site.RunAsync();
         long at = site.Time.NowMs;
         var asked = new List<(int Series, long FromMs, long ToMs)>();
-        FinalityJudge judge = Judge(site, new Told(asked, new Coverage(received, due, 1) { IsSettled = isSettled }), isWaiting);
+        bool isUncounted = received < 0;
+        received = Math.Max(0, received);
+        FinalityJudge judge = Judge(site, new Told(asked, new Coverage(received, due, 1) { IsSettled = isSettled, IsUncounted = isUncounted }), isWaiting);
         site.Time.Advance(TimeSpan.FromDays(daysLater));
         foreach (string kpi in new[] { "orders", "index" })
         {
@@ -81,7 +85,8 @@ public sealed class FinalityTests
         foreach (string id in new[] { "shop-events", "shop-slices" })
         {
             Finality finality = judge.Of(BudgetRules.Remaining, [("slo_id", id)], site.Time.NowMs, default);
-            Assert.Equal((id, FinalityState.Complete, 1.0), (id, finality.State, finality.Coverage.Share));
+            // Over the weeks of an objective samples of a sender are not counted.
+            Assert.Equal((id, FinalityState.Complete, null), (id, finality.State, finality.Coverage.Share));
         }
     }
 
@@ -109,8 +114,59 @@ public sealed class FinalityTests
         // At the end of what is there: first nothing is owed yet, then one is under way, then it is overdue.
         long last = KpiSite.StartMs + (40 * 15_000L);
         Assert.Equal(new Coverage(41, 41, 1) { IsSettled = true }, senders.Of([even], KpiSite.StartMs, last + 14_000, last + 14_000, default));
+        Assert.Equal(new Coverage(41, 41, 1) { IsSettled = false }, senders.Of([even], KpiSite.StartMs, last + 15_000, last + 15_000, default));
         Assert.Equal(new Coverage(41, 41, 1) { IsSettled = false }, senders.Of([even], KpiSite.StartMs, last + 20_000, last + 20_000, default));
         Assert.Equal(new Coverage(41, 45, 1) { IsSettled = false }, senders.Of([even], KpiSite.StartMs, last + 60_000, last + 60_000, default));
+    }
+
+    [Theory]
+    [InlineData(25, 0, true, 101)]
+    [InlineData(26, 1, true, 0)]
+    [InlineData(720, 1, true, 0)]
+    [InlineData(720, 1, false, 0)]
+    public void Over_more_than_a_day_a_sender_is_not_counted_and_only_whether_it_owes_something_is_told(int hours, int uncounted, bool isSettled, long received)
+    {
+        using var site = new KpiSite(Orders);
+        Labels one = Labels.Of("__name__", "a", "job", "x", "instance", "1");
+        long end = KpiSite.StartMs + 6_000_000;
+        for (long at = KpiSite.StartMs; at <= end; at += 60_000)
+            site.Store.Add(one, at, 1);
+        // The next one is due.
+        end += isSettled ? 0 : 60_000;
+        Coverage covered = new SenderCoverage(site.Store).Of([one], end - (hours * 3_600_000L), end, end + 5_000, default);
+        Assert.Equal(new Coverage(received, received, 1) { IsSettled = isSettled, IsUncounted = uncounted == 1 }, covered);
+    }
+
+    [Theory]
+    [InlineData(0, 0, false)]
+    [InlineData(3, 4, true)]
+    [InlineData(3, 20, true)]
+    [InlineData(2, 30, false)]
+    public void A_sender_that_sends_again_after_a_long_pause_owes_nothing_of_before(int againAfterHours, int nowAfterHours, bool isSettled)
+    {
+        using var site = new KpiSite(Orders);
+        Labels one = Labels.Of("__name__", "a", "job", "x", "instance", "1");
+        long last = KpiSite.StartMs + 600_000, end = last + 300_000, hour = 3_600_000;
+        for (long at = KpiSite.StartMs; at <= last; at += 60_000)
+            site.Store.Add(one, at, 1);
+        if (againAfterHours > 0)
+            site.Store.Add(one, end + (againAfterHours * hour), 1);
+        Coverage covered = new SenderCoverage(site.Store).Of([one], KpiSite.StartMs, end, end + (Math.Max(4, nowAfterHours) * hour), default);
+        Assert.Equal(new Coverage(11, 16, 1) { IsSettled = isSettled }, covered);
+    }
+
+    [Fact]
+    public void What_is_sent_every_two_hours_is_settled_by_the_next_sample()
+    {
+        using var site = new KpiSite(Orders);
+        Labels one = Labels.Of("__name__", "a", "job", "x", "instance", "1");
+        long hour = 3_600_000;
+        for (int k = 0; k <= 20; k += 2)
+            site.Store.Add(one, KpiSite.StartMs + (k * hour), 1);
+        var senders = new SenderCoverage(site.Store);
+        long end = KpiSite.StartMs + (16 * hour) + 60_000;
+        foreach (double now in new[] { 18.1, 19.5, 21 })
+            Assert.Equal((now, true), (now, senders.Of([one], end - 600_000, end, KpiSite.StartMs + (long)(now * hour), default).IsSettled));
     }
 
     private static FinalityJudge Judge(KpiSite site, ICoverageSource coverage, bool isWaiting) =>
