@@ -118,10 +118,11 @@ public sealed class PromQlEngine
             long mark = changes.TakeMark();
             QueryResult result = Run(reader, query, _parsed.Parse(query), new Grid(fromMs, grid.StepMs, (int)((toMs - fromMs) / grid.StepMs) + 1), true, cancellation);
             failed = null;
-            if (result.Error is not null || result.Warnings.Count + result.Infos.Count > 0)
+            if (result.Error is not null || result.IsPartial || result.Warnings.Count + result.Infos.Count > 0)
             {
-                // The whole at once, so that all its warnings are there.
-                failed = result.Error is not null || pieces.Count == 0 && toMs == grid.EndMs ? result : Run(reader, query, _parsed.Parse(query), grid, true, cancellation);
+                // The whole at once, so that all its warnings are there; and what fails of a piece may be a warning of the whole.
+                bool isFinal = pieces.Count == 0 && toMs == grid.EndMs || result.Error is { Kind: not QueryErrorKind.Execution };
+                failed = isFinal ? result : Run(reader, query, _parsed.Parse(query), grid, true, cancellation);
                 return false;
             }
             pieces.Add(new RangeCache.Extent(fromMs, toMs, mark, result.Series));
@@ -158,7 +159,7 @@ public sealed class PromQlEngine
         if (expr.Type == ValueType.Matrix)
         {
             List<(Labels Labels, List<Point> Points)>? vectors = evaluator.RangeVector(expr);
-            return vectors is null ? Failed(evaluator.Error!) : Result(ValueType.Matrix, [.. vectors.Select(v => new ResultSeries(v.Labels, v.Points))], notes);
+            return vectors is null ? Failed(evaluator.Error!) : Result(ValueType.Matrix, [.. vectors.Select(v => new ResultSeries(v.Labels, v.Points))], notes, evaluator.IsPartial);
         }
         EvalValue? value = evaluator.Run(expr);
         if (value is null)
@@ -173,15 +174,15 @@ public sealed class PromQlEngine
                 var points = new Point[grid.Count];
                 for (int i = 0; i < points.Length; i++)
                     points[i] = new Point(grid.At(i), value.Scalars[i]);
-                return Result(ValueType.Matrix, [new ResultSeries(Labels.Empty, points)], notes);
+                return Result(ValueType.Matrix, [new ResultSeries(Labels.Empty, evaluator.IsPartial ? [.. points.Where((_, i) => !evaluator.IsRefused(i))] : points)], notes, evaluator.IsPartial);
         }
-        List<ResultSeries> series = Points(value, grid);
+        List<ResultSeries> series = Points(evaluator, value, grid);
         if (isRange)
             series.Sort((a, b) => a.Labels.CompareTo(b.Labels));
-        return Result(isRange ? ValueType.Matrix : ValueType.Vector, series, notes);
+        return Result(isRange ? ValueType.Matrix : ValueType.Vector, series, notes, evaluator.IsPartial);
     }
 
-    private static List<ResultSeries> Points(EvalValue value, Grid grid)
+    private static List<ResultSeries> Points(Evaluator evaluator, EvalValue value, Grid grid)
     {
         var result = new List<ResultSeries>(value.Series.Count);
         foreach (EvalSeries series in value.Series)
@@ -194,13 +195,13 @@ public sealed class PromQlEngine
             }
             int count = 0;
             for (int i = 0; i < grid.Count; i++)
-                count += series.Has(i) ? 1 : 0;
+                count += series.Has(i) && !evaluator.IsRefused(i) ? 1 : 0;
             if (count == 0)
                 continue;
             var points = new Point[count];
             for (int i = grid.Count - 1; i >= 0; i--)
             {
-                if (series.Has(i))
+                if (series.Has(i) && !evaluator.IsRefused(i))
                     points[--count] = new Point(grid.At(i), series.Values[i], series.HistogramAt(i));
             }
             result.Add(new ResultSeries(series.Labels, points));
@@ -208,8 +209,8 @@ public sealed class PromQlEngine
         return result;
     }
 
-    private static QueryResult Result(ValueType type, IReadOnlyList<ResultSeries> series, Annotations notes) =>
-        new() { Type = type, Series = series, Warnings = notes.Warnings, Infos = notes.Infos };
+    private static QueryResult Result(ValueType type, IReadOnlyList<ResultSeries> series, Annotations notes, bool isPartial) =>
+        new() { Type = type, Series = series, IsPartial = isPartial, Warnings = notes.Warnings, Infos = notes.Infos };
 
     private static QueryResult Failed(QueryError error) => new() { Error = error };
 }

@@ -42,6 +42,12 @@ public sealed class QueryResult
     /// <summary>Infos as the API shows them.</summary>
     public IReadOnlyList<string> Infos { get; init; } = [];
 
+    /// <summary>
+    /// Steps are left out, of all series, since of their range only slots of a coarser resolution are kept; a warning says how many. What the result would be there is not known: it is
+    /// not an empty one.
+    /// </summary>
+    public bool IsPartial { get; init; }
+
     /// <summary>Why it failed, or null.</summary>
     public QueryError? Error { get; init; }
 }

@@ -12,6 +12,18 @@ internal sealed partial class Evaluator
 {
     private readonly List<CoarseSlot> _slots = [];
 
+    /// <summary>The steps of the grid at hand that have no result; null: none. Never of a grid of one step: that fails.</summary>
+    private bool[]? _refused;
+
+    /// <summary>Why the first of them have none.</summary>
+    private string _whyRefused = "";
+
+    /// <summary>Whether a step of the query has no result, whatever the operators around made of what was left out (<c>or</c>, <c>absent</c>).</summary>
+    public bool IsRefused(int step) => _refused is not null && _refused[step];
+
+    /// <summary>Whether any has none.</summary>
+    public bool IsPartial => _refused is not null;
+
     /// <summary>A range function over a selection that may hold slots.</summary>
     private EvalValue? OverCoarse(CallExpr c, RangeFunction function, MatrixSelector m, RangeInput input, List<double[]> scalars, ICoarseSeriesSet set, Grid grid)
     {
@@ -168,9 +180,8 @@ internal sealed partial class Evaluator
         string why = needsSamples
             ? $"{function} needs samples, and only slots of up to {resolution} are kept of a part of its range (retention)"
             : $"only slots of up to {resolution} are kept of a part of the range (retention): {function} is exact where the windows begin and end at multiples of {resolution}, so choose times, step, range and offset so";
-        if (count == refused.Length)
-            return FailBool(why, span);
-        _notes.Warn($"{count} of {refused.Length} steps have no result: {why}", span);
+        if (!KeepRefused(refused, why, span))
+            return false;
         for (int i = 0; i < refused.Length; i++)
         {
             for (int s = 0; refused[i] && s < series.Count; s++)
@@ -178,6 +189,36 @@ internal sealed partial class Evaluator
         }
         series.RemoveAll(static s => s.IsEmpty);
         return true;
+    }
+
+    /// <summary>Notes steps as refused, for the whole query. False: that leaves none, so it fails.</summary>
+    private bool KeepRefused(bool[] refused, string why, TextSpan span)
+    {
+        int count = refused.Count(static r => r);
+        if (count < refused.Length)
+            _notes.Warn($"{count} of {refused.Length} steps have no result: {why}", span);
+        for (int i = 0; i < refused.Length; i++)
+            refused[i] |= IsRefused(i);
+        if (!refused.Contains(false))
+            return FailBool(why, span);
+        if (_refused is null)
+            _whyRefused = why;
+        _refused = refused;
+        return true;
+    }
+
+    /// <summary>A step whose window holds a refused step of its subquery is refused, too. False: that leaves none, so the query fails.</summary>
+    private bool RefuseOver(RangeInput input, Grid grid, TextSpan span)
+    {
+        if (input.Refused.Count == 0)
+            return true;
+        var refused = new bool[grid.Count];
+        for (int i = 0; i < refused.Length; i++)
+        {
+            long end = (input.AtMs ?? grid.At(i)) - input.OffsetMs;
+            refused[i] = Within(input.Refused, end - input.RangeMs, end);
+        }
+        return !refused.Contains(true) || KeepRefused(refused, $"their windows hold steps without result: {input.WhyRefused}", span);
     }
 
     /// <summary>The samples of a series for those who look at each of them, in the buffer. False: some are in slots, and the query fails. With <paramref name="windows"/>, it only counts whether there are any in each window.</summary>

@@ -46,7 +46,7 @@ internal sealed partial class Evaluator
         if (!_options.Plain && Unwrapped(c.Arguments[rangeAt]) is MatrixSelector { Selector.Boundary: Boundary.None } matrix && (matrix.Selector.At.Kind == AtKind.None || grid.Count == 1))
             return OverColumns(c, function, matrix, scalars, grid);
         RangeInput? input = Range(c.Arguments[rangeAt], grid);
-        if (input is null || !CheckBoundary(c, input))
+        if (input is null || !CheckBoundary(c, input) || !RefuseOver(input, grid, c.Arguments[rangeAt].Span))
             return null;
         CheckScalarRanges(c, scalars);
         string name = c.Function.Name;
@@ -178,7 +178,7 @@ internal sealed partial class Evaluator
     private EvalValue? AbsentOverTime(CallExpr c, Grid grid)
     {
         RangeInput? input = Range(c.Arguments[0], grid, counts: true);
-        if (input is null)
+        if (input is null || !RefuseOver(input, grid, c.Arguments[0].Span))
             return null;
         var absent = new EvalSeries(AbsentLabels(c.Arguments[0]), grid.Count);
         for (int i = 0; i < grid.Count; i++)

@@ -109,6 +109,11 @@ internal sealed partial class Evaluator
         public long? AtMs { get; set; }
 
         public Boundary Boundary { get; set; }
+
+        /// <summary>Times of a subquery's steps that have no result, in order.</summary>
+        public List<long> Refused { get; } = [];
+
+        public string WhyRefused { get; set; } = "";
     }
 
     /// <param name="counts">Only whether a window holds samples matters.</param>
@@ -214,15 +219,21 @@ internal sealed partial class Evaluator
             return Fail<RangeInput>($"subquery has {count} steps, more than the limit of {_options.MaxSamples}", q.Span);
         var inner = new Grid(start, step, (int)count);
         // Steps skip samples: what two samples say of each other is found by the range function.
-        bool detects = _detectsResets;
-        _detectsResets = false;
+        (bool detects, bool[]? refused, string why) = (_detectsResets, _refused, _whyRefused);
+        (_detectsResets, _refused) = (false, null);
         EvalValue? value = Eval(q.Inner, inner);
-        _detectsResets = detects;
+        for (int i = 0; IsPartial && i < inner.Count; i++)
+        {
+            if (IsRefused(i))
+                input.Refused.Add(inner.At(i));
+        }
+        input.WhyRefused = _whyRefused;
+        (_detectsResets, _refused, _whyRefused) = (detects, refused, why);
         if (value is null)
             return null;
         foreach (EvalSeries one in value.Series)
         {
-            RangeSeries series = Samples(one, inner);
+            RangeSeries series = Samples(one, inner, input.Refused);
             if (!Account(series.Count, q))
                 return null;
             input.Series.Add(series);
@@ -230,12 +241,12 @@ internal sealed partial class Evaluator
         return input;
     }
 
-    private static RangeSeries Samples(EvalSeries one, Grid grid)
+    private static RangeSeries Samples(EvalSeries one, Grid grid, List<long> refused)
     {
         var series = new RangeSeries { Labels = one.Labels, DropName = one.DropName };
         for (int i = 0; i < grid.Count; i++)
         {
-            if (!one.Has(i))
+            if (!one.Has(i) || (refused.Count > 0 && refused.BinarySearch(grid.At(i)) >= 0))
                 continue;
             if (one.HistogramAt(i) is { } histogram)
             {
@@ -260,6 +271,9 @@ internal sealed partial class Evaluator
         RangeInput? input = Range(expr, _query);
         if (input is null)
             return null;
+        // The times of the steps that are there say which are not.
+        if (input.Refused.Count > 0)
+            _refused = new bool[_query.Count];
         var result = new List<(Labels, List<Point>)>();
         long end = (input.AtMs ?? _query.StartMs) - input.OffsetMs, start = end - input.RangeMs;
         foreach (RangeSeries series in input.Series)

@@ -80,7 +80,7 @@ internal sealed partial class Evaluator
             return known;
         int notes = _notes.Count;
         EvalValue? value = EvalCounted(expr, grid);
-        if (number >= 0 && value is not null && notes == _notes.Count)
+        if (number >= 0 && value is not null && notes == _notes.Count && !IsPartial)
             _shared!.Keep(number, grid, value);
         return value;
     }

@@ -314,9 +314,9 @@ public sealed partial class RuleHealer
         tally.Steps += ((to - from) / unit.IntervalMs) + 1;
         QueryResult? all = unit.Reach.IsOfOneTime ? null : _around.Engine.Range(reader, unit.Query, from, to, unit.IntervalMs, cancellation);
         cancellation.ThrowIfCancellationRequested();
-        if (all is null || all.Error is not null)
+        if (all is null || all.Error is not null || all.IsPartial)
         {
-            // What fails at one time must not cost the others.
+            // What fails at one time must not cost the others; and where it is not known what the result is, what is stored stands.
             for (long time = from; time <= to; time += unit.IntervalMs)
                 One(unit, reader, time, tally, cancellation);
             return;
