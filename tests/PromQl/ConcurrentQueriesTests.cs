@@ -8,6 +8,8 @@ namespace Bellwether.PromQl.Tests;
 /// <summary>Equal queries that are asked at the same time are evaluated once.</summary>
 public sealed class ConcurrentQueriesTests : IDisposable
 {
+    private static readonly TimeSpan s_soon = TimeSpan.FromMinutes(1);
+
     private readonly Held _data = new();
     private readonly Places _places = new();
     private readonly VirtualTime _time = new();
@@ -102,6 +104,28 @@ public sealed class ConcurrentQueriesTests : IDisposable
         Assert.NotNull((await Range("v * 2")).Result);
     }
 
+    [Fact]
+    public async Task Others_come_and_go_while_the_store_writes()
+    {
+        Task<ConcurrentAnswer> first = Range("v * 2");
+        await _data.Begun();
+        // The store says neither what came nor a mark until it is done.
+        _data.Write();
+        Task<ConcurrentAnswer> joins = Task.Run(() => Range("v * 2")), begins = Range("v * 3");
+        await _data.Asked();
+        await _data.Asked();
+        using CancellationTokenSource stop = new();
+        Task<ConcurrentAnswer> joinsQueued = Task.Run(() => Range("v * 3", stop.Token));
+        await stop.CancelAsync();
+        Assert.Equal(QueryErrorKind.Canceled, (await joinsQueued.WaitAsync(s_soon)).Result!.Error!.Kind);
+        _data.Release();
+        Assert.Equal(20, (await first.WaitAsync(s_soon)).Result!.Series[0].Points[^1].Value);
+        Assert.False(joins.IsCompleted || begins.IsCompleted);
+        _data.Written();
+        Assert.Equal(20, (await joins).Result!.Series[0].Points[^1].Value);
+        Assert.Equal(30, (await begins).Result!.Series[0].Points[^1].Value);
+    }
+
     private Task<ConcurrentAnswer> Range(string query, CancellationToken cancellation = default) => _queries.RangeAsync(query, 0, 600_000, 60_000, cancellation);
 
     private sealed class Places : IQueryPlaces
@@ -132,7 +156,8 @@ public sealed class ConcurrentQueriesTests : IDisposable
         private readonly MemorySeries _series = new();
         private readonly List<long> _times = [];
         private readonly ManualResetEventSlim _released = new();
-        private readonly SemaphoreSlim _begun = new(0);
+        private readonly SemaphoreSlim _begun = new(0), _asked = new(0);
+        private readonly ManualResetEventSlim _written = new(true);
         private readonly Lock _gate = new();
 
         public int Selects { get; private set; }
@@ -140,6 +165,12 @@ public sealed class ConcurrentQueriesTests : IDisposable
         public CancellationToken Cancellation { get; private set; }
 
         public Task Begun() => _begun.WaitAsync();
+
+        public Task Asked() => _asked.WaitAsync(s_soon);
+
+        public void Write() => _written.Reset();
+
+        public void Written() => _written.Set();
 
         public void Release() => _released.Set();
 
@@ -156,14 +187,24 @@ public sealed class ConcurrentQueriesTests : IDisposable
 
         public long TakeMark()
         {
+            WaitForWriter();
             lock (_gate)
                 return _times.Count;
         }
 
         public long OldestChangeSince(long mark)
         {
+            WaitForWriter();
             lock (_gate)
                 return _times.Skip((int)mark).DefaultIfEmpty(long.MaxValue).Min();
+        }
+
+        private void WaitForWriter()
+        {
+            if (_written.IsSet)
+                return;
+            _asked.Release();
+            _written.Wait();
         }
 
         public bool Covers(IReadOnlyList<LabelMatcher> matchers) => true;
@@ -194,6 +235,8 @@ public sealed class ConcurrentQueriesTests : IDisposable
         {
             _released.Dispose();
             _begun.Dispose();
+            _asked.Dispose();
+            _written.Dispose();
         }
     }
 }

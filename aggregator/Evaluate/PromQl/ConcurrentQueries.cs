@@ -37,13 +37,22 @@ public sealed class ConcurrentQueries(PromQlEngine engine, ISeriesReader reader,
 
     private async Task<ConcurrentAnswer> AskAsync(Question question, CancellationToken cancellation)
     {
-        Evaluation? evaluation;
+        Evaluation? known, evaluation;
+        lock (_gate)
+        {
+            if (_waiters >= maxWaiters)
+                return new ConcurrentAnswer(null, TimeSpan.Zero, false);
+            _running.TryGetValue(question, out known);
+        }
+        // Asks the store, which may be writing: others must not stand at the gate meanwhile.
+        bool mayJoin = known is not null && MayJoin(known);
         lock (_gate)
         {
             if (_waiters >= maxWaiters)
                 return new ConcurrentAnswer(null, TimeSpan.Zero, false);
             _waiters++;
-            if (_running.TryGetValue(question, out evaluation) && MayJoin(evaluation))
+            // Another one than before was made since this was asked: it sees all that this has to see.
+            if (_running.TryGetValue(question, out evaluation) && (mayJoin || evaluation != known))
             {
                 _shared++;
             }
@@ -86,13 +95,8 @@ public sealed class ConcurrentQueries(PromQlEngine engine, ISeriesReader reader,
         }
     }
 
-    // Under the gate.
-    private bool MayJoin(Evaluation evaluation)
-    {
-        if (!evaluation.HasBegun)
-            return true;
-        return reader is IChangeLog changes && engine.ReachOf(evaluation.Question.Query, evaluation.Question.EndMs, changes) is { } reach && changes.OldestChangeSince(evaluation.Mark) > reach;
-    }
+    private bool MayJoin(Evaluation evaluation) =>
+        !evaluation.HasBegun || (reader is IChangeLog changes && evaluation.Reach is { } reach && changes.OldestChangeSince(evaluation.Mark) > reach);
 
     private void Forget(Evaluation evaluation)
     {
@@ -141,12 +145,11 @@ public sealed class ConcurrentQueries(PromQlEngine engine, ISeriesReader reader,
 
     private QueryResult Evaluate(Evaluation evaluation)
     {
-        lock (_gate)
-        {
-            evaluation.Mark = (reader as IChangeLog)?.TakeMark() ?? 0;
-            evaluation.HasBegun = true;
-        }
         Question question = evaluation.Question;
+        // Before it says that it has begun, and so before it reads: an older mark only lets fewer join.
+        if (reader is IChangeLog changes)
+            (evaluation.Mark, evaluation.Reach) = (changes.TakeMark(), engine.ReachOf(question.Query, question.EndMs, changes));
+        evaluation.HasBegun = true;
         return question.StepMs == 0
             ? engine.Instant(reader, question.Query, question.EndMs, evaluation.Stop.Token)
             : engine.Range(reader, question.Query, question.StartMs, question.EndMs, question.StepMs, evaluation.Stop.Token);
@@ -158,11 +161,14 @@ public sealed class ConcurrentQueries(PromQlEngine engine, ISeriesReader reader,
     {
         public Question Question { get; } = question;
 
-        /// <summary>Whether it reads; before that it waits for a place.</summary>
+        /// <summary>Whether it reads; before that it waits for a place. Set after its mark and its reach.</summary>
         public volatile bool HasBegun;
 
         /// <summary>What was stored when it began to read.</summary>
         public long Mark { get; set; }
+
+        /// <summary>The newest time that it may read; null: nobody can join once it has begun.</summary>
+        public long? Reach { get; set; }
 
         public int Waiters { get; set; }
 
