@@ -208,6 +208,9 @@ public static class MetricNames
     /// <summary>Requests of the query API, by endpoint and status.</summary>
     public const string ServeRequests = "bellwether_serve_requests_total";
 
+    /// <summary>Samples that queries hold in memory together, beyond the first million of each.</summary>
+    public const string ServeQuerySamples = "bellwether_serve_query_samples";
+
     /// <summary>Remote write requests received, by outcome.</summary>
     public const string ReceiveRequests = "bellwether_receive_requests_total";
 

@@ -54,6 +54,40 @@ public sealed class LimitTests
         Assert.Equal((0, 500_000, 0), (one, two, three));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Edges_and_slots_are_read_only_as_long_as_their_results_may_be_held(bool areSlots)
+    {
+        // 400 series of 11,000 steps.
+        const long Step = 1_200_000, End = (PromQlEngine.MaxSteps - 1) * Step;
+        var data = new ManySeries(400, areSlots);
+        QueryError? Ask(PromQlEngine engine)
+        {
+            data.Read = 0;
+            return engine.Range(data, "rate(v_total[3h])", 0, End, Step).Error;
+        }
+        QueryError? alone = Ask(new PromQlEngine(new EngineOptions { MaxSamples = 1_000_000 }, _time));
+        Assert.Equal("query processing would load too many samples into memory (limit 1000000)", alone!.Message);
+        Assert.InRange(data.Read, 80, 93);
+        var engine = new PromQlEngine(new EngineOptions { MaxSamples = 5_000_000, MaxSamplesTogether = 5_000_000 }, _time);
+        long others = 0;
+        Assert.True(engine.Budget.TryHold(5_800_000, ref others));
+        Assert.Equal(5_000_000, engine.SamplesHeld);
+        QueryError? beside = Ask(engine);
+        Assert.Equal("queries would hold too many samples in memory together (limit 5000000): ask for less, or again when others are done", beside!.Message);
+        Assert.InRange(data.Read, 80, 93);
+        // A prepared one, as rules are, is not refused, and counts.
+        long most = 0;
+        data.OnRead = () => most = Math.Max(most, engine.SamplesHeld);
+        Assert.Null(engine.Range(data, engine.Prepare("rate(v_total[3h])"), 0, End, Step).Error);
+        Assert.True(most > 7_000_000, $"{most}");
+        Assert.Equal(5_000_000, engine.SamplesHeld);
+        engine.Budget.GiveBack(ref others);
+        Assert.Null(Ask(engine));
+        Assert.Equal((400, 0), (data.Read, engine.SamplesHeld));
+    }
+
     [Fact]
     public void A_prepared_query_of_two_series_allocates_next_to_nothing()
     {
@@ -209,6 +243,67 @@ public sealed class LimitTests
         public MetricMetadata? Metadata(string family) => inner.Metadata(family);
 
         public IReadOnlyDictionary<string, MetricMetadata> AllMetadata() => inner.AllMetadata();
+    }
+
+    /// <summary>Counters of which the edges of windows are read, or that may be slots; it counts how many series are.</summary>
+    private sealed class ManySeries(int count, bool areSlots) : ISeriesReader
+    {
+        public int Read { get; set; }
+
+        public Action OnRead { get; set; } = () => { };
+
+        public ISeriesSet Select(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) => areSlots ? new Slots(this, count) : new Edges(this, count);
+
+        public IReadOnlyList<string> LabelNames(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) => [];
+
+        public IReadOnlyList<string> LabelValues(string name, long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) => [];
+
+        public MetricMetadata? Metadata(string family) => null;
+
+        public IReadOnlyDictionary<string, MetricMetadata> AllMetadata() => new Dictionary<string, MetricMetadata>();
+
+        private abstract class Set(ManySeries owner, int count) : ISeriesSet
+        {
+            public int Count => count;
+
+            public Labels LabelsAt(int index) => Labels.Of("__name__", "v_total", "s", index.ToString(CultureInfo.InvariantCulture));
+
+            public void Read(int index, SampleBuffer into)
+            {
+                owner.Read++;
+                owner.OnRead();
+                into.Clear();
+                for (int i = 0; i < 10; i++)
+                    into.Add(i * 600_000, i);
+            }
+
+            public void Dispose()
+            {
+            }
+        }
+
+        private sealed class Slots(ManySeries owner, int count) : Set(owner, count), ICoarseSeriesSet
+        {
+            public long ResolutionMs => 300_000;
+
+            public void Read(int index, SampleBuffer samples, List<CoarseSlot> slots)
+            {
+                slots.Clear();
+                Read(index, samples);
+            }
+        }
+
+        private sealed class Edges(ManySeries owner, int count) : Set(owner, count), IEdgeSeriesSet
+        {
+            public bool TryReadEdges(int index, in WindowCuts cuts, SampleBuffer samples, List<long> ordinals)
+            {
+                Read(index, samples);
+                ordinals.Clear();
+                for (int i = 0; i < samples.Count; i++)
+                    ordinals.Add(i);
+                return true;
+            }
+        }
     }
 
     private sealed class TwoSeries : ISeriesReader, ISeriesSet

@@ -27,7 +27,7 @@ public sealed class RangeCacheTests
         {
             var random = new Random(seed);
             var data = new ChangingSeries();
-            var kept = new PromQlEngine(new EngineOptions { Experimental = true, MaxCachedPoints = random.Next(3) == 0 ? 400 : 100_000 }, _time);
+            var kept = new PromQlEngine(new EngineOptions { Experimental = true, MaxCachedPoints = random.Next(3) == 0 ? 1500 : 100_000 }, _time);
             var plain = new PromQlEngine(new EngineOptions { Experimental = true, Plain = true }, _time);
             long now = 3_600_000;
             for (int i = 0; i < 60; i++)
@@ -67,6 +67,39 @@ public sealed class RangeCacheTests
         data.OldestRead = long.MaxValue;
         engine.Range(data, "rate(v_total[5m])", 660_000, 3_660_000, 60_000);
         Assert.Equal(1_860_000 - 300_000 + 1, data.OldestRead);
+    }
+
+    [Fact]
+    public void However_many_small_answers_are_kept_they_stay_within_the_limits()
+    {
+        const long MaxPoints = 100_000;
+        RangeCache many = new(10_000_000), little = new(MaxPoints);
+        int most = 0;
+        for (int i = 0; i < 100_000; i++)
+        {
+            string key = RangeCache.KeyOf($"v{{s=\"{i}\"}}", 0, 60_000);
+            many.Keep(key, new RangeCache.Extent(0, 600_000, 0, []));
+            little.Keep(key, new RangeCache.Extent(0, 600_000, 0, []));
+            most = Math.Max(most, many.Kept.Entries);
+            Assert.InRange(little.Kept.Points, 1, MaxPoints);
+        }
+        Assert.Equal(RangeCache.MaxEntries, most);
+        Assert.InRange(many.Kept.Entries, RangeCache.MaxEntries / 2, RangeCache.MaxEntries);
+        Assert.InRange(little.Kept.Entries, 500, (int)MaxPoints / 64);
+        // Long texts count, too.
+        for (int i = 0; i < 100; i++)
+            little.Keep(RangeCache.KeyOf(new string('v', 16_000) + i, 0, 60_000), new RangeCache.Extent(0, 600_000, 0, []));
+        Assert.InRange(little.Kept.Entries, 10, 60);
+    }
+
+    [Fact]
+    public void Empty_answers_of_an_engine_are_kept_within_the_limits()
+    {
+        var data = new ChangingSeries();
+        var engine = new PromQlEngine(new EngineOptions(), _time);
+        for (int i = 0; i < 2 * RangeCache.MaxEntries; i++)
+            Assert.Null(engine.Range(data, $"v{{s=\"{i}\"}}", 0, 60_000, 60_000).Error);
+        Assert.InRange(engine.Ranges!.Kept.Entries, 1, RangeCache.MaxEntries);
     }
 
     [Fact]

@@ -9,7 +9,10 @@ public sealed record EngineOptions
     /// <summary>Samples that one query may hold in memory at once. Default 50 million.</summary>
     public long MaxSamples { get; init; } = 50_000_000;
 
-    /// <summary>Samples that all queries together may hold in memory at once, not counting the first million of each. At least <see cref="MaxSamples"/>. Default 100 million (some 1.6 GB).</summary>
+    /// <summary>
+    /// Samples that all queries together may hold in memory at once, not counting the first million of each nor results that are done. Prepared queries count and are not refused. At least
+    /// <see cref="MaxSamples"/>. Default 100 million (some 1.6 GB).
+    /// </summary>
     public long MaxSamplesTogether { get; init; } = 100_000_000;
 
     /// <summary>Longest running time of one query. Default 2 min.</summary>

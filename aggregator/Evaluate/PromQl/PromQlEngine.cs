@@ -29,7 +29,16 @@ public sealed class PromQlEngine
         _ranges = options.Plain || options.MaxCachedPoints <= 0 ? null : new RangeCache(options.MaxCachedPoints);
     }
 
-    /// <summary>Parses a query that will be asked often.</summary>
+    /// <summary>Samples that queries hold in memory at this moment, beyond the first million of each (<see cref="EngineOptions.MaxSamplesTogether"/>).</summary>
+    public long SamplesHeld => _budget.Taken;
+
+    /// <summary>What is kept of range queries; null: nothing ever is.</summary>
+    internal RangeCache? Ranges => _ranges;
+
+    /// <summary>What queries hold together.</summary>
+    internal SampleBudget Budget => _budget;
+
+    /// <summary>Parses a query that will be asked often, as rules are. It is not refused because of what other queries hold (<see cref="EngineOptions.MaxSamplesTogether"/>).</summary>
     public PreparedQuery Prepare(string query) => new(query, PromQlParser.Parse(query, ParserOptions));
 
     /// <summary>Prepares queries that will be asked together, to evaluate what they have in common once.</summary>
@@ -45,11 +54,11 @@ public sealed class PromQlEngine
 
     /// <summary>Evaluates a prepared query at one time. Values that it has in common with others that are asked together are taken from what was evaluated since the last reset.</summary>
     public QueryResult Instant(ISeriesReader reader, PreparedQuery query, long timeMs, SharedEvaluation? shared = null, CancellationToken cancellation = default) =>
-        Run(reader, query.Text, query.Parsed, new Grid(timeMs, 0, 1), false, cancellation, _options.Plain || _options.DelayedNameRemoval ? null : shared);
+        Run(reader, query.Text, query.Parsed, new Grid(timeMs, 0, 1), false, cancellation, _options.Plain || _options.DelayedNameRemoval ? null : shared, mayExceed: true);
 
     /// <summary>Evaluates a prepared query at start, start + step, ... up to end (inclusive); nothing of it is kept for other queries.</summary>
     public QueryResult Range(ISeriesReader reader, PreparedQuery query, long startMs, long endMs, long stepMs, CancellationToken cancellation = default) =>
-        GridOf(startMs, endMs, stepMs, out QueryError? error) is { } grid ? Run(reader, query.Text, query.Parsed, grid, true, cancellation) : Failed(error!);
+        GridOf(startMs, endMs, stepMs, out QueryError? error) is { } grid ? Run(reader, query.Text, query.Parsed, grid, true, cancellation, mayExceed: true) : Failed(error!);
 
     /// <summary>Evaluates at start, start + step, ... up to end (inclusive). The result is a matrix (scalars become one series without labels).</summary>
     public QueryResult Range(ISeriesReader reader, string query, long startMs, long endMs, long stepMs, CancellationToken cancellation = default)
@@ -130,7 +139,7 @@ public sealed class PromQlEngine
         }
     }
 
-    private QueryResult Run(ISeriesReader reader, string query, ParseResult parsed, Grid grid, bool isRange, CancellationToken cancellation, SharedEvaluation? shared = null)
+    private QueryResult Run(ISeriesReader reader, string query, ParseResult parsed, Grid grid, bool isRange, CancellationToken cancellation, SharedEvaluation? shared = null, bool mayExceed = false)
     {
         if (parsed.Expr is not { } expr)
             return Failed(new QueryError(QueryErrorKind.BadData, parsed.Errors[0].ToString(), parsed.Errors[0].Span.Start));
@@ -138,7 +147,7 @@ public sealed class PromQlEngine
             return Failed(new QueryError(QueryErrorKind.BadData, $"invalid expression type \"{PromQlParser.TypeName(expr.Type)}\" for range query, must be Scalar or instant Vector"));
         var notes = new Annotations(query);
         Scratch scratch = _scratches.Rent();
-        var evaluator = new Evaluator(reader, _options, notes, grid, isRange, new QueryDeadline(_time, _options.Timeout, cancellation), scratch, _budget, shared);
+        var evaluator = new Evaluator(reader, _options, notes, grid, isRange, new QueryDeadline(_time, _options.Timeout, cancellation), scratch, _budget, shared, mayExceed);
         try
         {
             return Evaluate(evaluator, expr, grid, isRange, notes);

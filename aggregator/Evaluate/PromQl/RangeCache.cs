@@ -5,10 +5,16 @@ namespace Bellwether.Evaluate.PromQl;
 
 /// <summary>
 /// Results of range queries by query, step and phase, as one extent each: a dashboard that moves on evaluates only its new steps. An extent is cut back to what late data left
-/// as it was (<see cref="IChangeLog"/>). The oldest unused go beyond the limit. Thread-safe.
+/// as it was (<see cref="IChangeLog"/>). The longest unused go beyond the limits. Thread-safe.
 /// </summary>
 internal sealed class RangeCache(long maxPoints)
 {
+    /// <summary>Results that are kept at most, however small they are.</summary>
+    public const int MaxEntries = 10_000;
+
+    // What an entry takes beside its points, as points: the objects, and the text of its query.
+    private const int EntryPoints = 64, CharactersPerPoint = 8;
+
     private readonly Lock _gate = new();
     private readonly Dictionary<string, Entry> _entries = [];
     private long _points;
@@ -18,6 +24,16 @@ internal sealed class RangeCache(long maxPoints)
     internal sealed record Extent(long FromMs, long ToMs, long Mark, IReadOnlyList<ResultSeries> Series)
     {
         public long Points { get; } = Series.Sum(s => (long)s.Points.Count + 8);
+    }
+
+    /// <summary>Results that are kept, and what they take, in points.</summary>
+    public (int Entries, long Points) Kept
+    {
+        get
+        {
+            lock (_gate)
+                return (_entries.Count, _points);
+        }
     }
 
     /// <summary>Name of what is kept: two queries of one name differ in their bounds only.</summary>
@@ -51,19 +67,20 @@ internal sealed class RangeCache(long maxPoints)
         lock (_gate)
         {
             if (_entries.Remove(key, out Entry? before))
-                _points -= before.Extent.Points;
-            if (extent.Points > maxPoints / 4)
+                _points -= before.Points;
+            long points = EntryPoints + (key.Length / CharactersPerPoint) + extent.Points;
+            if (points > maxPoints / 4)
                 return;
-            _entries.Add(key, new Entry(extent) { LastUse = ++_uses });
-            _points += extent.Points;
-            if (_points <= maxPoints)
+            _entries.Add(key, new Entry(extent, points) { LastUse = ++_uses });
+            _points += points;
+            if (_points <= maxPoints && _entries.Count <= MaxEntries)
                 return;
             foreach ((string old, Entry entry) in _entries.OrderBy(e => e.Value.LastUse).ToList())
             {
-                if (_points <= maxPoints / 4 * 3)
+                if (_points <= maxPoints / 4 * 3 && _entries.Count <= MaxEntries / 4 * 3)
                     return;
                 _entries.Remove(old);
-                _points -= entry.Extent.Points;
+                _points -= entry.Points;
             }
         }
     }
@@ -103,9 +120,11 @@ internal sealed class RangeCache(long maxPoints)
         return new Extent(pieces[0].FromMs, pieces[^1].ToMs, pieces.Min(p => p.Mark), joined);
     }
 
-    private sealed class Entry(Extent extent)
+    private sealed class Entry(Extent extent, long points)
     {
         public Extent Extent { get; } = extent;
+
+        public long Points { get; } = points;
 
         public long LastUse { get; set; }
     }

@@ -237,6 +237,10 @@ public sealed record LimitsSection
     [Restart("The most samples that one query may hold at a time.")]
     public int MaxSamplesPerQuery { get; init; } = 50_000_000;
 
+    /// <summary>The most samples that all queries may hold together.</summary>
+    [Restart("The most samples that all queries may hold together at a time, beyond the first million of each; at least max_samples_per_query, and twice that when it is not given. Rules count and are not refused.")]
+    public int MaxSamplesTogether { get; init; } = 100_000_000;
+
     /// <summary>The most queries at a time.</summary>
     [Restart("The most queries of the API that run at a time; others wait.")]
     public int MaxConcurrentQueries { get; init; } = 20;

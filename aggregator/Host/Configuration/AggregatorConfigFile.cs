@@ -257,17 +257,21 @@ public static class AggregatorConfigFile
     private static LimitsSection ReadLimits(ConfigSection section)
     {
         var defaults = new LimitsSection();
+        int samples = section.Count("max_samples_per_query", defaults.MaxSamplesPerQuery, 1);
         var limits = new LimitsSection
         {
             FutureBound = section.Duration("future_bound", defaults.FutureBound),
             MaxSeries = section.Count("max_series", defaults.MaxSeries, 1),
             MaxSeriesPerJob = section.Count("max_series_per_job", defaults.MaxSeriesPerJob, 1),
             MaxAgents = section.Count("max_agents", defaults.MaxAgents, 1),
-            MaxSamplesPerQuery = section.Count("max_samples_per_query", defaults.MaxSamplesPerQuery, 1),
+            MaxSamplesPerQuery = samples,
+            MaxSamplesTogether = section.Count("max_samples_together", (int)Math.Min(int.MaxValue, 2L * samples), 1),
             MaxConcurrentQueries = section.Count("max_concurrent_queries", defaults.MaxConcurrentQueries, 1),
             QueryTimeout = section.Duration("query_timeout", defaults.QueryTimeout, TimeSpan.FromMilliseconds(1)),
             MinFreeDisk = section.Size("min_free_disk", defaults.MinFreeDisk),
         };
+        if (limits.MaxSamplesTogether < samples)
+            section.Error("max_samples_together", $"{limits.MaxSamplesTogether} is less than one query may hold; make it at least max_samples_per_query, {samples}");
         section.Close();
         return limits;
     }

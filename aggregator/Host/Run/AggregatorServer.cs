@@ -112,7 +112,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         _fleet = new AgentFleet(ingest, time, _meter) { Book = _completeness.Book, Late = late };
         _inbox = new BundleInbox(new BundleInboxOptions { Folder = ConfiguredOptions.Inbox(config) }, () => Volatile.Read(ref _config), new BundleImport(_store, late, time, _completeness.Book), late, disk, time, _meter, loggers.CreateLogger<BundleInbox>());
         _authenticator = new TokenAuthenticator(AgentCredentials.Proofs(ConfiguredOptions.Credentials(config)));
-        var engine = new PromQlEngine(new EngineOptions { MaxSamples = config.Limits.MaxSamplesPerQuery, Timeout = config.Limits.QueryTimeout, Experimental = config.Evaluation.Experimental }, time);
+        var engine = new PromQlEngine(new EngineOptions { MaxSamples = config.Limits.MaxSamplesPerQuery, MaxSamplesTogether = config.Limits.MaxSamplesTogether, Timeout = config.Limits.QueryTimeout, Experimental = config.Evaluation.Experimental }, time);
         var ruleOptions = new RuleEngineOptions { DefaultInterval = config.Global.EvaluationInterval, EvaluationDelayMax = config.Evaluation.DelayMax, ExternalLabels = config.Global.ExternalLabels };
         var rulesOn = new RuleSurroundings(engine, _reader, _store, _fleet);
         _rules = new RuleEngine(rulesOn, ruleOptions, time, _meter, loggers.CreateLogger<RuleEngine>());
@@ -139,6 +139,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         _sloEndpoints = new SloEndpoints(new SloSources(() => _definitions.Slos, () => _rules.Status, engine, _reader) { Maintenances = () => _kpis.Slas.Maintenances, Heals = _heals, Finality = finality, Versions = _sloVersions.Versions }, time);
         _api = new QueryApi(SourcesOf(engine), ApiOptionsOf(file, config), time, _meter, loggers.CreateLogger<QueryApi>());
         _configState = new ConfigState(true, NowMs);
+        _meter.CreateObservableGauge(MetricNames.ServeQuerySamples, () => engine.SamplesHeld, description: "Samples that queries hold in memory together, beyond the first million of each.");
         _meter.CreateObservableGauge(MetricNames.AggregatorReloadSuccessful, () => ConfigNow().Ok ? 1 : 0, description: "1 when the last reading of the configuration succeeded.");
         _meter.CreateObservableGauge(MetricNames.AggregatorReloadSuccessSeconds, () => ConfigNow().TakenMs / 1000.0, unit: "seconds", description: "When the configuration was last taken, Unix seconds.");
         _receiver = new RemoteWriteReceiver(new LateAppender(_store, late), new RemoteWriteReceiveOptions(), _meter);

@@ -40,8 +40,8 @@ internal sealed partial class Evaluator
             if (Stopped(c))
                 return null;
             set.Read(s, _buffer, _slots);
-            if (_samples + _buffer.Count + _slots.Count + ((long)result.Count * grid.Count) > _options.MaxSamples)
-                return TooMany(c);
+            if (!MayHold(_samples + _buffer.Count + _slots.Count + ((long)result.Count * grid.Count), c))
+                return null;
             Labels labels = set.LabelsAt(s);
             call.Metric = labels.MetricName;
             TakeSlots();

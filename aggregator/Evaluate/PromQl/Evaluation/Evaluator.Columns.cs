@@ -34,6 +34,9 @@ internal sealed partial class Evaluator
         {
             if (Stopped(c))
                 return null;
+            // A series of which the edges are read holds its steps only.
+            if (edges is not null && !MayHold(_samples + ((result.Count + 1L) * grid.Count), c))
+                return null;
             if (edges is not null && SlideEdges(kind!.Value, edges, s, windows, grid, name, call) is { } slid)
             {
                 if (!slid.IsEmpty)
@@ -43,9 +46,7 @@ internal sealed partial class Evaluator
             ReadSeries(set, s, windows, summarised);
             if (_buffer.Count == 0 && _summaries.Count == 0)
                 continue;
-            if (_samples + _buffer.Count + ((long)result.Count * grid.Count) > _options.MaxSamples)
-                return TooMany(c);
-            if (!Holds(_samples + _buffer.Count + ((long)result.Count * grid.Count), c))
+            if (!MayHold(_samples + _buffer.Count + ((long)result.Count * grid.Count), c))
                 return null;
             Labels labels = set.LabelsAt(s);
             call.Metric = labels.MetricName;
@@ -90,8 +91,6 @@ internal sealed partial class Evaluator
             NoteCounterName(name, call);
         return series;
     }
-
-    private EvalValue? TooMany(Expr expr) => Fail<EvalValue>($"query processing would load too many samples into memory (limit {_options.MaxSamples})", expr.Span);
 
     /// <summary>Reads into the buffer and the list of summaries. What has histograms or start times is read whole.</summary>
     private void ReadSeries(ISeriesSet set, int s, in WindowCuts windows, bool summarised)

@@ -20,14 +20,16 @@ internal sealed partial class Evaluator
     private readonly Scratch _scratch;
     private readonly SampleBuffer _buffer;
     private readonly SampleBudget _budget;
+    private readonly bool _mayExceed;
     private long _taken;
     private long _samples;
     private bool _detectsResets;
     private readonly SharedEvaluation? _shared;
 
-    public Evaluator(ISeriesReader reader, EngineOptions options, Annotations notes, Grid query, bool isRange, QueryDeadline deadline, Scratch scratch, SampleBudget budget, SharedEvaluation? shared = null)
+    public Evaluator(ISeriesReader reader, EngineOptions options, Annotations notes, Grid query, bool isRange, QueryDeadline deadline, Scratch scratch, SampleBudget budget, SharedEvaluation? shared = null, bool mayExceed = false)
     {
         _budget = budget;
+        _mayExceed = mayExceed;
         _scratch = scratch;
         (_buffer, _windows, _summaries, _columnFold) = (scratch.Buffer, scratch.Windows, scratch.Summaries, scratch.Fold);
         _shared = shared;
@@ -133,14 +135,13 @@ internal sealed partial class Evaluator
     private bool Account(long points, Expr expr)
     {
         _samples += points;
-        if (_samples <= _options.MaxSamples)
-            return Holds(_samples, expr);
-        return FailBool($"query processing would load too many samples into memory (limit {_options.MaxSamples})", expr.Span);
+        return MayHold(_samples, expr);
     }
 
-    /// <summary>Whether the query may hold so many samples beside what others hold.</summary>
-    private bool Holds(long samples, Expr expr) => _budget.TryHold(samples, ref _taken)
-        || FailBool($"queries would hold too many samples in memory together (limit {_budget.Limit}): ask for less, or again when others are done", expr.Span);
+    /// <summary>Whether the query may hold so many samples, by itself and beside what others hold.</summary>
+    private bool MayHold(long samples, Expr expr) => samples > _options.MaxSamples
+        ? FailBool($"query processing would load too many samples into memory (limit {_options.MaxSamples})", expr.Span)
+        : _budget.TryHold(samples, ref _taken, _mayExceed) || FailBool($"queries would hold too many samples in memory together (limit {_budget.Limit}): ask for less, or again when others are done", expr.Span);
 
     /// <summary>The query is over: what it took goes to others.</summary>
     public void GiveBack() => _budget.GiveBack(ref _taken);

@@ -90,8 +90,22 @@ public sealed class AggregatorConfigFileTests
     [Fact]
     public void Limits_read() =>
         Assert.Equal(
-            new LimitsSection { FutureBound = TimeSpan.FromMinutes(1), MaxSeries = 1000, MaxSeriesPerJob = 700, MaxAgents = 3, MaxSamplesPerQuery = 5000, QueryTimeout = TimeSpan.FromSeconds(30), MinFreeDisk = ByteSize.FromGibibytes(1) },
+            new LimitsSection { FutureBound = TimeSpan.FromMinutes(1), MaxSeries = 1000, MaxSeriesPerJob = 700, MaxAgents = 3, MaxSamplesPerQuery = 5000, MaxSamplesTogether = 10_000, QueryTimeout = TimeSpan.FromSeconds(30), MinFreeDisk = ByteSize.FromGibibytes(1) },
             Parse(Good).Limits);
+
+    [Theory]
+    [InlineData("max_samples_per_query: 5000", 10_000)]
+    [InlineData("max_samples_per_query: 2000000000", int.MaxValue)]
+    [InlineData("max_samples_together: 60000000", 60_000_000)]
+    [InlineData("max_samples_per_query: 5000\n  max_samples_together: 5000", 5000)]
+    [InlineData("max_agents: 1", 100_000_000)]
+    public void Queries_together_hold_twice_what_one_may_unless_it_is_said(string limits, int expected) => Assert.Equal(expected, Parse($"limits:\n  {limits}\n").Limits.MaxSamplesTogether);
+
+    [Fact]
+    public void Less_for_all_queries_than_for_one_is_refused() =>
+        Assert.Equal(
+            ["/etc/b/aggregator.yaml:3:25: limits.max_samples_together: 40 is less than one query may hold; make it at least max_samples_per_query, 50"],
+            AggregatorConfigFile.Parse("limits:\n  max_samples_per_query: 50\n  max_samples_together: 40\n", "/etc/b/aggregator.yaml").Errors.Select(e => e.ToString()));
 
     [Fact]
     public void An_empty_file_is_the_defaults_on_loopback()
