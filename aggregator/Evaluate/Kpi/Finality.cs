@@ -102,7 +102,7 @@ public sealed class FinalityJudge(ISeriesReader reader, ICoverageSource coverage
                 series.Add(set.LabelsAt(i));
             first = Math.Min(first, begin);
         }
-        Coverage covered = coverage.Of(series, first, atMs);
+        Coverage covered = coverage.Of(series, first, atMs, cancellation);
         long seals = atMs + (long)SealAfter.TotalMilliseconds;
         bool isHere = !standsOnOthers || ((covered.Due > 0 || covered.IsUncounted) && covered.IsSettled);
         FinalityState state = seals <= time.GetUtcNow().ToUnixTimeMilliseconds() ? FinalityState.Sealed

@@ -9,7 +9,8 @@ public interface ICoverageSource
     /// <param name="series">The series.</param>
     /// <param name="fromMs">The begin, Unix ms.</param>
     /// <param name="toMs">The end, Unix ms.</param>
-    Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs);
+    /// <param name="cancellation">Ends it early.</param>
+    Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs, CancellationToken cancellation);
 }
 
 /// <summary>Scrapes received of those that were due; of series that no agent brings, samples.</summary>

@@ -103,7 +103,7 @@ public sealed class KpiExplainer(PromQlEngine engine, ISeriesReader reader, ICov
             Recorded = Values(engine.Instant(reader, version.Record, step, cancellation)),
             Recomputed = Values(again),
             Parts = parts,
-            Coverage = coverage.Of(sources, from, step),
+            Coverage = coverage.Of(sources, from, step, cancellation),
             ReadsFromMs = from,
             Error = again.Error?.Message ?? "",
         };
@@ -135,7 +135,7 @@ public sealed class KpiExplainer(PromQlEngine engine, ISeriesReader reader, ICov
                 Share = One(Values(engine.Instant(reader, $"{version.Record}:share{selector}", step, cancellation))),
                 Contribution = One(Values(engine.Instant(reader, $"{version.Record}:contribution{selector}", step, cancellation))),
                 SeriesRead = own.Count,
-                Coverage = coverage.Of(own, first, step),
+                Coverage = coverage.Of(own, first, step, cancellation),
             });
             sources.UnionWith(own);
             from = Math.Min(from, first);
@@ -160,7 +160,7 @@ public sealed class KpiExplainer(PromQlEngine engine, ISeriesReader reader, ICov
                 Values = Values(engine.Instant(reader, part.ToString(), step, cancellation)),
                 Members = part is AggregateExpr aggregate ? Values(engine.Instant(reader, aggregate.Inner.ToString(), step, cancellation)) : [],
                 SeriesRead = own.Count,
-                Coverage = coverage.Of(own, first, step),
+                Coverage = coverage.Of(own, first, step, cancellation),
             });
             sources.UnionWith(own);
             from = Math.Min(from, first);

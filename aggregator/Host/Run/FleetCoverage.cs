@@ -11,7 +11,7 @@ namespace Bellwether.Aggregator.Run;
 /// </summary>
 internal sealed class FleetCoverage(FleetBook book, ILedgerSource ledger, SenderCoverage senders, TimeProvider time) : ICoverageSource
 {
-    public Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs)
+    public Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs, CancellationToken cancellation)
     {
         HashSet<(string, string)> targets = [.. series.Select(TargetOf).Where(t => t.Job.Length + t.Instance.Length > 0)];
         var brought = new HashSet<(string, string)>();
@@ -36,7 +36,7 @@ internal sealed class FleetCoverage(FleetBook book, ILedgerSource ledger, Sender
                 all += new Coverage(source.Received, source.Due, 1) { IsSettled = IsSettled(agent, source, toMs) };
         }
         Labels[] others = [.. series.Where(s => !brought.Contains(TargetOf(s)))];
-        return others.Length == 0 ? all : all + senders.Of(others, fromMs, toMs, nowMs, CancellationToken.None);
+        return others.Length == 0 ? all : all + senders.Of(others, fromMs, toMs, nowMs, cancellation);
     }
 
     private static (string Job, string Instance) TargetOf(Labels series) => (series.Get("job"), series.Get("instance"));

@@ -19,7 +19,8 @@ public sealed class RuleVersions
     private readonly IDisk? _disk;
     private readonly string _path;
     private readonly Lock _gate = new();
-    private HashSet<string> _new = new(StringComparer.Ordinal);
+    private Dictionary<string, long> _new = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, long> _owed = new(StringComparer.Ordinal);
     private readonly Dictionary<string, (string Hash, long SinceMs)> _known = new(StringComparer.Ordinal);
 
     /// <summary>Reads what is there; a damaged file counts as empty. Without a disk nothing is kept.</summary>
@@ -36,17 +37,23 @@ public sealed class RuleVersions
         lock (_gate)
         {
             bool isChanged = false;
-            _new = new HashSet<string>(StringComparer.Ordinal);
+            _new = new Dictionary<string, long>(StringComparer.Ordinal);
             foreach (RuleGroupDefinition group in groups)
             {
                 foreach (RuleDefinition rule in group.Rules.Where(r => !r.IsAlert))
                 {
                     string key = KeyOf(group.Name, rule), hash = HashOf(rule);
                     if (_known.TryGetValue(key, out (string Hash, long SinceMs) known) && known.Hash == hash)
+                    {
+                        if (_owed.TryGetValue(key, out long owedMs))
+                            _new[key] = owedMs;
                         continue;
+                    }
                     _known[key] = (hash, known.Hash is null ? 0 : nowMs);
+                    // What is changed before it had its past is not new any more: history stays what the rule of its time made it.
+                    _owed.Remove(key);
                     if (known.Hash is null)
-                        _new.Add(key);
+                        _new[key] = _owed[key] = nowMs;
                     isChanged = true;
                 }
             }
@@ -54,16 +61,27 @@ public sealed class RuleVersions
         }
     }
 
-    /// <summary>Says of rules (group, rule) whether they were there for the first time when rules were noted last; null: none was.</summary>
-    public Func<string, RuleDefinition, bool>? New
+    /// <summary>The rules in force that have no past yet: those that were there for the first time when rules were noted last, and those from before of which nobody said <see cref="HasPast"/>; null: none.</summary>
+    public NewRuleSet? New
     {
         get
         {
             lock (_gate)
+                return _new.Count == 0 ? null : new NewRuleSet(_new.Keys.ToHashSet(StringComparer.Ordinal), _new.Values.Min());
+        }
+    }
+
+    /// <summary>Rules got their past, or are to have none: they are new no more. False: the disk does not take it now.</summary>
+    public bool HasPast(NewRuleSet rules)
+    {
+        lock (_gate)
+        {
+            foreach (string key in rules.Keys)
             {
-                HashSet<string> found = _new;
-                return found.Count == 0 ? null : (group, rule) => found.Contains(KeyOf(group, rule));
+                _new.Remove(key);
+                _owed.Remove(key);
             }
+            return Save();
         }
     }
 
@@ -74,8 +92,8 @@ public sealed class RuleVersions
             return _known.TryGetValue(KeyOf(group, rule), out (string Hash, long SinceMs) known) ? known.SinceMs : 0;
     }
 
-    // The labels of a recording rule tell it from others of the same name.
-    private static string KeyOf(string group, RuleDefinition rule) => $"{group}/{rule.Name}{{{string.Join(',', rule.Labels.Select(l => $"{l.Key}={l.Value.Text}"))}}}";
+    // The labels of a recording rule tell it from others of the same name; one without a text is no label.
+    internal static string KeyOf(string group, RuleDefinition rule) => $"{group}/{rule.Name}{{{string.Join(',', rule.Labels.Where(l => l.Value.Text.Length > 0).Select(l => $"{l.Key}={l.Value.Text}"))}}}";
 
     private static string HashOf(RuleDefinition rule) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(rule.Query))[..8]);
 
@@ -92,6 +110,8 @@ public sealed class RuleVersions
                 json.WriteStartArray(key);
                 json.WriteStringValue(hash);
                 json.WriteNumberValue(since);
+                if (_owed.TryGetValue(key, out long owed))
+                    json.WriteNumberValue(owed);
                 json.WriteEndArray();
             }
             json.WriteEndObject();
@@ -115,12 +135,26 @@ public sealed class RuleVersions
                 return;
             using JsonDocument document = JsonDocument.Parse(content);
             foreach (JsonProperty rule in document.RootElement.EnumerateObject())
+            {
                 _known[rule.Name] = (rule.Value[0].GetString() ?? "", rule.Value[1].GetInt64());
+                if (rule.Value.GetArrayLength() > 2)
+                    _owed[rule.Name] = rule.Value[2].GetInt64();
+            }
         }
         catch (Exception e) when (e is IOException or JsonException or InvalidOperationException or FormatException or IndexOutOfRangeException)
         {
             // Without it every rule counts as if it had always been so.
             _known.Clear();
+            _owed.Clear();
         }
     }
+}
+
+/// <summary>Rules that have no past yet. Immutable.</summary>
+/// <param name="Keys">Which.</param>
+/// <param name="FirstMs">When the first of them was there, Unix ms.</param>
+public sealed record NewRuleSet(IReadOnlySet<string> Keys, long FirstMs)
+{
+    /// <summary>Whether a rule of a group is one of them.</summary>
+    public bool Has(string group, RuleDefinition rule) => Keys.Contains(RuleVersions.KeyOf(group, rule));
 }

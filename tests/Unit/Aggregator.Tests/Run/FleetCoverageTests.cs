@@ -102,8 +102,8 @@ public sealed class FleetCoverageTests
         for (long at = monthMs - 600_000; at <= monthMs + 10_000; at += 10_000)
             _store.Add(pushed, at, 1);
         var coverage = new FleetCoverage(_book, _ledger, new SenderCoverage(_store), new VirtualTime(DateTimeOffset.FromUnixTimeMilliseconds(monthMs + 11_000)));
-        Assert.Equal(1.0, coverage.Of([s_shop], 500_000, monthMs).Share);
-        Coverage both = coverage.Of([s_shop, pushed], 500_000, monthMs);
+        Assert.Equal(1.0, coverage.Of([s_shop], 500_000, monthMs, default).Share);
+        Coverage both = coverage.Of([s_shop, pushed], 500_000, monthMs, default);
         Assert.Equal(new Coverage(0, 0, 2) { IsSettled = true, IsUncounted = true }, both);
         Assert.Null(both.Share);
     }
@@ -115,5 +115,5 @@ public sealed class FleetCoverageTests
     }
 
     private Coverage Ask(long nowMs, params Labels[] series) =>
-        new FleetCoverage(_book, _ledger, new SenderCoverage(_store), new VirtualTime(DateTimeOffset.FromUnixTimeMilliseconds(nowMs))).Of(series, 500_000, EndMs);
+        new FleetCoverage(_book, _ledger, new SenderCoverage(_store), new VirtualTime(DateTimeOffset.FromUnixTimeMilliseconds(nowMs))).Of(series, 500_000, EndMs, default);
 }

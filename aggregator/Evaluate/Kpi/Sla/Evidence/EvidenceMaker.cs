@@ -67,7 +67,7 @@ public static class EvidenceMaker
         SlaMonth month = new SlaReport(sources.Engine, asked, set).Month(contract, from, to, nowMs, cancellation);
         if (month.Error.Length > 0)
             throw new EvidenceException($"{contract.Name}: {month.Error}");
-        Coverage coverage = sources.Coverage.Of(asked.Labels(cancellation), month.FromMs, month.ToMs);
+        Coverage coverage = sources.Coverage.Of(asked.Labels(cancellation), month.FromMs, month.ToMs, cancellation);
         IReadOnlyList<KpiVersion> versions = sources.Book.Versions(KpiVersion.NameOf(month.Check));
         return new EvidenceContract
         {

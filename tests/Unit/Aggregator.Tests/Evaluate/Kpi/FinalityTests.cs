@@ -174,7 +174,7 @@ public sealed class FinalityTests
 
     private sealed class Told(List<(int, long, long)> asked, Coverage answer) : ICoverageSource
     {
-        public Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs)
+        public Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs, CancellationToken cancellation)
         {
             asked.Add((series.Count, fromMs, toMs));
             return answer;
@@ -183,11 +183,11 @@ public sealed class FinalityTests
 
     private sealed class Senders(KpiSite site) : ICoverageSource
     {
-        public Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs) => new SenderCoverage(site.Store).Of(series, fromMs, toMs, site.Time.NowMs, default);
+        public Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs, CancellationToken cancellation) => new SenderCoverage(site.Store).Of(series, fromMs, toMs, site.Time.NowMs, cancellation);
     }
 
     private sealed class SendersOf(ISeriesReader reader, Func<long> now) : ICoverageSource
     {
-        public Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs) => new SenderCoverage(reader).Of(series, fromMs, toMs, now(), default);
+        public Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs, CancellationToken cancellation) => new SenderCoverage(reader).Of(series, fromMs, toMs, now(), cancellation);
     }
 }

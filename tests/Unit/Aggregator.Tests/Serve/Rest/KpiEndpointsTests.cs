@@ -175,6 +175,6 @@ public sealed class KpiEndpointsTests : IAsyncLifetime, IDisposable
 
     private sealed class Known : ICoverageSource
     {
-        public Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs) => series.Count == 0 ? default : new Coverage(9, 10, series.Count);
+        public Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs, CancellationToken cancellation) => series.Count == 0 ? default : new Coverage(9, 10, series.Count);
     }
 }

@@ -264,6 +264,6 @@ public sealed class OpenApiTests : IAsyncLifetime, IDisposable
 
     private sealed class Unknown : ICoverageSource
     {
-        public Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs) => default;
+        public Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs, CancellationToken cancellation) => default;
     }
 }

@@ -83,6 +83,6 @@ public sealed class SlaEndpointsTests
 
     private sealed class Unknown : ICoverageSource
     {
-        public Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs) => default;
+        public Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs, CancellationToken cancellation) => default;
     }
 }

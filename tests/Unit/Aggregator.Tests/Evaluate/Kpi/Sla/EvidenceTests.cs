@@ -301,6 +301,6 @@ public sealed class EvidenceTests : IDisposable
 
     private sealed class Known : ICoverageSource
     {
-        public Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs) => new(40, 50, series.Count);
+        public Coverage Of(IReadOnlyCollection<Labels> series, long fromMs, long toMs, CancellationToken cancellation) => new(40, 50, series.Count);
     }
 }
