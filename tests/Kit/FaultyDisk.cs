@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Bellwether.Core.Platform;
 
 namespace Bellwether.Kit;
@@ -270,7 +271,7 @@ public sealed class FaultyDisk(Random random) : IDisk
             return;
         if (call == DiskCall.Read)
             FailedReads++;
-        throw new IOException($"cannot {call} '{path}': errno {FaultError}", FaultError);
+        throw new IOException($"cannot {call} '{path}': {Marshal.GetPInvokeErrorMessage(FaultError)} (errno {FaultError})", FaultError);
     }
 
     private sealed class Unlock(FaultyDisk disk, string folder, int life) : IDisposable

@@ -5,7 +5,7 @@ namespace Bellwether.Bench.Store;
 
 /// <summary>
 /// How cost grows: two hours of 10 k, 100 k and 1 M series, and 1, 7, 30 and 90 days of a thousand. What a sample costs must not grow with what is there, and a query must cost what it returns, not what is stored.
-/// Ours alone: what is shown is the curve. Quick: a tenth of the series, and samples every 10 minutes.
+/// Ours alone: what is shown is the curve. Quick: a tenth of the series, and samples every 10 minutes. BELLWETHER_BENCH_PARTS (series, days) leaves parts out.
 /// </summary>
 internal sealed class ScaleBench(TimeProvider time) : IBench
 {
@@ -28,12 +28,12 @@ internal sealed class ScaleBench(TimeProvider time) : IBench
         tell("");
         tell("| two hours at 15 s | CPU s per million samples, by half hour | RSS MB | bytes per series | disk bytes per sample, log included | one instance's series, instant, CPU ms | ready after kill -9, s (CPU s) |");
         tell("| --- | --- | --- | --- | --- | --- | --- |");
-        foreach (int series in (int[])[10_000, 100_000, 1_000_000])
+        foreach (int series in StoreBench.Has("series") ? (int[])[10_000, 100_000, 1_000_000] : [])
             await SeriesAsync(quick ? series / 10 : series, tell, cancel);
         tell("");
         tell($"| days of a thousand series | samples | CPU s per million samples | RSS MB | disk bytes per sample, log included | {string.Join(" | ", s_queries.Select(q => q.Name + ", CPU ms"))} |");
         tell($"| --- | --- | --- | --- | --- |{string.Concat(s_queries.Select(_ => " --- |"))}");
-        foreach (int days in (int[])[1, 7, 30, 90])
+        foreach (int days in StoreBench.Has("days") ? (int[])[1, 7, 30, 90] : [])
             await DaysAsync(days, quick, tell, cancel);
     }
 

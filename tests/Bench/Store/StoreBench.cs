@@ -46,7 +46,8 @@ internal sealed class StoreBench(TimeProvider time) : IBench
             tell($"| {row} | {string.Join(" | ", names.Select(n => cells.GetValueOrDefault(n, "-")))} | {aim} |");
     }
 
-    private static bool Has(string part) => Environment.GetEnvironmentVariable("BELLWETHER_BENCH_PARTS") is not { } parts || parts.Split(',').Contains(part);
+    /// <summary>Whether a part of a bench is wanted.</summary>
+    internal static bool Has(string part) => Environment.GetEnvironmentVariable("BELLWETHER_BENCH_PARTS") is not { } parts || parts.Split(',').Contains(part);
 
     private async Task WriteAsync(Func<QueryServer> make, string size, int series, int ticks, string aim, bool withRestart, Action<string> tell, CancellationToken cancel)
     {
