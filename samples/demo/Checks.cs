@@ -11,6 +11,7 @@ internal sealed class Checks(DemoSite site, TimeProvider time, TextWriter output
     private const int RulesOfFiles = 12;
     private const int RulesOfKpis = 34;
     private const int RulesOfSlos = 35;
+    private static readonly TimeSpan s_firstAnswers = TimeSpan.FromSeconds(30);
     private int _passed;
     private int _failed;
 
@@ -53,10 +54,9 @@ internal sealed class Checks(DemoSite site, TimeProvider time, TextWriter output
 
     private async Task SourcesAsync(CancellationToken cancellation)
     {
-        Expect(await site.Api.ValueAsync("up{job=\"shop\"}", cancellation) == 1, "up{job=\"shop\"} is not 1");
-        // The shop's first KPI may be here before the first answer of PostgreSQL.
-        await site.WaitAsync("pg_up", async () => await site.Api.ValueAsync("pg_up", cancellation) == 1, TimeSpan.FromSeconds(30), cancellation);
-        Expect(await site.Api.ValueAsync("node_load1", cancellation) >= 0, "there is no node_load1");
+        // Each source has its own moment in the interval, so the shop's first KPI may be here before the first answer of PostgreSQL or of the host.
+        foreach ((string expression, double least) in new[] { ("up{job=\"shop\"}", 1.0), ("pg_up", 1.0), ("node_load1", 0.0) })
+            await site.WaitAsync(expression, async () => await site.Api.ValueAsync(expression, cancellation) >= least, s_firstAnswers, cancellation);
     }
 
     private async Task LedgerAsync(CancellationToken cancellation)
