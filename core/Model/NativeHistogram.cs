@@ -67,6 +67,9 @@ public sealed partial class NativeHistogram
     /// <summary>Whether this is the end mark of a histogram series.</summary>
     public bool IsStale => SpecialValues.IsStale(Sum);
 
+    /// <summary>Bytes that it takes in memory, its arrays included; to within an eighth.</summary>
+    public int SizeInMemory => 104 + SizeOf(PositiveSpans.Length) + SizeOf(NegativeSpans.Length) + SizeOf(PositiveBuckets.Length) + SizeOf(NegativeBuckets.Length) + SizeOf(CustomValues.Length);
+
     /// <summary>Whether another one has the same content, to the bit.</summary>
     public bool SameAs(NativeHistogram other)
     {
@@ -75,6 +78,9 @@ public sealed partial class NativeHistogram
             && PositiveSpans.AsSpan().SequenceEqual(other.PositiveSpans) && NegativeSpans.AsSpan().SequenceEqual(other.NegativeSpans)
             && Bits(PositiveBuckets).SequenceEqual(Bits(other.PositiveBuckets)) && Bits(NegativeBuckets).SequenceEqual(Bits(other.NegativeBuckets)) && Bits(CustomValues).SequenceEqual(Bits(other.CustomValues));
     }
+
+    // A bucket, a bound and a span take 8 bytes each; empty arrays are one for all.
+    private static int SizeOf(int entries) => entries == 0 ? 0 : 24 + (8 * entries);
 
     private static ReadOnlySpan<long> Bits(ReadOnlySpan<double> values) => System.Runtime.InteropServices.MemoryMarshal.Cast<double, long>(values);
 }

@@ -31,6 +31,9 @@ public sealed class SampleBuffer
     /// <summary>The native histogram at an index, or null for a float.</summary>
     public NativeHistogram? HistogramAt(int index) => _histograms?[index];
 
+    /// <summary>The native histograms, null where there is a float; empty when there are floats only.</summary>
+    public ReadOnlySpan<NativeHistogram?> Histograms => _histograms is null ? [] : _histograms.AsSpan(0, Count);
+
     /// <summary>The start timestamp (Unix ms) of the counter at an index; 0: unknown.</summary>
     public long StartTimeAt(int index) => _starts is null ? 0 : _starts[index];
 

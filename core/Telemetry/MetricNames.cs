@@ -208,7 +208,7 @@ public static class MetricNames
     /// <summary>Requests of the query API, by endpoint and status.</summary>
     public const string ServeRequests = "bellwether_serve_requests_total";
 
-    /// <summary>Samples that queries hold in memory together, beyond the first million of each.</summary>
+    /// <summary>Samples that queries hold in memory together, beyond the first million of each; a native histogram counts as many as it takes, 16 bytes a sample.</summary>
     public const string ServeQuerySamples = "bellwether_serve_query_samples";
 
     /// <summary>Remote write requests received, by outcome.</summary>

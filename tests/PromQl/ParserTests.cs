@@ -7,6 +7,28 @@ public sealed class ParserTests
     private static readonly ParserOptions _all = new() { Experimental = true };
 
     [Theory]
+    [InlineData("a + fill(0) b", "fill modifier is experimental and must be enabled with evaluation.experimental: true", 4)]
+    [InlineData("a + on (x) group_left fill_right (0) b", "fill_right modifier is experimental and must be enabled with evaluation.experimental: true", 22)]
+    [InlineData("a smoothed", "smoothed modifier is experimental and must be enabled with evaluation.experimental: true", 2)]
+    [InlineData("limitk(1, a)", "limitk() is experimental and must be enabled with evaluation.experimental: true", 0)]
+    [InlineData("sort_by_label(a, \"x\")", "function \"sort_by_label\" is not enabled: it is experimental and must be enabled with evaluation.experimental: true", 0)]
+    [InlineData("a </ 3", "operator \"</\" is experimental and must be enabled with evaluation.experimental: true", 2)]
+    [InlineData("a[5m+1m]", "experimental duration expression is not enabled: it must be enabled with evaluation.experimental: true", 4)]
+    public void What_is_experimental_names_the_switch_that_turns_it_on(string query, string error, int at)
+    {
+        ParseResult off = PromQlParser.Parse(query, ParserOptions.Default);
+        Assert.Equal((error, at), (off.Errors[0].Message, off.Errors[0].Span.Start));
+        Assert.NotNull(PromQlParser.Parse(query, _all).Expr);
+    }
+
+    [Theory]
+    [InlineData("a + fill")]
+    [InlineData("fill / fill_left")]
+    [InlineData("anchored + smoothed")]
+    [InlineData("rate(a[5m] anchored)")]
+    public void Words_of_experimental_parts_are_names_of_metrics_elsewhere(string query) => Assert.NotNull(PromQlParser.Parse(query, ParserOptions.Default).Expr);
+
+    [Theory]
     [InlineData("1 + 2 * 3 ^ 2", "1 + 2 * 3 ^ 2")]
     [InlineData("SUM(foo) BY (job)", "sum by (job) (foo)")]
     [InlineData("rate(foo{a='b'}[90s] offset -5m)", "rate(foo{a=\"b\"}[1m30s] offset -5m)")]

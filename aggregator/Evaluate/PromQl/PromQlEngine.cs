@@ -41,6 +41,9 @@ public sealed class PromQlEngine
     /// <summary>Parses a query that will be asked often, as rules are. It is not refused because of what other queries hold (<see cref="EngineOptions.MaxSamplesTogether"/>).</summary>
     public PreparedQuery Prepare(string query) => new(query, PromQlParser.Parse(query, ParserOptions));
 
+    /// <summary>As <see cref="Prepare"/>, for a text that is known only when it is asked, as those of alert templates are: what was parsed for other queries of this text is taken.</summary>
+    public PreparedQuery PrepareKnown(string query) => new(query, _parsed.Parse(query));
+
     /// <summary>Prepares queries that will be asked together, to evaluate what they have in common once.</summary>
     public static SharedEvaluation Share(IEnumerable<PreparedQuery> queries) => new(queries);
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Bellwether.Core.Model;
+using Bellwether.Evaluate.PromQl.Evaluation;
 
 namespace Bellwether.Evaluate.PromQl;
 
@@ -23,7 +24,7 @@ internal sealed class RangeCache(long maxPoints)
     /// <summary>A piece of a result: all its steps from one time to another, and the mark at which it was read.</summary>
     internal sealed record Extent(long FromMs, long ToMs, long Mark, IReadOnlyList<ResultSeries> Series)
     {
-        public long Points { get; } = Series.Sum(s => (long)s.Points.Count + 8);
+        public long Points { get; } = Series.Sum(s => s.Points.Count + SampleWeight.Of(s.Points) + 8);
     }
 
     /// <summary>Results that are kept, and what they take, in points.</summary>

@@ -73,7 +73,7 @@ public sealed class SharedEvaluation
 
     internal void Keep(int number, Grid grid, EvalValue value)
     {
-        long points = (long)value.Series.Count * grid.Count;
+        long points = value.Samples;
         if (_points + points > MaxPoints)
             return;
         _points += points;

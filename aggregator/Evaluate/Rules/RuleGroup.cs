@@ -143,7 +143,7 @@ internal sealed class RuleGroup
 
     private IReadOnlyList<(Labels Labels, double Value)> Ask(string query, long atMs)
     {
-        QueryResult result = _around.Engine.Instant(_around.Reader, query, atMs);
+        QueryResult result = _around.Engine.Instant(_around.Reader, _around.Engine.PrepareKnown(query), atMs);
         if (result.Error is { } error)
             throw new FormatException($"query {query}: {error.Message}");
         return result.Type switch

@@ -234,7 +234,7 @@ public sealed record LimitsSection
     public int MaxAgents { get; init; } = 10_000;
 
     /// <summary>The most samples that one query may load.</summary>
-    [Restart("The most samples that one query may hold at a time.")]
+    [Restart("The most samples that one query may hold at a time; a native histogram counts as many as it takes, 16 bytes a sample.")]
     public int MaxSamplesPerQuery { get; init; } = 50_000_000;
 
     /// <summary>The most samples that all queries may hold together.</summary>

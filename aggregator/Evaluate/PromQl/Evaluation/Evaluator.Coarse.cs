@@ -35,12 +35,13 @@ internal sealed partial class Evaluator
         var result = new List<EvalSeries>();
         var refused = new bool[grid.Count];
         bool needsSamples = kind is not { } k || !WindowColumns.TakesSummaries(k);
+        long results = 0;
         for (int s = 0; s < set.Count; s++)
         {
             if (Stopped(c))
                 return null;
             set.Read(s, _buffer, _slots);
-            if (!MayHold(_samples + _buffer.Count + _slots.Count + ((long)result.Count * grid.Count), c))
+            if (!MayHold(_samples + _buffer.Count + SampleWeight.Of(_buffer.Histograms) + _slots.Count + results, c))
                 return null;
             Labels labels = set.LabelsAt(s);
             call.Metric = labels.MetricName;
@@ -53,8 +54,10 @@ internal sealed partial class Evaluator
                 : SlideSlots(kind!.Value, windows, scalars, series, name, call);
             if (any is null)
                 return Fail<EvalValue>($"{name} over infinite values needs samples, and only slots of {DurationText.Format(set.ResolutionMs)} are kept of a part of its range (retention)", m.Span);
-            if (any == true)
-                result.Add(series);
+            if (any == false)
+                continue;
+            result.Add(series);
+            results += series.Samples;
         }
         if (!LeaveOut(refused, result, name, needsSamples, set.ResolutionMs, m.Span))
             return null;

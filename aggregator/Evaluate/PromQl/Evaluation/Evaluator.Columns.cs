@@ -30,23 +30,26 @@ internal sealed partial class Evaluator
             return OverCoarse(c, function, m, input, scalars, coarse, grid);
         bool summarised = kind is { } k && WindowColumns.TakesSummaries(k);
         IEdgeSeriesSet? edges = kind is { } r && WindowColumns.TakesEdges(r) && HasFewEdges(windows) ? set as IEdgeSeriesSet : null;
+        long results = 0;
         for (int s = 0; s < set.Count; s++)
         {
             if (Stopped(c))
                 return null;
             // A series of which the edges are read holds its steps only.
-            if (edges is not null && !MayHold(_samples + ((result.Count + 1L) * grid.Count), c))
+            if (edges is not null && !MayHold(_samples + results + grid.Count, c))
                 return null;
             if (edges is not null && SlideEdges(kind!.Value, edges, s, windows, grid, name, call) is { } slid)
             {
-                if (!slid.IsEmpty)
-                    result.Add(slid);
+                if (slid.IsEmpty)
+                    continue;
+                result.Add(slid);
+                results += grid.Count;
                 continue;
             }
             ReadSeries(set, s, windows, summarised);
             if (_buffer.Count == 0 && _summaries.Count == 0)
                 continue;
-            if (!MayHold(_samples + _buffer.Count + ((long)result.Count * grid.Count), c))
+            if (!MayHold(_samples + _buffer.Count + SampleWeight.Of(_buffer.Histograms) + results, c))
                 return null;
             Labels labels = set.LabelsAt(s);
             call.Metric = labels.MetricName;
@@ -58,8 +61,10 @@ internal sealed partial class Evaluator
                 any = SlideFast(fast, set, s, windows, scalars, series, name, call);
             else
                 any = SlideGeneric(function, input, call, scalars, series, grid);
-            if (any)
-                result.Add(series);
+            if (!any)
+                continue;
+            result.Add(series);
+            results += series.Samples;
         }
         return keepName ? EvalValue.OfSeries(result) : Unique(result, c, true);
     }

@@ -37,7 +37,7 @@ internal sealed partial class Evaluator
             if (coarse is null ? !Walk(series, grid, at, offset, lookback, what) : !WalkCoarse(coarse, s, series, grid, at, offset, lookback, what, v.Span))
                 continue;
             result.Add(series);
-            if (!Account(grid.Count, v))
+            if (!Account(series.Samples, v))
                 return null;
         }
         return EvalValue.OfSeries(result);
@@ -158,7 +158,7 @@ internal sealed partial class Evaluator
             if (!ReadSamples(set, s, counts ? new WindowCuts((input.AtMs ?? grid.StartMs) - offset, input.AtMs is null ? grid.StepMs : 0, input.AtMs is null ? grid.Count : 1, range) : null, m.Span))
                 return null;
             RangeSeries series = Split(set.LabelsAt(s));
-            if (!Account(series.Count, m))
+            if (!Account(series.Samples, m))
                 return null;
             if (series.Count > 0)
                 input.Series.Add(series);
@@ -234,7 +234,7 @@ internal sealed partial class Evaluator
         foreach (EvalSeries one in value.Series)
         {
             RangeSeries series = Samples(one, inner, input.Refused);
-            if (!Account(series.Count, q))
+            if (!Account(series.Samples, q))
                 return null;
             input.Series.Add(series);
         }
@@ -315,7 +315,7 @@ internal sealed partial class Evaluator
             if (series.IsEmpty)
                 continue;
             result.Add(series);
-            if (!Account(grid.Count, v))
+            if (!Account(series.Samples, v))
                 return null;
         }
         return EvalValue.OfSeries(result);

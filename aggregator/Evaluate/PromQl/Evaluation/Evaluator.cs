@@ -90,11 +90,19 @@ internal sealed partial class Evaluator
     private EvalValue? EvalCounted(Expr expr, Grid grid)
     {
         long held = _samples;
+        // Scalars are not asked for one by one.
+        if (expr.Type == ValueType.Scalar && !MayHold(held + grid.Count, expr))
+            return null;
         EvalValue? value = EvalOnce(expr, grid);
         // What the operands held goes with them; a selector has counted its own series as it read them.
-        if (value is null || (expr is not VectorSelector && !Account(PointsOf(value, grid), expr)))
+        if (value is null)
             return null;
-        _samples = held + PointsOf(value, grid);
+        long samples = value.Samples;
+        if (expr is VectorSelector)
+            _samples = held;
+        if (!Account(samples, expr))
+            return null;
+        _samples = held + samples;
         return value;
     }
 
@@ -103,7 +111,7 @@ internal sealed partial class Evaluator
         if (grid.Count > 1 && expr is not (NumberLiteral or StringLiteral) && IsInvariant(expr))
         {
             EvalValue? once = Eval(expr, grid with { Count = 1 });
-            return once is null ? null : Broadcast(once, grid.Count);
+            return once is null || !MayHold(_samples + ((long)once.Series.Count * grid.Count), expr) ? null : Broadcast(once, grid.Count);
         }
         return expr switch
         {
@@ -128,8 +136,6 @@ internal sealed partial class Evaluator
         }
         return Error is not null;
     }
-
-    private static long PointsOf(EvalValue value, Grid grid) => (long)value.Series.Count * grid.Count;
 
     /// <summary>Counts points that are held from now on, until the expression that asked for them is evaluated.</summary>
     private bool Account(long points, Expr expr)

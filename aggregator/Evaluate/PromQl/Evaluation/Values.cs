@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Bellwether.Core.Model;
 
 namespace Bellwether.Evaluate.PromQl.Evaluation;
@@ -63,6 +64,9 @@ internal sealed class EvalSeries
             Histograms[i] = null;
     }
 
+    /// <summary>What it counts for the limits: its steps, and its histograms by their size.</summary>
+    public long Samples => Values.Length + (Histograms is null ? 0 : SampleWeight.Of(Histograms));
+
     public bool IsEmpty
     {
         get
@@ -87,6 +91,18 @@ internal sealed class EvalValue
     public double[] Scalars { get; init; } = [];
 
     public string Text { get; init; } = "";
+
+    /// <summary>What it counts for the limits.</summary>
+    public long Samples
+    {
+        get
+        {
+            long samples = Scalars.Length;
+            foreach (EvalSeries series in Series)
+                samples += series.Samples;
+            return samples;
+        }
+    }
 
     public static EvalValue OfSeries(List<EvalSeries> series) => new() { Type = ValueType.Vector, Series = series };
 
@@ -113,6 +129,9 @@ internal sealed class RangeSeries
     public List<long> HistogramStarts { get; } = [];
 
     public int Count => Floats.Count + Histograms.Count;
+
+    /// <summary>What it counts for the limits: its samples, and its histograms by their size.</summary>
+    public long Samples => Count + SampleWeight.Of(CollectionsMarshal.AsSpan<NativeHistogram?>(Histograms!));
 }
 
 /// <summary>The samples of one series within (<see cref="StartMs"/>, <see cref="EndMs"/>].</summary>

@@ -31,7 +31,7 @@ public sealed partial class PromQlParser
             return null;
         var span = new TextSpan(name.Span.Start, _lastEnd);
         if (op is "limitk" or "limit_ratio" && !_options.Experimental)
-            return Fail<AggregateExpr>($"{op}() is experimental and must be enabled with --enable-feature=promql-experimental-functions", name.Span);
+            return Fail<AggregateExpr>($"{op}() is experimental and must be enabled with {ParserOptions.ExperimentalSwitch}", name.Span);
         if (arguments.Count == 0)
             return Fail<AggregateExpr>("no arguments for aggregate expression provided", span);
         int wanted = Keywords.HasParameter(op) ? 2 : 1;
@@ -115,7 +115,7 @@ public sealed partial class PromQlParser
         if (!FunctionTable.All.TryGetValue(name.Value, out FunctionSignature? function))
             return Fail<CallExpr>($"unknown function with name \"{name.Value}\"", name.Span);
         if (function.Experimental && !_options.Experimental)
-            return Fail<CallExpr>($"function \"{name.Value}\" is not enabled", name.Span);
+            return Fail<CallExpr>($"function \"{name.Value}\" is not enabled: it is experimental and must be enabled with {ParserOptions.ExperimentalSwitch}", name.Span);
         List<Expr>? arguments = Arguments("function call", function.Name == "info");
         if (arguments is null)
             return null;
@@ -197,9 +197,14 @@ public sealed partial class PromQlParser
 
     private bool FillModifiers(MatchingDraft draft)
     {
-        while (_options.Experimental && _token.Kind == TokenKind.Identifier && _token.Value.ToLowerInvariant() is "fill" or "fill_left" or "fill_right" && FillFollows())
+        while (_token.Kind == TokenKind.Identifier && _token.Value.ToLowerInvariant() is "fill" or "fill_left" or "fill_right" && FillFollows())
         {
             string which = _token.Value.ToLowerInvariant();
+            if (!_options.Experimental)
+            {
+                Fail($"{which} modifier is experimental and must be enabled with {ParserOptions.ExperimentalSwitch}", _token.Span);
+                return false;
+            }
             Advance();
             Advance();
             bool minus = IsSymbol("-");

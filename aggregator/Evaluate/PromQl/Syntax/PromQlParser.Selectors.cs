@@ -228,6 +228,9 @@ public sealed partial class PromQlParser
     private Expr? BoundaryOf(Expr expr)
     {
         Boundary boundary = IsWord("anchored") ? Boundary.Anchored : Boundary.Smoothed;
+        // What counts exactly (KPIs, evidence) stands on anchored ranges.
+        if (boundary == Boundary.Smoothed && !_options.Experimental)
+            return Fail<Expr>($"{_token.Value.ToLowerInvariant()} modifier is experimental and must be enabled with {ParserOptions.ExperimentalSwitch}", _token.Span);
         Advance();
         var span = new TextSpan(expr.Span.Start, _lastEnd);
         VectorSelector selector = expr as VectorSelector ?? ((MatrixSelector)expr).Selector;
@@ -315,7 +318,7 @@ public sealed partial class PromQlParser
     private bool ExperimentalDuration()
     {
         if (!_options.Experimental)
-            Fail("experimental duration expression is not enabled", _token.Span);
+            Fail($"experimental duration expression is not enabled: it must be enabled with {ParserOptions.ExperimentalSwitch}", _token.Span);
         return _error is null;
     }
 }

@@ -11,6 +11,9 @@ public sealed record ParserOptions
     /// <summary>Experimental functions and syntax too.</summary>
     public bool Experimental { get; init; }
 
+    /// <summary>What switches experimental parts on, as errors name it.</summary>
+    public const string ExperimentalSwitch = "evaluation.experimental: true";
+
     /// <summary>Longest text, in characters. Default 16 Ki.</summary>
     public int MaxLength { get; init; } = 16 * 1024;
 
@@ -126,7 +129,7 @@ public sealed partial class PromQlParser
             return Fail<Expr>($"expression has more than the limit of {_options.MaxOperators} binary operators", opToken.Span);
         Advance();
         if (op is "</" or ">/" && !_options.Experimental)
-            return Fail<Expr>($"operator \"{op}\" is experimental and must be switched on", opToken.Span);
+            return Fail<Expr>($"operator \"{op}\" is experimental and must be enabled with {ParserOptions.ExperimentalSwitch}", opToken.Span);
         var matching = new MatchingDraft();
         if (!Modifiers(matching))
             return null;
@@ -165,7 +168,7 @@ public sealed partial class PromQlParser
                 expr = OffsetModifier(expr);
             else if (IsSymbol("@"))
                 expr = AtModifierOf(expr);
-            else if ((IsWord("anchored") || (_options.Experimental && IsWord("smoothed"))) && expr is VectorSelector or MatrixSelector)
+            else if ((IsWord("anchored") || IsWord("smoothed")) && expr is VectorSelector or MatrixSelector)
                 expr = BoundaryOf(expr);
             else
                 break;

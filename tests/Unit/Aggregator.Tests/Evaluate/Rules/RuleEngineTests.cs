@@ -47,6 +47,25 @@ public sealed class RuleEngineTests : IDisposable
     }
 
     [Fact]
+    public async Task What_alert_templates_ask_is_not_refused_for_what_other_queries_hold()
+    {
+        // 300 series of a subquery of 6,000 steps, 1.8 million points: more than a query may hold beside the others.
+        for (int s = 0; s < 300; s++)
+            _store.Add(Labels.Of("__name__", "v", "s", $"{s}"), 1_800_000_000_000 - 600_000, s);
+        const string Query = "max(max_over_time(v[600s:100ms]))";
+        var queries = new PromQlEngine(new EngineOptions { MaxSamples = 3_000_000, MaxSamplesTogether = 3_000_000 }, _time);
+        long others = 0;
+        Assert.True(queries.Budget.TryHold(4_000_000, ref others));
+        Assert.Contains("together", queries.Instant(_store, Query, 1_800_000_000_000).Error!.Message, StringComparison.Ordinal);
+        var read = RuleFiles.Parse($"groups: [{{name: g, interval: 10s, rules: [{{alert: A, expr: vector(1), annotations: {{most: '{{{{ query \"{Query}\" | first | value }}}}'}}}}]}}]", "f.yaml", new RuleFileOptions());
+        using var engine = new RuleEngine(new RuleSurroundings(queries, _store, _store, _progress), new RuleEngineOptions(), _time, _meter, NullLogger.Instance);
+        engine.Apply(read.Value!.Groups);
+        await engine.StepAsync(default);
+        RuleStatus status = engine.Status[0].Rules[0];
+        Assert.Equal(("", "299"), (status.LastError, status.Alerts[0].Annotations[0].Value));
+    }
+
+    [Fact]
     public async Task Steps_missed_while_down_are_caught_up_within_the_bound()
     {
         _store.Add(Labels.Of("__name__", "kpi"), 1_799_999_900_000, 1);
