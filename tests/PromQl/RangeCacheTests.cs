@@ -67,6 +67,14 @@ public sealed class RangeCacheTests
         data.OldestRead = long.MaxValue;
         engine.Range(data, "rate(v_total[5m])", 660_000, 3_660_000, 60_000);
         Assert.Equal(1_860_000 - 300_000 + 1, data.OldestRead);
+        // A change counts once: the steps after it are known again.
+        for (long end = 3_720_000; end <= 4_200_000; end += 60_000)
+        {
+            data.Add(Labels.Of("__name__", "v_total"), end, end);
+            data.OldestRead = long.MaxValue;
+            engine.Range(data, "rate(v_total[5m])", end - 3_000_000, end, 60_000);
+            Assert.Equal(end - 300_000 + 1, data.OldestRead);
+        }
     }
 
     [Fact]

@@ -52,7 +52,10 @@ internal sealed class RangeCache(long maxPoints)
             entry.LastUse = ++_uses;
             extent = entry.Extent;
         }
+        // What is left is as it was at a mark of now: else each look would count the first change again.
+        long mark = changes.TakeMark();
         long oldest = changes.OldestChangeSince(extent.Mark);
+        extent = extent with { Mark = mark };
         if (oldest > extent.ToMs)
             return extent;
         if (oldest <= extent.FromMs)
