@@ -24,22 +24,11 @@ internal sealed class ReportTeller(ISpoolLedger ledger)
     private long _droppedTold;
 
     /// <summary>The whole ledger in one report: what a bundle carries.</summary>
-    public static Report Whole(ISpoolLedger ledger, long nowMs)
-    {
-        var teller = new ReportTeller(ledger);
-        var whole = new Report();
-        for (bool isFirst = true; teller.Next(nowMs, ulong.MaxValue, last: true)?.Report is { } part; isFirst = false)
-        {
-            if (isFirst)
-                whole = part;
-            else
-                whole.Sources.AddRange(part.Sources);
-        }
-        return whole;
-    }
+    /// <remarks>The ledger is listed once: a source that counts on meanwhile is in it once.</remarks>
+    public static Report Whole(ISpoolLedger ledger, long nowMs) => new ReportTeller(ledger).Next(nowMs, ulong.MaxValue, last: true, int.MaxValue)!.Report;
 
     /// <summary>The next report; null when it is too early or nothing changed. <paramref name="last"/>: this session ends, tell what there is.</summary>
-    public AgentMessage? Next(long nowMs, ulong liveFrom, bool last)
+    public AgentMessage? Next(long nowMs, ulong liveFrom, bool last, int mostSources = SourcesPerMessage)
     {
         long dropped = ledger.DroppedSamples;
         // A clock that went back must not silence it.
@@ -49,7 +38,7 @@ internal sealed class ReportTeller(ISpoolLedger ledger)
         ledger.ListLedger(_now);
         ledger.ListBuffered(liveFrom, _classes);
         var report = new Report { Restart = !_started, UnixMs = nowMs, Epoch = ledger.Epoch };
-        bool more = Changes(report);
+        bool more = Changes(report, mostSources);
         foreach (SpooledClass each in _classes)
             report.Buffered.Add(new BufferedRange { Class = each.Name, Segments = (ulong)each.Segments, Records = (ulong)each.Records, Bytes = (ulong)each.Bytes, FromUnixMs = each.FromMs, ToUnixMs = each.ToMs });
         if (!_started)
@@ -64,13 +53,13 @@ internal sealed class ReportTeller(ISpoolLedger ledger)
         return new AgentMessage { Report = report };
     }
 
-    private bool Changes(Report report)
+    private bool Changes(Report report, int most)
     {
         foreach (SourceLedger source in _now)
         {
             if (_told.TryGetValue(source.Name, out SourceLedger? told) && Same(told, source))
                 continue;
-            if (report.Sources.Count == SourcesPerMessage)
+            if (report.Sources.Count == most)
                 return true;
             _told[source.Name] = source;
             var wire = new SourceReport

@@ -28,6 +28,9 @@ internal sealed class LedgerBook
     /// <summary>When a report came last, Unix ms; 0: never.</summary>
     public long ReceivedMs { get; private set; }
 
+    /// <summary>The sources as they were reported last, each once.</summary>
+    public IReadOnlyCollection<SourceReport> Sources => _sources.Values;
+
     /// <summary>Takes a report; what is beyond the bounds is left out.</summary>
     public void Take(Report report, long nowMs, IngestOptions options)
     {

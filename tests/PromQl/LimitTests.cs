@@ -23,6 +23,18 @@ public sealed class LimitTests
     }
 
     [Fact]
+    public void What_no_query_should_do_fails_that_query_alone_and_is_told()
+    {
+        (string Query, Exception Failure)? told = null;
+        var engine = new PromQlEngine(new EngineOptions { OnUnexpected = (query, e) => told = (query, e) }, _time);
+        var broken = new Watched(_series, () => throw new InvalidOperationException("broken"));
+        QueryResult result = engine.Instant(broken, "sum(v)", 60_000);
+        Assert.Equal((QueryErrorKind.Internal, "unexpected error: broken"), (result.Error!.Kind, result.Error.Message));
+        Assert.Equal(("sum(v)", "broken"), (told!.Value.Query, told.Value.Failure.Message));
+        Assert.Equal(600, engine.Instant(_series, "sum(v)", 60_000).Series[0].Points[0].Value);
+    }
+
+    [Fact]
     public void Queries_that_hold_too_much_together_fail_clearly_and_small_ones_and_later_ones_do_not()
     {
         var engine = new PromQlEngine(new EngineOptions { MaxSamples = 5_000_000, MaxSamplesTogether = 5_000_000 }, _time);

@@ -35,6 +35,9 @@ public sealed record EngineOptions
     /// <summary>Points of range results that are kept for queries that ask on, where the reader tells of late data; 0: none. Default 2 million (some 64 MB).</summary>
     public long MaxCachedPoints { get; init; } = 2_000_000;
 
+    /// <summary>Is told of what no query should do: an exception of the reader or of a bug, which fails that query alone (<see cref="QueryErrorKind.Internal"/>). Thread-safe. Default: nobody is.</summary>
+    public Action<string, Exception>? OnUnexpected { get; init; }
+
     /// <summary>Longest query text, in characters. Default 16 Ki.</summary>
     public int MaxQueryLength { get; init; } = 16 * 1024;
 

@@ -159,6 +159,12 @@ public sealed class PromQlEngine
         {
             return Failed(new QueryError(QueryErrorKind.Canceled, "query was canceled in expression evaluation"));
         }
+        catch (Exception e) when (e is not (OperationCanceledException or OutOfMemoryException))
+        {
+            // One query must not stop the rules of all groups, which would try it again for ever.
+            _options.OnUnexpected?.Invoke(query, e);
+            return Failed(new QueryError(QueryErrorKind.Internal, $"unexpected error: {e.Message}"));
+        }
         finally
         {
             evaluator.GiveBack();

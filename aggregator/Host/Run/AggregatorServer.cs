@@ -112,7 +112,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         _fleet = new AgentFleet(ingest, time, _meter) { Book = _completeness.Book, Late = late };
         _inbox = new BundleInbox(new BundleInboxOptions { Folder = ConfiguredOptions.Inbox(config) }, () => Volatile.Read(ref _config), new BundleImport(_store, late, time, _completeness.Book), late, disk, time, _meter, loggers.CreateLogger<BundleInbox>());
         _authenticator = new TokenAuthenticator(AgentCredentials.Proofs(ConfiguredOptions.Credentials(config)));
-        var engine = new PromQlEngine(new EngineOptions { MaxSamples = config.Limits.MaxSamplesPerQuery, MaxSamplesTogether = config.Limits.MaxSamplesTogether, Timeout = config.Limits.QueryTimeout, Experimental = config.Evaluation.Experimental }, time);
+        var engine = new PromQlEngine(ConfiguredOptions.Engine(config) with { OnUnexpected = (query, e) => QueryFailed(_log, query, e) }, time);
         var ruleOptions = new RuleEngineOptions { DefaultInterval = config.Global.EvaluationInterval, EvaluationDelayMax = config.Evaluation.DelayMax, ExternalLabels = config.Global.ExternalLabels };
         var rulesOn = new RuleSurroundings(engine, _reader, _store, _fleet);
         _rules = new RuleEngine(rulesOn, ruleOptions, time, _meter, loggers.CreateLogger<RuleEngine>());
@@ -382,6 +382,9 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
 
     [LoggerMessage(5008, LogLevel.Error, "BUG: taking the new configuration failed, the one in force stays")]
     private static partial void ReloadFailed(ILogger log, Exception failure);
+
+    [LoggerMessage(5011, LogLevel.Error, "BUG: a query failed, and it alone: {Query}")]
+    private static partial void QueryFailed(ILogger log, string query, Exception failure);
 
     [LoggerMessage(5006, LogLevel.Warning, "the new configuration changes more than what a reload takes (docs/configuration.md, column 'applies'): the rest takes effect at the next start")]
     private static partial void NeedsRestart(ILogger log);

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using Bellwether.Aggregator.Configuration;
+using Bellwether.Evaluate.PromQl;
 using Bellwether.Ingest;
 using Bellwether.Ingest.Completeness;
 using Bellwether.Store;
@@ -22,6 +23,15 @@ internal static class ConfiguredOptions
         MaxSeries = config.Limits.MaxSeries,
         MaxSeriesPerJob = config.Limits.MaxSeriesPerJob,
         MinFreeBytes = config.Limits.MinFreeDisk.Bytes,
+    };
+
+    /// <summary>The query engine's.</summary>
+    public static EngineOptions Engine(AggregatorConfig config) => new()
+    {
+        MaxSamples = config.Limits.MaxSamplesPerQuery,
+        MaxSamplesTogether = config.Limits.MaxSamplesTogether,
+        Timeout = config.Limits.QueryTimeout,
+        Experimental = config.Evaluation.Experimental,
     };
 
     private static List<CoarseResolution> ResolutionsOf(RetentionSection retention)

@@ -41,6 +41,7 @@ public sealed class BundleImport(IRecordStore store, LateRanges? late, TimeProvi
 {
     private const int AttemptsMax = 3;
     private const long SegmentBytesMax = 64 << 20;
+    private static readonly IngestOptions s_bounds = new();
 
     /// <summary>Verifies and applies. Throws <see cref="IOException"/> when the files cannot be read.</summary>
     public async Task<BundleImported> RunAsync(BundleReader reader, BundleTrust trust, Action<long, long>? progress, CancellationToken cancellation)
@@ -93,7 +94,7 @@ public sealed class BundleImport(IRecordStore store, LateRanges? late, TimeProvi
         };
     }
 
-    // It is signed by the agent; one that cannot be read is of a later version.
+    // It is signed by the agent, but bounded as what comes by wire is; one that cannot be read is of a later version.
     private void TakeLedger(BundleManifest manifest)
     {
         if (book is null || manifest.Report.IsEmpty)
@@ -101,7 +102,9 @@ public sealed class BundleImport(IRecordStore store, LateRanges? late, TimeProvi
         try
         {
             Report report = Report.Parser.ParseFrom(manifest.Report.Span);
-            book.ReportedByBundle(manifest.Agent, manifest.CreatedMs, report.Sources.Select(AgentFleet.ReportedOf), report.PreviousRun is { Known: true } run ? run.Planned : null);
+            var ledger = new LedgerBook();
+            ledger.Take(report, manifest.CreatedMs, s_bounds);
+            book.ReportedByBundle(manifest.Agent, manifest.CreatedMs, ledger.Sources.Select(AgentFleet.ReportedOf), report.PreviousRun is { Known: true } run ? run.Planned : null);
         }
         catch (InvalidProtocolBufferException)
         {

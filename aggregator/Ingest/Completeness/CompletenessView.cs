@@ -56,12 +56,13 @@ public static class CompletenessView
     public static AgentCompleteness Of(AgentFacts facts, StoredLedger? stored, long fromMs, long toMs, long nowMs)
     {
         stored ??= new StoredLedger(facts.Id, 0, 0, 0, 0, []);
-        var reported = facts.Reported.ToDictionary(r => r.Name, StringComparer.Ordinal);
+        // The fleet's journal may name one twice: bundles were not always bounded.
+        Dictionary<string, ReportedSource> reported = facts.Reported.DistinctBy(r => r.Name).ToDictionary(r => r.Name, StringComparer.Ordinal);
         long newest = stored.NewestMs;
         var sources = new List<SourceCompleteness>(stored.Sources.Count);
         foreach (StoredSource source in stored.Sources)
             sources.Add(OfSource(facts, source, reported.GetValueOrDefault(source.Name), newest, fromMs, Math.Min(toMs, nowMs), nowMs));
-        foreach (ReportedSource each in facts.Reported.Where(r => stored.Sources.All(s => s.Name != r.Name)))
+        foreach (ReportedSource each in reported.Values.Where(r => stored.Sources.All(s => s.Name != r.Name)))
             sources.Add(new SourceCompleteness { Stored = new StoredSource(each.Name, 0, 0, 0, 0, []), Reported = each, Ranges = [], Gaps = [] });
         return new AgentCompleteness(facts, stored, sources);
     }

@@ -296,6 +296,35 @@ public sealed class SpoolLedgerTests : IDisposable
         spool.Dispose();
     }
 
+    [Fact]
+    public void The_report_of_a_bundle_has_each_source_once_while_they_count_on()
+    {
+        var report = ReportTeller.Whole(new CountingLedger(2 * ReportTeller.SourcesPerMessage), 1_000);
+        Assert.Equal(2 * ReportTeller.SourcesPerMessage, report.Sources.Count);
+        Assert.Equal(report.Sources.Count, report.Sources.Select(s => s.Name).Distinct().Count());
+    }
+
+    /// <summary>Each look finds more.</summary>
+    private sealed class CountingLedger(int sources) : ISpoolLedger
+    {
+        private long _looks;
+
+        public ulong Epoch => 1;
+
+        public PreviousEnd Previous => default;
+
+        public long DroppedSamples => 0;
+
+        public void ListLedger(List<SourceLedger> into)
+        {
+            into.Clear();
+            _looks++;
+            into.AddRange(Enumerable.Range(0, sources).Select(i => new SourceLedger($"s{i}", _looks, _looks, default, [])));
+        }
+
+        public void ListBuffered(ulong liveFrom, List<SpooledClass> into) => into.Clear();
+    }
+
     private LogSpool Open(SpoolOptions options) => LogSpool.Open(_disk, "/spool", options, _clock, new Random(2), _meter);
 
     private static List<SpooledSegment> List(LogSpool spool)

@@ -28,4 +28,13 @@ public sealed class LedgerBookTests
         Assert.All(ledger.Sources.Values, s => Assert.Equal(16, s.Dropped.Count));
         Assert.Equal("reason 0", ledger.Sources["source 0 0"].Dropped[0].Reason);
     }
+
+    [Fact]
+    public void A_source_that_a_report_names_twice_is_there_once_as_told_last()
+    {
+        var report = new Report { Sources = { new SourceReport { Name = "a", Produced = 5 }, new SourceReport { Name = "a", Produced = 7 } } };
+        var book = new LedgerBook();
+        book.Take(report, 1, new IngestOptions());
+        Assert.Equal(7UL, Assert.Single(book.Sources).Produced);
+    }
 }

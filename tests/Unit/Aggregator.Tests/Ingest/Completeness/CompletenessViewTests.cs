@@ -21,6 +21,14 @@ public sealed class CompletenessViewTests
     }
 
     [Fact]
+    public void A_journal_that_names_a_source_twice_can_be_read()
+    {
+        var twice = new ReportedSource("b", 1, 0, 0, 0, []);
+        AgentCompleteness view = View(s_present with { Reported = [twice, twice] }, 0, 100, now: 102);
+        Assert.Equal("b", Assert.Single(view.Sources, s => s.Reported is not null).Reported!.Name);
+    }
+
+    [Fact]
     public void A_gap_is_divided_by_its_reasons()
     {
         _ledger.Ticks("a", (1, 10), (41, 100));
