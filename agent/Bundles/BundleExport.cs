@@ -61,19 +61,24 @@ internal sealed class BundleExport(ISpool spool, IDisk disk, TimeProvider time, 
         random.NextBytes(id);
         using var writer = new BundleWriter(disk, new BundleTarget(request.File, new Guid(id), request.VolumeBytes, identity.Recipient));
         var carried = new List<BundleSegment>();
+        var ids = new HashSet<SegmentRef>();
         foreach (HeldSegment segment in wanted)
         {
-            if (TryCarry(writer, segment, bytes => progress?.Invoke(done += bytes, of)))
-                carried.Add(Told(segment));
+            if (!TryCarry(writer, segment, bytes => progress?.Invoke(done += bytes, of)))
+                continue;
+            carried.Add(Told(segment));
+            ids.Add(segment.Id);
         }
+        long nowMs = time.GetUtcNow().ToUnixTimeMilliseconds();
         BundleManifest manifest = writer.Finish(new BundleManifest
         {
             Bundle = default,
             Agent = identity.Agent,
             Version = identity.Version,
-            CreatedMs = time.GetUtcNow().ToUnixTimeMilliseconds(),
+            CreatedMs = nowMs,
             Segments = carried,
-            Report = spool is ISpoolLedger ledger ? ReportTeller.Whole(ledger, time.GetUtcNow().ToUnixTimeMilliseconds()).ToByteArray() : [],
+            // Where the report is read, what the bundle carries is there.
+            Report = spool is ISpoolLedger ledger ? ReportTeller.Whole(ledger, nowMs, ids).ToByteArray() : [],
             Announced = [.. announced, .. held.Except(wanted).Where(s => s.Records > 0).Select(Told)],
         }, identity.Key);
         return new BundleExported(writer.Files, manifest, writer.Bytes);

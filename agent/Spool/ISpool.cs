@@ -93,11 +93,11 @@ internal interface ISpoolLedger
     /// <summary>Samples dropped so far, all together: cheap to ask.</summary>
     long DroppedSamples { get; }
 
-    /// <summary>Replaces the list's content by the ledger of all sources.</summary>
-    void ListLedger(List<SourceLedger> into);
+    /// <summary>Replaces the list's content by the ledger of all sources. What is in the segments of <paramref name="carried"/> does not count as buffered.</summary>
+    void ListLedger(List<SourceLedger> into, IReadOnlySet<SegmentRef>? carried = null);
 
-    /// <summary>What is buffered: segments numbered from <paramref name="liveFrom"/> on, and those before.</summary>
-    void ListBuffered(ulong liveFrom, List<SpooledClass> into);
+    /// <summary>What is buffered: segments numbered from <paramref name="liveFrom"/> on, and those before; without those of <paramref name="carried"/>.</summary>
+    void ListBuffered(ulong liveFrom, List<SpooledClass> into, IReadOnlySet<SegmentRef>? carried = null);
 }
 
 /// <summary>What is held of one class of segments. Times are Unix ms, 0: none.</summary>

@@ -8,12 +8,12 @@ namespace Bellwether.Agent.Spool;
 internal sealed partial class LogSpool
 {
     /// <inheritdoc/>
-    public void ListLedger(List<SourceLedger> into)
+    public void ListLedger(List<SourceLedger> into, IReadOnlySet<SegmentRef>? carried = null)
     {
         into.Clear();
         lock (_gate)
         {
-            SourceSpan[] held = Held();
+            SourceSpan[] held = Held(carried);
             for (int i = 0; i < held.Length; i++)
             {
                 SpoolLedger.Account account = _ledger[i];
@@ -22,12 +22,14 @@ internal sealed partial class LogSpool
         }
     }
 
-    /// <summary>What is held, by account.</summary>
-    private SourceSpan[] Held()
+    /// <summary>What is held, by account, but for what is in the segments of <paramref name="carried"/>.</summary>
+    private SourceSpan[] Held(IReadOnlySet<SegmentRef>? carried = null)
     {
         var held = new SourceSpan[_ledger.Accounts.Count];
         foreach (SpoolSegment segment in _segments)
         {
+            if (carried?.Contains(segment.Id) ?? false)
+                continue;
             foreach ((int account, SourceSpan span) in segment.Sources)
             {
                 SourceSpan known = held[account];
@@ -38,7 +40,7 @@ internal sealed partial class LogSpool
     }
 
     /// <inheritdoc/>
-    public void ListBuffered(ulong liveFrom, List<SpooledClass> into)
+    public void ListBuffered(ulong liveFrom, List<SpooledClass> into, IReadOnlySet<SegmentRef>? carried = null)
     {
         into.Clear();
         lock (_gate)
@@ -46,7 +48,7 @@ internal sealed partial class LogSpool
             SpooledClass live = new("live", 0, 0, 0, 0, 0), backlog = new("backlog", 0, 0, 0, 0, 0), locked = new("locked", 0, 0, 0, 0, 0);
             foreach (SpoolSegment segment in _segments)
             {
-                if (segment.OpenRecords == 0)
+                if (segment.OpenRecords == 0 || (carried?.Contains(segment.Id) ?? false))
                     continue;
                 ref SpooledClass of = ref segment.Locked is not null ? ref locked : ref segment.Id.Number >= liveFrom ? ref live : ref backlog;
                 long from = segment.OpenOldestMs;

@@ -182,11 +182,11 @@ internal sealed class PrioritySpool : ISpool, ISpoolLedger
     }
 
     /// <inheritdoc/>
-    public void ListLedger(List<SourceLedger> into)
+    public void ListLedger(List<SourceLedger> into, IReadOnlySet<SegmentRef>? carried = null)
     {
         if (_open.Length == 1)
         {
-            _open[0].ListLedger(into);
+            _open[0].ListLedger(into, carried);
             return;
         }
         var all = new Dictionary<string, SourceLedger>(StringComparer.Ordinal);
@@ -194,7 +194,7 @@ internal sealed class PrioritySpool : ISpool, ISpoolLedger
         {
             foreach (LogSpool each in _open)
             {
-                each.ListLedger(into);
+                each.ListLedger(into, carried);
                 foreach (SourceLedger source in into)
                     all[source.Name] = all.TryGetValue(source.Name, out SourceLedger? known) ? Together(known, source) : source;
             }
@@ -204,18 +204,18 @@ internal sealed class PrioritySpool : ISpool, ISpoolLedger
     }
 
     /// <inheritdoc/>
-    public void ListBuffered(ulong liveFrom, List<SpooledClass> into)
+    public void ListBuffered(ulong liveFrom, List<SpooledClass> into, IReadOnlySet<SegmentRef>? carried = null)
     {
         if (_open.Length == 1)
         {
-            _open[0].ListBuffered(liveFrom, into);
+            _open[0].ListBuffered(liveFrom, into, carried);
             return;
         }
         into.Clear();
         var some = new List<SpooledClass>();
         foreach (LogSpool each in _open)
         {
-            each.ListBuffered(liveFrom, some);
+            each.ListBuffered(liveFrom, some, carried);
             into.AddRange(some.Select(s => s with { Name = $"{s.Name}/{each.ClassName}" }));
         }
     }

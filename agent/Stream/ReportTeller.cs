@@ -4,7 +4,9 @@ using Bellwether.V1;
 namespace Bellwether.Agent.Stream;
 
 /// <summary>Makes the reports of one session: the whole ledger at first, then the sources whose numbers changed. Not thread-safe.</summary>
-internal sealed class ReportTeller(ISpoolLedger ledger)
+/// <param name="ledger">Of what.</param>
+/// <param name="carried">Segments that come with the report: they do not count as buffered.</param>
+internal sealed class ReportTeller(ISpoolLedger ledger, IReadOnlySet<SegmentRef>? carried = null)
 {
     /// <summary>How often changes are told.</summary>
     public const long IntervalMs = 15_000;
@@ -23,9 +25,10 @@ internal sealed class ReportTeller(ISpoolLedger ledger)
     private long _lastMs;
     private long _droppedTold;
 
-    /// <summary>The whole ledger in one report: what a bundle carries.</summary>
+    /// <summary>The whole ledger in one report: what a bundle brings, beside the segments of <paramref name="carried"/>.</summary>
     /// <remarks>The ledger is listed once: a source that counts on meanwhile is in it once.</remarks>
-    public static Report Whole(ISpoolLedger ledger, long nowMs) => new ReportTeller(ledger).Next(nowMs, ulong.MaxValue, last: true, int.MaxValue)!.Report;
+    public static Report Whole(ISpoolLedger ledger, long nowMs, IReadOnlySet<SegmentRef> carried) =>
+        new ReportTeller(ledger, carried).Next(nowMs, ulong.MaxValue, last: true, int.MaxValue)!.Report;
 
     /// <summary>The next report; null when it is too early or nothing changed. <paramref name="last"/>: this session ends, tell what there is.</summary>
     public AgentMessage? Next(long nowMs, ulong liveFrom, bool last, int mostSources = SourcesPerMessage)
@@ -35,8 +38,8 @@ internal sealed class ReportTeller(ISpoolLedger ledger)
         bool due = nowMs >= _nextMs || _nextMs - nowMs > IntervalMs || last;
         if (!due && (dropped == _droppedTold || nowMs - _lastMs < DropIntervalMs))
             return null;
-        ledger.ListLedger(_now);
-        ledger.ListBuffered(liveFrom, _classes);
+        ledger.ListLedger(_now, carried);
+        ledger.ListBuffered(liveFrom, _classes, carried);
         var report = new Report { Restart = !_started, UnixMs = nowMs, Epoch = ledger.Epoch };
         bool more = Changes(report, mostSources);
         foreach (SpooledClass each in _classes)

@@ -81,7 +81,9 @@ public sealed class BundleImport(IRecordStore store, LateRanges? late, TimeProvi
         book?.Carried(manifest.Agent, nowMs, manifest.CreatedMs,
             $"bundle {manifest.Bundle}: {sum.Records} new records; {sum.AlreadyHeld} of its {manifest.Segments.Count} segments were here already, {missing.Length} that it announces are not here",
             [.. missing.Select(s => new LostSegments(s.Id.Epoch, s.Id.Number, s.Id.Number, s.FromMs, s.ToMs, MissingReasons.Announced, nowMs))]);
-        TakeLedger(manifest);
+        // The report takes for granted that all the bundle carries is here.
+        if (sum.Unfinished is null)
+            TakeLedger(manifest);
         return new BundleImported(BundleVerdict.Good, manifest)
         {
             Records = sum.Records,

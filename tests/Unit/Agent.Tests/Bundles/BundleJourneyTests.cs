@@ -202,6 +202,29 @@ public sealed class BundleJourneyTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task What_a_bundle_brought_does_not_count_as_buffered_and_what_it_left_out_does()
+    {
+        for (int i = 0; i < 5; i++)
+            CollectSegment(10);
+        var book = new FleetBook(new CompletenessOptions(), _store.Engine, NullLogger.Instance, [], []);
+        async Task<(ReportedSource Reported, long Stored)> ImportedAsync(string file, long untilMs)
+        {
+            BundleExported exported = Export(file, untilMs: untilMs);
+            using var reader = new BundleReader(new OsDisk(), exported.Files);
+            await new BundleImport(_store, _late, _time, book).RunAsync(reader, new BundleTrust(_ => _key, _aggregator), null, CancellationToken.None);
+            AgentFacts facts = book.Agents().Single(a => a.Id == "site");
+            SourceCompleteness source = Assert.Single(CompletenessView.Of(facts, _store.Engine.Ledgers().Single(l => l.Agent == "site"), 0, long.MaxValue, _nextMs).Sources);
+            return (source.Reported!, source.Stored.Samples);
+        }
+        (ReportedSource part, long stored) = await ImportedAsync("a.bwb", StartMs + 15_000);
+        Assert.Equal((500, 300, 200, StartMs + 20_000, _nextMs - 1000), (part.Produced, part.Buffered, stored, part.BufferedFromMs, part.BufferedToMs));
+        _time.Advance(TimeSpan.FromSeconds(5));
+        (ReportedSource all, stored) = await ImportedAsync("b.bwb", long.MaxValue);
+        Assert.Equal((500, 0, 500), (all.Produced, all.Buffered, stored));
+        Assert.Equal(50, _spool.Records);
+    }
+
+    [Fact]
     public void An_outbox_that_nobody_empties_keeps_the_records_in_the_spool()
     {
         File.WriteAllText(PathOf("agent.key"), _key.ExportPkcs8PrivateKeyPem());

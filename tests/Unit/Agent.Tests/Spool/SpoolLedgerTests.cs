@@ -299,7 +299,7 @@ public sealed class SpoolLedgerTests : IDisposable
     [Fact]
     public void The_report_of_a_bundle_has_each_source_once_while_they_count_on()
     {
-        var report = ReportTeller.Whole(new CountingLedger(2 * ReportTeller.SourcesPerMessage), 1_000);
+        var report = ReportTeller.Whole(new CountingLedger(2 * ReportTeller.SourcesPerMessage), 1_000, new HashSet<SegmentRef>());
         Assert.Equal(2 * ReportTeller.SourcesPerMessage, report.Sources.Count);
         Assert.Equal(report.Sources.Count, report.Sources.Select(s => s.Name).Distinct().Count());
     }
@@ -315,14 +315,14 @@ public sealed class SpoolLedgerTests : IDisposable
 
         public long DroppedSamples => 0;
 
-        public void ListLedger(List<SourceLedger> into)
+        public void ListLedger(List<SourceLedger> into, IReadOnlySet<SegmentRef>? carried = null)
         {
             into.Clear();
             _looks++;
             into.AddRange(Enumerable.Range(0, sources).Select(i => new SourceLedger($"s{i}", _looks, _looks, default, [])));
         }
 
-        public void ListBuffered(ulong liveFrom, List<SpooledClass> into) => into.Clear();
+        public void ListBuffered(ulong liveFrom, List<SpooledClass> into, IReadOnlySet<SegmentRef>? carried = null) => into.Clear();
     }
 
     private LogSpool Open(SpoolOptions options) => LogSpool.Open(_disk, "/spool", options, _clock, new Random(2), _meter);
