@@ -8,10 +8,18 @@ namespace Bellwether.Store;
 // slots once: a slot cannot take a sample in.
 public sealed partial class StoreEngine
 {
+    // Slots take a tenth of what samples take, mostly. More room is asked for files that took more.
+    private const int ExpectedShare = 4;
     private long _coarsenedFiles;
+    private long _droppedEarlyFiles;
+    private string? _tooLargeFor;
+    private bool _waitsForRoom;
 
     /// <summary>Chunk files that became part of a file of a coarser resolution since the store was opened. Thread-safe.</summary>
     public long CoarsenedFiles => Interlocked.Read(ref _coarsenedFiles);
+
+    /// <summary>Chunk files that were dropped since the store was opened because the disk was full and they were older than what their resolution is kept for. Thread-safe.</summary>
+    public long DroppedEarlyFiles => Interlocked.Read(ref _droppedEarlyFiles);
 
     /// <summary>Bytes of the chunk files of a resolution (0: samples). Thread-safe.</summary>
     internal long BytesOf(int resolutionMs) => _blocks.Files.Where(f => f.ResolutionMs == resolutionMs).Sum(f => f.Bytes);
@@ -40,20 +48,59 @@ public sealed partial class StoreEngine
             long before = Volatile.Read(ref _ageNowMs) - (long)finer.TotalMilliseconds;
             finer = resolution.Retention;
             IReadOnlyList<BlockFile> sources = CoarsenPlan.Choose(_blocks.Files, length, before);
-            if (sources.Count == 0 || !HasRoomFor(sources) || !TryCloseUntil(sources.Max(f => f.Footer.MaxMs)))
+            if (sources.Count == 0 || RoomToCoarsen(sources) is not { } room || !TryCloseUntil(sources.Max(f => f.Footer.MaxMs)))
                 continue;
             // Files may have come until the time was closed; none can come after.
             sources = CoarsenPlan.Choose(_blocks.Files, length, before);
             if (sources.Count == 0 || sources.Max(f => f.Footer.MaxMs) > _head.ClosedMs)
                 continue;
             using var coarsener = new BlockCoarsener(length, _options.CoarsensWhateverTheSize);
-            if (!Rewrite(sources, length, coarsener.Write, cancellation))
+            if (!TryCoarsen(sources, length, room, coarsener, cancellation))
                 continue;
             Interlocked.Add(ref _coarsenedFiles, sources.Count);
             LogCoarsened(_log, sources.Count, resolution.Length, sources.Max(f => f.Footer.MaxMs));
             return true;
         }
         return false;
+    }
+
+    private bool TryCoarsen(IReadOnlyList<BlockFile> sources, int lengthMs, long room, BlockCoarsener coarsener, CancellationToken cancellation)
+    {
+        try
+        {
+            return Rewrite(sources, lengthMs, coarsener.Write, cancellation, room);
+        }
+        catch (NoRoomException)
+        {
+            _tooLargeFor = sources[0].Name;
+            return false;
+        }
+    }
+
+    /// <summary>Bytes that may be written; null: too few to begin.</summary>
+    private long? RoomToCoarsen(IReadOnlyList<BlockFile> sources)
+    {
+        long bytes = sources.Sum(f => f.Bytes), needed = sources[0].Name == _tooLargeFor ? bytes : bytes / ExpectedShare;
+        long room = _disk.FreeBytes(_options.Folder) - _options.MinFreeBytes;
+        bool waits = room < needed;
+        if (waits && !_waitsForRoom)
+            LogWaitsForRoom(_log, sources.Count, bytes, needed + _options.MinFreeBytes);
+        _waitsForRoom = waits;
+        return waits ? null : room;
+    }
+
+    // A file that is older than what its resolution is kept for waits to become coarser. On a full disk nothing would ever make room for that: the oldest goes, as retention would have it without coarser ones.
+    private BlockFile? OverdueOnFullDisk()
+    {
+        if (_options.Resolutions.Count == 0 || HasRoom())
+            return null;
+        var retention = Levels().ToDictionary(l => l.ResolutionMs, l => (long)l.Retention.TotalMilliseconds);
+        BlockFile? oldest = _blocks.Files.Where(f => retention.TryGetValue(f.ResolutionMs, out long kept) && f.Footer.MaxMs < _head.AgeNowMs - kept).MinBy(f => f.Footer.MaxMs);
+        if (oldest is null)
+            return null;
+        Interlocked.Increment(ref _droppedEarlyFiles);
+        LogDroppedEarly(_log, oldest.Name, oldest.Bytes, oldest.Footer.MaxMs);
+        return oldest;
     }
 
     /// <summary>From now on nothing is taken up to a time. False: something of it is still in memory, and has to go into files first.</summary>
@@ -85,6 +132,12 @@ public sealed partial class StoreEngine
                 _head.ClosedMs = Math.Max(_head.ClosedMs, file.Footer.MaxMs);
         }
     }
+
+    [LoggerMessage(EventId = 5747, Level = LogLevel.Warning, Message = "{Files} chunk files of {Bytes} bytes are due for a coarser resolution, which waits until {NeededBytes} bytes of the disk are free; make room, or lower retention.raw or set retention.size")]
+    private static partial void LogWaitsForRoom(ILogger log, int files, long bytes, long neededBytes);
+
+    [LoggerMessage(EventId = 5748, Level = LogLevel.Error, Message = "the disk is full: the chunk file {File} of {Bytes} bytes, older than what its resolution is kept for, is dropped before it became coarser; its newest sample was of {NewestMs}")]
+    private static partial void LogDroppedEarly(ILogger log, string file, long bytes, long newestMs);
 
     [LoggerMessage(EventId = 5746, Level = LogLevel.Information, Message = "{Files} chunk files became one of the resolution {Resolution}; their newest sample was of {NewestMs}")]
     private static partial void LogCoarsened(ILogger log, int files, TimeSpan resolution, long newestMs);

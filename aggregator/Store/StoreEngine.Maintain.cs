@@ -121,6 +121,8 @@ public sealed partial class StoreEngine
             excess -= file.Bytes;
             gone.Add(file);
         }
+        if (gone.Count == 0 && OverdueOnFullDisk() is { } overdue)
+            gone.Add(overdue);
         if (gone.Count == 0)
             return;
         _index.Gate.EnterWriteLock();

@@ -65,14 +65,14 @@ public sealed partial class StoreEngine
     private IEnumerable<(int ResolutionMs, TimeSpan Retention)> Levels() =>
         [(0, _options.Retention), .. _options.Resolutions.Select(r => ((int)r.Length.TotalMilliseconds, r.Retention))];
 
-    /// <summary>Writes files anew as one and puts it in their place. False: one of them went meanwhile.</summary>
-    private bool Rewrite(IReadOnlyList<BlockFile> sources, int resolutionMs, Action<IReadOnlyList<BlockFile>, BlockWriter, CancellationToken> write, CancellationToken cancellation)
+    /// <summary>Writes files anew as one and puts it in their place. False: one of them went meanwhile. Throws <see cref="NoRoomException"/> when it takes more than it may.</summary>
+    private bool Rewrite(IReadOnlyList<BlockFile> sources, int resolutionMs, Action<IReadOnlyList<BlockFile>, BlockWriter, CancellationToken> write, CancellationToken cancellation, long maxBytes = long.MaxValue)
     {
         foreach (BlockFile source in sources)
             source.Lease();
         try
         {
-            using BlockWriter writer = _blocks.Begin(sources.Min(f => f.Footer.MinMs), sources, resolutionMs);
+            using BlockWriter writer = _blocks.Begin(sources.Min(f => f.Footer.MinMs), sources, resolutionMs, maxBytes);
             write(sources, writer, cancellation);
             BlockFile? merged = null;
             if (writer.Count > 0)

@@ -32,6 +32,7 @@ internal sealed class StoreTelemetry : IDisposable
         meter.CreateObservableCounter(MetricNames.StoreWalDamaged, () => Read(e => e.Opened.DamagedLogPlaces), null, "Places of the write-ahead log that were damaged when it was opened.");
         meter.CreateObservableCounter(MetricNames.StoreCutsFailed, () => Read(e => e.FailedCuts), null, "Cuts of partitions into chunk files that failed and are tried again.");
         meter.CreateObservableCounter(MetricNames.StoreFilesCoarsened, () => Read(e => e.CoarsenedFiles), null, "Chunk files whose samples or slots became slots of a coarser resolution.");
+        meter.CreateObservableCounter(MetricNames.StoreFilesDroppedEarly, () => Read(e => e.DroppedEarlyFiles), null, "Chunk files older than what their resolution is kept for that were dropped on a full disk before they became coarser.");
         meter.CreateObservableGauge(MetricNames.StoreResolutionBytes, Resolutions, null, "Bytes of the chunk files that are served, by resolution.");
         meter.CreateObservableCounter(MetricNames.StoreFilesMerged, () => Read(e => e.MergedFiles), null, "Chunk files that were merged into others or written anew.");
         meter.CreateObservableCounter(MetricNames.StoreMergesFailed, () => Read(e => e.FailedMerges), null, "Merges of chunk files that failed and are tried again.");

@@ -152,6 +152,9 @@ public static class MetricNames
     /// <summary>Chunk files whose samples or slots became slots of a coarser resolution.</summary>
     public const string StoreFilesCoarsened = "bellwether_store_files_coarsened_total";
 
+    /// <summary>Chunk files dropped on a full disk before they became coarser.</summary>
+    public const string StoreFilesDroppedEarly = "bellwether_store_files_dropped_early_total";
+
     /// <summary>Bytes of the chunk files that are served, by resolution.</summary>
     public const string StoreResolutionBytes = "bellwether_store_resolution_bytes";
 

@@ -128,8 +128,8 @@ internal sealed partial class BlockSet : IDisposable
 
     /// <summary>Begins a file for a partition.</summary>
     /// <param name="replaces">Files that it will stand in for: they are gone from the moment that it is there, at the next opening at the latest.</param>
-    public BlockWriter Begin(long partitionMs, IReadOnlyList<BlockFile>? replaces = null, int resolutionMs = 0) =>
-        new(_disk, _folder, string.Create(CultureInfo.InvariantCulture, $"{partitionMs / 1000}-{Interlocked.Increment(ref _lastNumber):D8}{BlockFormat.Ending}"), [.. (replaces ?? []).Select(f => f.Name)], resolutionMs);
+    public BlockWriter Begin(long partitionMs, IReadOnlyList<BlockFile>? replaces = null, int resolutionMs = 0, long maxBytes = long.MaxValue) =>
+        new(_disk, _folder, string.Create(CultureInfo.InvariantCulture, $"{partitionMs / 1000}-{Interlocked.Increment(ref _lastNumber):D8}{BlockFormat.Ending}"), [.. (replaces ?? []).Select(f => f.Name)], resolutionMs) { MaxBytes = maxBytes };
 
     public BlockFile Open(string name) => BlockFile.Open(_disk, _folder, name);
 

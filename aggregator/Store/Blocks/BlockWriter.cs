@@ -64,6 +64,9 @@ internal sealed class BlockWriter : IDisposable
 
     public string Name { get; }
 
+    /// <summary>Bytes that the file may take: beyond them writing throws <see cref="NoRoomException"/>.</summary>
+    public long MaxBytes { get; init; } = long.MaxValue;
+
     private byte Version => _resolutionMs == 0 ? BlockFormat.Version : BlockFormat.CoarseVersion;
 
     /// <summary>Series so far.</summary>
@@ -146,6 +149,8 @@ internal sealed class BlockWriter : IDisposable
 
     private void Flush()
     {
+        if (_written + _pending.Length > MaxBytes)
+            throw new NoRoomException($"{Name} would take more than {MaxBytes} bytes");
         _file.Write(_written, _pending.Written);
         _written += _pending.Length;
         _pending.Clear();

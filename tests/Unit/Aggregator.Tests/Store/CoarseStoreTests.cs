@@ -253,6 +253,48 @@ public sealed class CoarseStoreTests : IDisposable
     }
 
     [Fact]
+    public void Little_room_is_enough_to_become_coarser_and_what_takes_more_is_given_up_without_a_trace()
+    {
+        using StoreEngine store = Open();
+        for (int i = 0; i < 9 * 60; i++)
+            Tick(store);
+        store.Commit();
+        store.Maintain();
+        // Constant within slots: a slot is no smaller than the few samples of it here.
+        long bytes = store.Blocks.Files.Min(f => f.Bytes);
+        _disk.Free = (bytes / 4) + 1;
+        store.MergeFiles(CancellationToken.None);
+        Assert.Equal(0, store.CoarsenedFiles);
+        Assert.DoesNotContain(_disk.Paths, p => p.EndsWith(".new", StringComparison.Ordinal));
+        Assert.Equal(0, store.FailedMerges);
+        _disk.Free = 1 << 20;
+        store.MergeFiles(CancellationToken.None);
+        Assert.True(store.CoarsenedFiles > 0);
+    }
+
+    [Fact]
+    public void On_a_full_disk_what_waits_to_become_coarser_goes_oldest_first_and_nothing_else()
+    {
+        _options = _options with { MinFreeBytes = 1000 };
+        using StoreEngine store = Open();
+        _disk.Free = 1000;
+        Live(store, 12);
+        Assert.Equal(0, store.CoarsenedFiles);
+        List<BlockFile> overdue = [.. store.Blocks.Files.Where(f => f.Footer.MaxMs < _time.NowMs - (6 * Hour)).OrderBy(f => f.Footer.MaxMs)];
+        int others = store.Blocks.Files.Length - overdue.Count;
+        Assert.True(overdue.Count >= 2 && others >= 2);
+        _disk.Free = 999;
+        for (int gone = 1; gone <= overdue.Count; gone++)
+        {
+            store.Maintain();
+            Assert.Equal(overdue.Skip(gone).Select(f => f.Name), store.Blocks.Files.OrderBy(f => f.Footer.MaxMs).Take(overdue.Count - gone).Select(f => f.Name));
+            Assert.Equal(gone, store.DroppedEarlyFiles);
+        }
+        store.Maintain();
+        Assert.Equal(others, store.Blocks.Files.Length);
+    }
+
+    [Fact]
     public void A_damaged_file_stays_as_it_is_with_all_that_overlap_it()
     {
         BlockFile[] finer;
