@@ -276,6 +276,7 @@ internal sealed partial class AgentRuntime : IAsyncDisposable
             Token = section.TokenFile.Length > 0 ? ReadToken(section.TokenFile) : section.Token?.Reveal(),
             TrustedRoots = roots,
             ClientCertificate = section.Tls is { CertFile.Length: > 0 } own ? X509Certificate2.CreateFromPemFile(own.CertFile, own.KeyFile) : null,
+            ClientCertificateFile = section.Tls is { CertFile.Length: > 0 } shown ? shown.CertFile : null,
             ServerName = section.Tls is { ServerName.Length: > 0 } named ? named.ServerName : null,
             AllowPlaintext = section.AllowPlaintext,
         };

@@ -1,5 +1,7 @@
 using System.Diagnostics.Metrics;
+using System.Globalization;
 using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using System.Threading.Channels;
 using Bellwether.Agent.Spool;
 using Bellwether.Core.Grpc;
@@ -161,7 +163,20 @@ internal sealed partial class StreamClient
             await returning;
         }
         GrpcStatusCode code = call.Status?.Code ?? GrpcStatusCode.Ok;
-        return (session.StoreId is not null, call.Status is { IsOk: false } status ? status.ToString() : reason, code);
+        if (call.Status is { IsOk: false } status)
+            reason = status.ToString();
+        if (code == GrpcStatusCode.Unavailable && channel.IsUnheardAfterCertificate && address.ClientCertificate is { } certificate)
+            reason += $" ({RefusalHint(certificate, address.ClientCertificateFile)})";
+        return (session.StoreId is not null, reason, code);
+    }
+
+    /// <summary>What most likely happened when the server ended the connection right behind the handshake, and what to look at.</summary>
+    private string RefusalHint(X509Certificate2 certificate, string? file)
+    {
+        DateTime now = _with.Time.GetUtcNow().UtcDateTime, from = certificate.NotBefore.ToUniversalTime(), to = certificate.NotAfter.ToUniversalTime();
+        string standing = now < from ? ", which is not yet" : now > to ? ", which is over" : "";
+        return string.Create(CultureInfo.InvariantCulture,
+            $"the server ended the connection right after the TLS handshake: it may have refused the client certificate{(file is null ? "" : " of " + file)}: subject '{certificate.Subject}', issuer '{certificate.Issuer}', valid from {from:yyyy-MM-dd HH:mm:ss} to {to:yyyy-MM-dd HH:mm:ss} UTC{standing}; the server's log says why");
     }
 
     private GrpcChannel ChannelOf(AggregatorAddress address) => new(

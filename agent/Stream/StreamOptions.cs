@@ -17,6 +17,9 @@ internal sealed record AggregatorAddress
     /// <summary>Own certificate with its key; null: none.</summary>
     public X509Certificate2? ClientCertificate { get; init; }
 
+    /// <summary>Where it was read from, to be named in errors; null: it is not from a file.</summary>
+    public string? ClientCertificateFile { get; init; }
+
     /// <summary>Name to expect in the aggregator's certificate; null: the address's host.</summary>
     public string? ServerName { get; init; }
 

@@ -16,6 +16,8 @@ public readonly record struct GrpcResult<T>(GrpcStatus Status, T? Response, Grpc
 public sealed class GrpcChannel : IDisposable
 {
     private readonly HttpMessageInvoker _invoker;
+    private volatile bool _isSecured;
+    private volatile bool _isHeard;
 
     /// <summary>Prepares a channel; nothing is sent yet. Throws <see cref="ArgumentException"/> for options that cannot be.</summary>
     /// <param name="options">How to connect.</param>
@@ -30,6 +32,12 @@ public sealed class GrpcChannel : IDisposable
 
     /// <summary>How it connects.</summary>
     public GrpcChannelOptions Options { get; }
+
+    /// <summary>
+    /// Whether TLS with a client certificate was set up and the peer has sent nothing behind it, not even HTTP/2's first frame. With TLS 1.3 a client is done before the server
+    /// has judged its certificate: a connection that ends so was most likely refused for it.
+    /// </summary>
+    public bool IsUnheardAfterCertificate => _isSecured && !_isHeard;
 
     internal TimeProvider Time { get; }
 
@@ -91,7 +99,7 @@ public sealed class GrpcChannel : IDisposable
             throw new ArgumentException($"A keepalive every {options.KeepAliveDelay.TotalSeconds:0.###} s is below the minimum of {GrpcChannelOptions.MinKeepAliveDelay.TotalSeconds:0} s: peers cut such connections (too many pings).", nameof(options));
     }
 
-    private static SocketsHttpHandler Handler(GrpcChannelOptions options)
+    private SocketsHttpHandler Handler(GrpcChannelOptions options)
     {
         var handler = new SocketsHttpHandler
         {
@@ -117,8 +125,16 @@ public sealed class GrpcChannel : IDisposable
             tls.CertificateChainPolicy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
             tls.CertificateChainPolicy.CustomTrustStore.AddRange(roots);
         }
-        if (options.ClientCertificate is { } certificate)
+        if (options.Address.Scheme == "https" && options.ClientCertificate is { } certificate)
+        {
             tls.ClientCertificateContext = SslStreamCertificateContext.Create(certificate, additionalCertificates: null, offline: true);
+            // Comes between the handshake and HTTP/2.
+            handler.PlaintextStreamFilter = (context, _) =>
+            {
+                _isSecured = true;
+                return ValueTask.FromResult<Stream>(new HeardStream(context.PlaintextStream, () => _isHeard = true));
+            };
+        }
         return handler;
     }
 }

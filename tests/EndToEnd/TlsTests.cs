@@ -71,6 +71,7 @@ public sealed class TlsTests
         await SaysAsync(identity, "the credential belongs to agent 'another'", identity, aggregator);
         await SaysAsync(aggregator, "the credential belongs to agent 'another'", identity, aggregator);
         await SaysAsync(distrust, "no trusted authority has signed it", distrust, aggregator);
+        await SaysAsync(stranger, "strange.pem: subject 'CN=another', issuer 'CN=Test authority', valid from ", stranger, aggregator);
         await SaysAsync(aggregator, "no authority of client_ca_file has signed its certificate (subject 'CN=another', serial ", stranger, aggregator);
         await site.WaitForAsync("samples of the good agent", async () => await site.Api.ValueAsync("count(ledger_value{job=\"good\"})") == 1);
         Assert.Null(await site.Api.ValueAsync("count({job!~\"good|bellwether.*\",__name__=\"ledger_value\"})"));

@@ -31,11 +31,12 @@ public sealed class GrpcTestHost : IAsyncDisposable
     /// <summary>Starts.</summary>
     /// <param name="router">Makes the router; gets the token of ApplicationStopping.</param>
     /// <param name="tls">The server's certificate; null: HTTP/2 with prior knowledge.</param>
-    /// <param name="clientCertificates">Whether clients may show certificates (any is let through: the authenticator decides).</param>
+    /// <param name="clientCertificates">Whether clients may show certificates.</param>
     /// <param name="kestrel">Further settings.</param>
     /// <param name="before">Sees every request first; true: it has answered.</param>
+    /// <param name="takes">Which certificates get through the handshake; null: any (the authenticator decides).</param>
     public static async Task<GrpcTestHost> StartAsync(Func<CancellationToken, GrpcRouter> router, X509Certificate2? tls = null, bool clientCertificates = false, Action<KestrelServerOptions>? kestrel = null,
-        Func<HttpContext, Task<bool>>? before = null)
+        Func<HttpContext, Task<bool>>? before = null, Func<X509Certificate2, bool>? takes = null)
     {
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
@@ -53,7 +54,7 @@ public sealed class GrpcTestHost : IAsyncDisposable
                     {
                         ServerCertificate = tls,
                         ClientCertificateMode = clientCertificates ? ClientCertificateMode.AllowCertificate : ClientCertificateMode.NoCertificate,
-                        ClientCertificateValidation = (_, _, _) => true,
+                        ClientCertificateValidation = (shown, _, _) => takes?.Invoke(shown) ?? true,
                     });
                 }
             });

@@ -7,6 +7,8 @@ using Bellwether.Core.Grpc.Server;
 using Bellwether.Ingest;
 using Bellwether.Kit;
 using Bellwether.Store;
+using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Bellwether.Agent.Tests.Stream;
@@ -112,6 +114,39 @@ public sealed class StreamClientTests : IDisposable
         await UntilAsync(() => client.Statistics.LastError.Contains("Unauthenticated", StringComparison.Ordinal));
         await StopAsync(stop, running);
         Assert.Contains($"the client certificate (subject 'CN=agent-7', serial {shown.SerialNumber}, SHA-256 {Convert.ToHexStringLower(SHA256.HashData(shown.RawData))}) is not known", client.Statistics.LastError, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_client_certificate_that_is_refused_within_the_handshake_is_named_with_its_file_issuer_and_validity()
+    {
+        using var certificates = new TestCertificates();
+        using X509Certificate2 shown = certificates.Issue("agent-7");
+        await using GrpcTestHost host = await HostAsync(certificates.Server, Token("agent-1", "secret"), clientCertificates: true, takes: _ => false);
+        StreamClient client = Client(Address(host) with { TrustedRoots = certificates.Roots, ClientCertificate = shown, ClientCertificateFile = "agent.pem" });
+        using var stop = new CancellationTokenSource();
+        Task running = client.RunAsync(stop.Token);
+        await UntilAsync(() => client.Statistics.Failures >= 1);
+        await StopAsync(stop, running);
+        Assert.Contains("it may have refused the client certificate of agent.pem: subject 'CN=agent-7', issuer 'CN=Test authority', valid from ", client.Statistics.LastError, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_connection_that_ends_later_is_not_blamed_on_the_client_certificate()
+    {
+        using var certificates = new TestCertificates();
+        using X509Certificate2 shown = certificates.Issue("agent-1");
+        await using GrpcTestHost host = await HostAsync(certificates.Server, Token("agent-1", "secret"), clientCertificates: true, before: http =>
+        {
+            http.Features.Get<IConnectionLifetimeFeature>()!.Abort();
+            return Task.FromResult(true);
+        });
+        StreamClient client = Client(Address(host) with { TrustedRoots = certificates.Roots, ClientCertificate = shown, ClientCertificateFile = "agent.pem" });
+        using var stop = new CancellationTokenSource();
+        Task running = client.RunAsync(stop.Token);
+        await UntilAsync(() => client.Statistics.Failures >= 1);
+        await StopAsync(stop, running);
+        Assert.NotEqual("", client.Statistics.LastError);
+        Assert.DoesNotContain("certificate", client.Statistics.LastError, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -331,13 +366,13 @@ public sealed class StreamClientTests : IDisposable
         await running;
     }
 
-    private Task<GrpcTestHost> HostAsync(X509Certificate2? tls = null, AgentCredential? credential = null, bool clientCertificates = false)
+    private Task<GrpcTestHost> HostAsync(X509Certificate2? tls = null, AgentCredential? credential = null, bool clientCertificates = false, Func<HttpContext, Task<bool>>? before = null, Func<X509Certificate2, bool>? takes = null)
     {
         var methods = new GrpcMethods();
         new AggregatorService(_options, _store, _fleet, TimeProvider.System, _meter, NullLogger.Instance).AddTo(methods);
         TokenAuthenticator? authenticator = credential is null ? null : new TokenAuthenticator(AgentCredentials.Proofs([credential]));
         return GrpcTestHost.StartAsync(
-            stopping => new GrpcRouter(methods, AggregatorService.ServerOptions(_options), authenticator, TimeProvider.System, NullLogger.Instance, stopping), tls, clientCertificates);
+            stopping => new GrpcRouter(methods, AggregatorService.ServerOptions(_options), authenticator, TimeProvider.System, NullLogger.Instance, stopping), tls, clientCertificates, before: before, takes: takes);
     }
 
     private StreamClient Client(params AggregatorAddress[] addresses) => Client(addresses, "process-1", _spool);
