@@ -46,8 +46,8 @@ internal sealed class TargetFacts(string agentId, Func<string, long> newest) : I
     {
         if (collector is ScrapeCollector { Status: var status })
             return (status.Health, status.LastError);
-        string error = collector is PostgresCollector postgres ? postgres.LastError ?? "" : "";
-        return (newest(collector.Name) == 0 ? "unknown" : error.Length > 0 ? "down" : "up", error);
+        (bool isUp, string error) = collector is PostgresCollector postgres ? (postgres.IsUp, postgres.LastError ?? "") : (true, "");
+        return (newest(collector.Name) == 0 ? "unknown" : isUp ? "up" : "down", error);
     }
 
     private Target Describe(ICollector collector, string health, string error)

@@ -9,7 +9,8 @@ namespace Bellwether.Agent.Collect.Postgres;
 
 /// <summary>
 /// The metrics of one PostgreSQL server under postgres_exporter's names and labels, and own queries. Source name <c>postgres/HOST:PORT/DATABASE</c>, followed by an instance and labels of its own. Holds one
-/// connection. A query that fails costs its own families only; a server that cannot be reached gives <c>pg_up 0</c>. Not thread-safe.
+/// connection. A query that fails costs its own families only; a server that cannot be reached gives <c>pg_up 0</c>. <c>up</c> is the target's health: whether the server was reached and the
+/// built-in collectors worked; an own query that fails is told by <see cref="LastError"/> and <c>pg_scrape_collector_success</c>. Not thread-safe.
 /// </summary>
 public sealed partial class PostgresCollector : ICollector
 {
@@ -37,7 +38,9 @@ public sealed partial class PostgresCollector : ICollector
     private NpgsqlConnection? _connection;
     private Generation _generation;
     private long _scrapes;
-    private string? _error;
+    private string? _unreached;
+    private readonly List<string> _failures = [];
+    private bool _isWhole;
 
     /// <summary>Makes the collector; nothing is connected yet.</summary>
     /// <param name="options">Settings. A connection string that makes no sense and unknown collector names throw <see cref="ArgumentException"/>.</param>
@@ -110,8 +113,11 @@ public sealed partial class PostgresCollector : ICollector
     /// <inheritdoc/>
     public TimeSpan Interval => _options.Interval;
 
-    /// <summary>Why the server could not be reached, or which query failed last, in the last tick; null: all went well.</summary>
+    /// <summary>Why the server could not be reached, or which queries failed, in the last tick; null: all went well.</summary>
     public string? LastError { get; private set; }
+
+    /// <summary>Whether the last tick reached the server and all built-in collectors worked: the value of <c>up</c>. An own query that fails leaves it true. False before the first tick.</summary>
+    public bool IsUp { get; private set; }
 
     /// <summary>Series refused by <see cref="PostgresCollectorOptions.SeriesMax"/> since the table was made.</summary>
     public long SeriesRefused => _generation.Series.Refused;
@@ -128,31 +134,33 @@ public sealed partial class PostgresCollector : ICollector
         Generation generation = _generation;
         generation.Series.Begin(tick, timestampMs);
         long started = _time.GetTimestamp();
-        string? errorBefore = _error;
-        _error = null;
+        string? errorBefore = LastError;
+        _failures.Clear();
+        _isWhole = true;
         _scrapes++;
         // The budget of a tick: the next one must find this one done.
         using var budget = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         using var timer = new CancellationTokenSource(_options.Interval * 0.9, _time);
         await using CancellationTokenRegistration _ = timer.Token.UnsafeRegister(static state => ((CancellationTokenSource)state!).Cancel(), budget);
 
-        bool up = await TryConnectAsync(generation, budget.Token);
-        // As with an exporter: it answers, whatever it says of the server.
-        generation.Answers.Set(1);
-        generation.Up.Set(up ? 1 : 0);
-        if (up)
+        bool reached = await TryConnectAsync(generation, budget.Token);
+        generation.Reached.Set(reached ? 1 : 0);
+        if (reached)
         {
             foreach (PostgresPart part in generation.Parts)
                 await RunAsync(generation, part, timestampMs, budget.Token);
         }
-        generation.ScrapeError.Set(_error is null ? 0 : 1);
+        string? error = !reached ? _unreached : _failures.Count > 0 ? string.Join("; ", _failures) : null;
+        bool isUp = reached && _isWhole;
+        generation.Up.Set(isUp ? 1 : 0);
+        generation.ScrapeError.Set(error is null ? 0 : 1);
         generation.ScrapeSeconds.Set(_time.GetElapsedTime(started).TotalSeconds);
         generation.Scrapes.Set(_scrapes);
         if (last is not null)
             generation.Series.EndMissing(last);
-        LastError = _error;
+        (LastError, IsUp) = (error, isUp);
         tick.Complete();
-        LogChange(errorBefore, up);
+        LogChange(errorBefore, reached);
     }
 
     /// <inheritdoc/>
@@ -189,7 +197,7 @@ public sealed partial class PostgresCollector : ICollector
             catch (Exception e) when (e is NpgsqlException or System.Net.Sockets.SocketException or IOException or TimeoutException or OperationCanceledException or InvalidOperationException or System.Security.Authentication.AuthenticationException)
             {
                 await DropConnectionAsync();
-                _error = $"{Server}: {Describe(e)}";
+                _unreached = $"{Server}: {Describe(e)}";
                 if (attempt >= ConnectAttemptsMax || cancellation.IsCancellationRequested || e is PostgresException { IsTransient: false })
                     return false;
             }
@@ -218,7 +226,6 @@ public sealed partial class PostgresCollector : ICollector
         await using NpgsqlDataReader reader = await command.ExecuteReaderAsync(cancellation);
         if (!await reader.ReadAsync(cancellation))
             throw new InvalidOperationException("the server gave no row for its version");
-        _error = null;
         generation.Facts = new PostgresServerFacts(reader.GetInt32(0), reader.GetBoolean(1), reader.GetString(4));
         generation.SetStatic(reader.GetString(2), reader.GetString(3));
     }
@@ -242,7 +249,10 @@ public sealed partial class PostgresCollector : ICollector
         generation.CollectorSeconds.Set(duration, _time.GetElapsedTime(started).TotalSeconds);
         generation.CollectorSuccess.Set(success, error is null ? 1 : 0);
         if (error is not null)
-            _error = $"{part.Name}: {error}";
+        {
+            _failures.Add($"{part.Name}: {error}");
+            _isWhole &= part.IsOwn;
+        }
         if (error is not null && part.LastError is null)
             LogQueryFails(Server, part.Name, error);
         part.LastError = error;
@@ -255,7 +265,7 @@ public sealed partial class PostgresCollector : ICollector
             return "the connection was lost";
         try
         {
-            await using var command = new NpgsqlCommand(sql, connection) { CommandTimeout = (int)Math.Max(1, Math.Ceiling(part.Timeout.TotalSeconds)), AllResultTypesAreUnknown = part.AsText };
+            await using var command = new NpgsqlCommand(sql, connection) { CommandTimeout = (int)Math.Max(1, Math.Ceiling(part.Timeout.TotalSeconds)), AllResultTypesAreUnknown = part.IsOwn };
             await using NpgsqlDataReader reader = await command.ExecuteReaderAsync(cancellation);
             if (part.Bind(reader) is { } wrong)
                 return wrong;
@@ -286,11 +296,11 @@ public sealed partial class PostgresCollector : ICollector
         _ => e.InnerException is { } inner ? $"{e.Message}: {inner.Message}" : e.Message,
     };
 
-    private void LogChange(string? errorBefore, bool up)
+    private void LogChange(string? errorBefore, bool reached)
     {
-        if (!up && errorBefore != _error)
-            LogDown(Server, _error ?? "");
-        else if (up && errorBefore is not null && _error is null)
+        if (!reached && errorBefore != LastError)
+            LogDown(Server, LastError ?? "");
+        else if (reached && errorBefore is not null && LastError is null)
             LogWorks(Server);
     }
 
@@ -316,8 +326,8 @@ public sealed partial class PostgresCollector : ICollector
             PostgresCollectorOptions options = owner._options;
             Series = new SeriesTable(owner.Name, options.Interval, owner.TargetLabels, options.SeriesMax);
             MetricFamily Gauge(string name, string help) => new(Series, name, MetricType.Gauge, help);
-            Answers = Gauge("up", "Whether the collector answered; pg_up tells of the server.");
-            Up = Gauge(UpName, UpHelp);
+            Up = Gauge("up", "Whether the server was reached and the built-in collectors worked; own queries are told by pg_scrape_collector_success.");
+            Reached = Gauge(UpName, UpHelp);
             ScrapeError = Gauge("pg_exporter_last_scrape_error", "Whether the last scrape of metrics from PostgreSQL resulted in an error (1 for error, 0 for success).");
             ScrapeSeconds = Gauge("pg_exporter_last_scrape_duration_seconds", "Duration of the last scrape of metrics from PostgreSQL.");
             Scrapes = new MetricFamily(Series, "pg_exporter_scrapes_total", MetricType.Counter, "Total number of times PostgreSQL was scraped for metrics.");
@@ -353,7 +363,7 @@ public sealed partial class PostgresCollector : ICollector
 
         public MetricFamily ScrapeSeconds { get; }
 
-        public MetricFamily Answers { get; }
+        public MetricFamily Reached { get; }
 
         public MetricFamily Scrapes { get; }
 

@@ -28,8 +28,8 @@ internal abstract class PostgresPart(string name)
     /// <summary>Rows beyond this many are not read.</summary>
     public int RowsMax { get; init; }
 
-    /// <summary>Whether all columns are asked for as text (own queries: their types are not known).</summary>
-    public virtual bool AsText => false;
+    /// <summary>Whether it is an own query: its failure is its own, and all its columns are asked for as text (their types are not known).</summary>
+    public virtual bool IsOwn => false;
 
     /// <summary>Its text for logs when it last failed; null: it works.</summary>
     public string? LastError { get; set; }
@@ -119,11 +119,11 @@ internal sealed class PostgresRowsPart : PostgresPart
         : this(series, query.Name, facts => facts.Version >= query.VersionMin && facts.Version < query.VersionEnd ? query.Sql : null, [.. query.Labels], [.. query.Metrics])
     {
         _optionalColumns = false;
-        AsText = true;
+        IsOwn = true;
     }
 
     /// <inheritdoc/>
-    public override bool AsText { get; }
+    public override bool IsOwn { get; }
 
     /// <summary>Rows whose series are known.</summary>
     internal int RowsRemembered => _rows.Count;
@@ -168,7 +168,7 @@ internal sealed class PostgresRowsPart : PostgresPart
             if (column < 0 || reader.IsDBNull(column))
                 continue;
             double value;
-            if (!AsText)
+            if (!IsOwn)
                 value = reader.GetDouble(column);
             else if (!PostgresText.TryNumber(reader.GetString(column), out value))
                 continue;

@@ -1,5 +1,7 @@
 using Bellwether.Agent.Collect.Postgres;
 using Bellwether.Agent.Configuration;
+using Bellwether.Agent.Run;
+using Bellwether.Agent.Stream;
 using Bellwether.Core.Codec;
 using Bellwether.Core.Configuration;
 using Bellwether.Core.Model;
@@ -57,7 +59,7 @@ public sealed class PostgresCollectorTests(PostgresFixture fixture, ITestOutputH
     {
         await using PostgresCollector collector = Make(new PostgresCollectorOptions { ConnectionString = "Host=127.0.0.1;Port=1;Username=u;Database=d", Labels = new Dictionary<string, string> { ["site"] = "a" } });
         Dictionary<string, double> samples = await CollectAsync(collector);
-        Assert.Equal(1, samples["up" + collector.TargetLabels]);
+        Assert.Equal(0, samples["up" + collector.TargetLabels]);
         Assert.Equal("127.0.0.1:1", collector.TargetLabels.Get("server"));
     }
 
@@ -101,8 +103,39 @@ public sealed class PostgresCollectorTests(PostgresFixture fixture, ITestOutputH
         Dictionary<string, double> samples = await CollectAsync(collector);
 
         Assert.Equal(0, Value(samples, "pg_up"));
+        Assert.Equal(0, Value(samples, "up"));
         Assert.Equal(1, Value(samples, "pg_exporter_last_scrape_error"));
         Assert.Contains("127.0.0.1:1", collector.LastError, StringComparison.Ordinal);
+        Assert.Equal(("down", collector.LastError), HealthOf(collector));
+    }
+
+    [Fact]
+    public async Task Own_queries_that_fail_are_named_and_leave_the_target_up_and_a_built_in_collector_that_fails_does_not()
+    {
+        if (fixture.Server is not { } server)
+            return;
+        PostgresQuery[] queries =
+        [
+            new() { Name = "wrong", Sql = "SELECT nowhere FROM nothing", Metrics = [new("nowhere", "wrong_metric", MetricType.Gauge)] },
+            new() { Name = "other_column", Sql = "SELECT 1 AS a", Metrics = [new("b", "b_metric", MetricType.Gauge)] },
+        ];
+        await using (PostgresCollector collector = Make(new PostgresCollectorOptions { ConnectionString = server.ConnectionString("shop"), Queries = queries }))
+        {
+            Dictionary<string, double> samples = await CollectAsync(collector);
+            Assert.Equal((1, 1, 1), (Value(samples, "up"), Value(samples, "pg_up"), Value(samples, "pg_exporter_last_scrape_error")));
+            Assert.Matches("^wrong: relation \"nothing\" does not exist .*; other_column: the query has no column 'b'", collector.LastError);
+            Assert.Equal(("up", collector.LastError), HealthOf(collector));
+        }
+        // Without pg_monitor it may not list the WAL's files.
+        server.Sql("CREATE ROLE guest LOGIN");
+        await using (PostgresCollector collector = Make(new PostgresCollectorOptions { ConnectionString = $"Host=127.0.0.1;Port={server.Port};Username=guest;Database=shop;SSL Mode=Disable", Queries = queries }))
+        {
+            Dictionary<string, double> samples = await CollectAsync(collector);
+            Assert.Equal((0, 1), (Value(samples, "up"), Value(samples, "pg_up")));
+            Assert.Equal(0, Value(samples, "pg_scrape_collector_success", "collector=\"wal\""));
+            Assert.StartsWith("wal: permission denied for function pg_ls_waldir", collector.LastError, StringComparison.Ordinal);
+            Assert.Equal(("down", collector.LastError), HealthOf(collector));
+        }
     }
 
     [Fact]
@@ -223,6 +256,16 @@ public sealed class PostgresCollectorTests(PostgresFixture fixture, ITestOutputH
     }
 
     private static PostgresCollector Make(PostgresCollectorOptions options) => new(options, TimeProvider.System, NullLogger.Instance);
+
+    /// <summary>What the agent tells the aggregator of it.</summary>
+    private static (string Health, string? Error) HealthOf(PostgresCollector collector)
+    {
+        var facts = new TargetFacts("a", _ => Start);
+        facts.Take([collector], []);
+        var list = new List<TargetFact>();
+        facts.List(list);
+        return (Assert.Single(list).Health, list[0].Error);
+    }
 
     private static async Task<Dictionary<string, double>> CollectAsync(PostgresCollector collector)
     {
