@@ -38,6 +38,8 @@ internal sealed class ApiAnswer
 
     public static ApiAnswer Unavailable(string error) => new() { Status = 503, ErrorType = "unavailable", Error = error };
 
+    public static ApiAnswer NotAllowed(string error) => new() { Status = 405, ErrorType = "bad_data", Error = error };
+
     public static ApiAnswer NotFound(string error) => new() { Status = 404, ErrorType = "not_found", Error = error };
 
     /// <summary>Writes the envelope.</summary>

@@ -8,8 +8,6 @@ using Bellwether.Core.Telemetry;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
-using Microsoft.AspNetCore.Routing.Template;
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
 namespace Bellwether.Serve.QueryApi;
@@ -34,6 +32,7 @@ public sealed partial class QueryApi : IDisposable
     private readonly FederateEndpoint _federate;
     private readonly RuleEndpoints _rules;
     private readonly StatusEndpoints _status;
+    private readonly TargetMetadataEndpoint _targetMetadata;
 
     /// <summary>An API over what the host hands over.</summary>
     public QueryApi(QueryApiSources sources, QueryApiOptions options, TimeProvider time, Meter meter, ILogger logger)
@@ -48,6 +47,7 @@ public sealed partial class QueryApi : IDisposable
         _federate = new FederateEndpoint(sources, options, time);
         _rules = new RuleEndpoints(sources);
         _status = new StatusEndpoints(sources, options, time);
+        _targetMetadata = new TargetMetadataEndpoint(sources, time);
         _requests = meter.CreateCounter<long>(MetricNames.ServeRequests, description: "Requests of the query API.");
     }
 
@@ -66,6 +66,7 @@ public sealed partial class QueryApi : IDisposable
         Get(routes, "rules", (p, _, _) => Task.FromResult(_rules.Rules(p)));
         Get(routes, "alerts", (_, _, _) => Task.FromResult(_rules.Alerts()));
         Get(routes, "targets", (p, _, _) => Task.FromResult(_status.Targets(p)));
+        Get(routes, "targets/metadata", (p, _, c) => Task.FromResult(_targetMetadata.Answer(p, c)));
         Get(routes, "alertmanagers", (_, _, _) => Task.FromResult(StatusEndpoints.Alertmanagers()));
         Get(routes, "status/buildinfo", (_, _, _) => Task.FromResult(_status.Build()));
         Get(routes, "status/runtimeinfo", (_, _, _) => Task.FromResult(_status.Runtime()));
@@ -79,7 +80,7 @@ public sealed partial class QueryApi : IDisposable
         Change(routes, "clean_tombstones", (_, _) => Task.FromResult(admin.Clean()));
         Change(routes, "snapshot", async (_, c) => await admin.SnapshotAsync(c));
         routes.MapMethods("/federate", ["GET", "HEAD"], (HttpContext h) => _federate.AnswerAsync(h));
-        routes.Map("/api/{**rest}", NotThereAsync);
+        routes.MapNotTaken();
         routes.MapMethods("/-/healthy", ["GET", "HEAD"], (HttpContext h) => TextAsync(h, 200, "Bellwether is Healthy.\n"));
         routes.MapMethods("/-/ready", ["GET", "HEAD"], (HttpContext h) => _sources.Ready?.Invoke() ?? true
             ? TextAsync(h, 200, "Bellwether is Ready.\n")
@@ -91,22 +92,6 @@ public sealed partial class QueryApi : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _slots.Dispose();
-
-    /// <summary>What no other endpoint takes: a path that is none, or one that is not asked like that.</summary>
-    private static Task NotThereAsync(HttpContext context)
-    {
-        var methods = new SortedSet<string>(StringComparer.Ordinal);
-        var values = new RouteValueDictionary();
-        foreach (RouteEndpoint endpoint in context.RequestServices.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>())
-        {
-            if (endpoint.Metadata.GetMetadata<IHttpMethodMetadata>() is { HttpMethods.Count: > 0 } asked && new TemplateMatcher(new RouteTemplate(endpoint.RoutePattern), values).TryMatch(context.Request.Path, values))
-                methods.UnionWith(asked.HttpMethods);
-        }
-        if (methods.Count == 0)
-            return TextAsync(context, StatusCodes.Status404NotFound, "404 page not found\n");
-        context.Response.Headers.Allow = string.Join(", ", methods);
-        return TextAsync(context, StatusCodes.Status405MethodNotAllowed, "Method Not Allowed\n");
-    }
 
     private void Get(IEndpointRouteBuilder routes, string path, Func<ApiParameters, HttpContext, CancellationToken, Task<ApiAnswer>> handler) =>
         routes.MapMethods("/api/v1/" + path, ["GET", "HEAD"], (HttpContext h) => AnswerAsync(h, path, handler));
@@ -159,7 +144,7 @@ public sealed partial class QueryApi : IDisposable
         }
     }
 
-    private static async Task WriteAsync(HttpContext context, ApiAnswer answer)
+    internal static async Task WriteAsync(HttpContext context, ApiAnswer answer)
     {
         context.Response.StatusCode = answer.Status;
         if (answer.Status == StatusCodes.Status204NoContent)
@@ -208,7 +193,7 @@ public sealed partial class QueryApi : IDisposable
         await write(context.Response.Body, context.RequestAborted);
     }
 
-    private static Task TextAsync(HttpContext context, int status, string text)
+    internal static Task TextAsync(HttpContext context, int status, string text)
     {
         context.Response.StatusCode = status;
         context.Response.ContentType = "text/plain; charset=utf-8";

@@ -157,7 +157,7 @@ internal sealed class SeriesEndpoints(QueryApiSources sources, QueryApiOptions o
         return true;
     }
 
-    private static string TypeWord(MetricType type) => type switch
+    internal static string TypeWord(MetricType type) => type switch
     {
         MetricType.Counter => "counter",
         MetricType.Gauge => "gauge",

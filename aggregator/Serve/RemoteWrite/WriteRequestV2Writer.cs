@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text;
 using Bellwether.Core.Model;
+using Bellwether.Serve.QueryApi;
 
 namespace Bellwether.Serve.RemoteWrite;
 
@@ -79,10 +80,7 @@ internal sealed class WriteRequestV2Writer(Func<IReadOnlyDictionary<string, Metr
     private MetricMetadata? Known(string name)
     {
         _known ??= metadata();
-        if (_known.TryGetValue(name, out MetricMetadata? known))
-            return known;
-        int suffix = name.LastIndexOf('_');
-        return suffix > 0 && name.AsSpan(suffix) is "_bucket" or "_count" or "_sum" or "_gcount" or "_gsum" or "_total" or "_info" && _known.TryGetValue(name[..suffix], out known) ? known : null;
+        return FamilyNames.Find(_known, name) is { } family ? _known[family] : null;
     }
 
     private uint Ref(string text)

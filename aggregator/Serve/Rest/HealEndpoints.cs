@@ -31,9 +31,9 @@ public sealed class HealEndpoints(HealDesk desk, Func<IReadOnlyList<RuleGroupSta
     /// <summary>Maps the endpoints.</summary>
     public void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapMethods("/api/v1/heals", ["GET", "HEAD"], (HttpContext c) => List(c).SendAsync(c));
-        routes.MapMethods("/api/v1/rules/backfill", ["GET", "HEAD"], (HttpContext c) => Progress().SendAsync(c));
-        routes.MapMethods("/api/v1/rules/backfill", ["POST"], BackfillAsync);
+        routes.MapMethods("/api/v1/heals", ["GET", "HEAD"], (HttpContext c) => List(c).SendAsync(c)).WithProblems();
+        routes.MapMethods("/api/v1/rules/backfill", ["GET", "HEAD"], (HttpContext c) => Progress().SendAsync(c)).WithProblems();
+        routes.MapMethods("/api/v1/rules/backfill", ["POST"], BackfillAsync).WithProblems();
     }
 
     private RestAnswer List(HttpContext context)

@@ -52,9 +52,9 @@ public sealed class KpiEndpoints
     /// <summary>Maps the endpoints.</summary>
     public void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapMethods("/api/v1/kpis", ["GET", "HEAD"], (HttpContext c) => List(c).SendAsync(c));
-        routes.MapMethods("/api/v1/kpis/{name}", ["GET", "HEAD"], (HttpContext c) => One(c).SendAsync(c));
-        routes.MapMethods("/api/v1/kpis/{name}/explain", ["GET", "HEAD"], (HttpContext c) => Explain(c).SendAsync(c));
+        routes.MapMethods("/api/v1/kpis", ["GET", "HEAD"], (HttpContext c) => List(c).SendAsync(c)).WithProblems();
+        routes.MapMethods("/api/v1/kpis/{name}", ["GET", "HEAD"], (HttpContext c) => One(c).SendAsync(c)).WithProblems();
+        routes.MapMethods("/api/v1/kpis/{name}/explain", ["GET", "HEAD"], (HttpContext c) => Explain(c).SendAsync(c)).WithProblems();
     }
 
     private RestAnswer List(HttpContext context)

@@ -12,7 +12,7 @@ public static class OpenApiEndpoint
     private static readonly string s_tag = $"\"{Convert.ToHexStringLower(SHA256.HashData(s_document).AsSpan(0, 16))}\"";
 
     /// <summary>Maps the endpoint.</summary>
-    public static void MapOpenApi(this IEndpointRouteBuilder routes) => routes.MapMethods("/api/v1/openapi.json", ["GET", "HEAD"], AnswerAsync);
+    public static void MapOpenApi(this IEndpointRouteBuilder routes) => routes.MapMethods("/api/v1/openapi.json", ["GET", "HEAD"], AnswerAsync).WithProblems();
 
     private static async Task AnswerAsync(HttpContext context)
     {

@@ -23,9 +23,9 @@ public sealed class SlaEndpoints(KpiSources sources, TimeProvider time)
     /// <summary>Maps the endpoints.</summary>
     public void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapMethods("/api/v1/sla/status", ["GET", "HEAD"], (HttpContext c) => Status(c).SendAsync(c));
-        routes.MapMethods("/api/v1/sla/report", ["GET", "HEAD"], (HttpContext c) => Report(c).SendAsync(c));
-        routes.MapMethods("/api/v1/sla/evidence", ["GET"], (HttpContext c) => _evidence.SendAsync(c));
+        routes.MapMethods("/api/v1/sla/status", ["GET", "HEAD"], (HttpContext c) => Status(c).SendAsync(c)).WithProblems();
+        routes.MapMethods("/api/v1/sla/report", ["GET", "HEAD"], (HttpContext c) => Report(c).SendAsync(c)).WithProblems();
+        routes.MapMethods("/api/v1/sla/evidence", ["GET"], (HttpContext c) => _evidence.SendAsync(c)).WithProblems();
     }
 
     private RestAnswer Status(HttpContext context)

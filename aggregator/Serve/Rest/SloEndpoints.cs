@@ -61,8 +61,8 @@ public sealed class SloEndpoints
     /// <summary>Maps the endpoints.</summary>
     public void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapMethods("/api/v1/slos", ["GET", "HEAD"], (HttpContext c) => List(c).SendAsync(c));
-        routes.MapMethods("/api/v1/slos/{**id}", ["GET", "HEAD"], (HttpContext c) => One(c).SendAsync(c));
+        routes.MapMethods("/api/v1/slos", ["GET", "HEAD"], (HttpContext c) => List(c).SendAsync(c)).WithProblems();
+        routes.MapMethods("/api/v1/slos/{**id}", ["GET", "HEAD"], (HttpContext c) => One(c).SendAsync(c)).WithProblems();
     }
 
     private RestAnswer List(HttpContext context)

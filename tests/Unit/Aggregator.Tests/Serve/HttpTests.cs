@@ -11,6 +11,7 @@ using Bellwether.Kit;
 using Bellwether.Serve.Console;
 using Bellwether.Serve.QueryApi;
 using Bellwether.Serve.RemoteWrite;
+using Bellwether.Serve.Rest;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.DependencyInjection;
@@ -39,6 +40,7 @@ public sealed class HttpTests : IAsyncLifetime, IDisposable
         _api = new QueryApi(new QueryApiSources { Engine = new PromQlEngine(new EngineOptions(), _time), Reader = _store }, new QueryApiOptions(), _time, _meter, NullLogger.Instance);
         _receiver = new RemoteWriteReceiver(_store, new RemoteWriteReceiveOptions(), _meter);
         _app.MapQueryApi(_api);
+        _app.MapOpenApi();
         _app.MapConsole();
         _receiver.Map(_app);
         await _app.StartAsync();
@@ -72,6 +74,17 @@ public sealed class HttpTests : IAsyncLifetime, IDisposable
         Assert.Equal(allowed, string.Join(", ", response.Content.Headers.Allow));
         if (method == "HEAD")
             Assert.Empty(await response.Content.ReadAsByteArrayAsync());
+    }
+
+    [Theory]
+    [InlineData("/api/v1/query", "application/json", "{\"status\":\"error\",\"errorType\":\"bad_data\",\"error\":\"/api/v1/query does not take DELETE; it takes GET, HEAD, POST\"}")]
+    [InlineData("/api/v1/openapi.json", "application/problem+json",
+        "{\"type\":\"about:blank\",\"title\":\"the method is not taken\",\"status\":405,\"detail\":\"/api/v1/openapi.json does not take DELETE; it takes GET, HEAD\"}")]
+    public async Task A_method_that_is_not_taken_is_told_as_the_path_tells_its_other_errors(string path, string type, string body)
+    {
+        using HttpResponseMessage response = await _client.DeleteAsync(path);
+        Assert.Equal(HttpStatusCode.MethodNotAllowed, response.StatusCode);
+        Assert.Equal((type, body), (response.Content.Headers.ContentType!.MediaType, await response.Content.ReadAsStringAsync()));
     }
 
     [Theory]
