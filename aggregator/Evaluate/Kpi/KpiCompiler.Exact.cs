@@ -12,7 +12,7 @@ internal sealed partial class KpiCompiler
 
     private void AddExact(KpiExact exact)
     {
-        Add(_kpi.Record + KpiExact.PlainSuffix, $"sum(increase({exact.Counter}[{PrometheusDuration.Format(exact.Window)}]))");
+        Add(_kpi.Record + KpiExact.PlainSuffix, KpiReading.Grown(exact, exact.Window, ""));
         if (exact.Reconcile is not { } reconcile)
             return;
         string ledger = _kpi.Record + KpiExact.LedgerSuffix;
@@ -29,8 +29,8 @@ internal sealed partial class KpiCompiler
     private static string Unexplained(KpiExact exact, TimeSpan skew, string ledger)
     {
         string back = PrometheusDuration.Format(skew), twice = PrometheusDuration.Format(skew * 2);
-        string most = $"sum(increase({exact.Counter}[{PrometheusDuration.Format(exact.Window + (skew * 2))}] anchored))";
-        string least = $"sum(increase({exact.Counter}[{PrometheusDuration.Format(exact.Window - (skew * 2))}] anchored offset {twice}))";
+        string most = KpiReading.Grown(exact, exact.Window + (skew * 2), " anchored");
+        string least = KpiReading.Grown(exact, exact.Window - (skew * 2), $" anchored offset {twice}");
         return KpiReading.Rounded($"clamp_min(({ledger} offset {back}) - {most}, 0) + clamp_min({least} - ({ledger} offset {back}), 0)", exact.Step);
     }
 

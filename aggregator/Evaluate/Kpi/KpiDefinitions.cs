@@ -107,6 +107,19 @@ public sealed record KpiIndex
     public MissingInput Missing { get; init; }
 }
 
+/// <summary>What of a native histogram an exact count takes; a classic histogram has series of its own for it.</summary>
+public enum NativePart
+{
+    /// <summary>It is none: plain counters.</summary>
+    None,
+
+    /// <summary>How many observations there were.</summary>
+    Count,
+
+    /// <summary>What they add up to.</summary>
+    Sum,
+}
+
 /// <summary>The form <c>exact</c>: what counters grew by in a window, from scrape to scrape, without extrapolation. Immutable.</summary>
 public sealed record KpiExact
 {
@@ -124,6 +137,9 @@ public sealed record KpiExact
 
     /// <summary>The selector of the counters.</summary>
     public required string Counter { get; init; }
+
+    /// <summary>What of them counts when they are native histograms.</summary>
+    public NativePart Native { get; init; }
 
     /// <summary>The window.</summary>
     public TimeSpan Window { get; init; }

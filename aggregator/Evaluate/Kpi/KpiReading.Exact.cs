@@ -7,6 +7,7 @@ namespace Bellwether.Evaluate.Kpi;
 internal static partial class KpiReading
 {
     private static readonly TimeSpan s_defaultWindow = TimeSpan.FromHours(1);
+    private static readonly string[] s_classicEndings = ["_bucket", "_count", "_sum"];
     private static readonly TimeSpan s_defaultSkew = TimeSpan.FromMinutes(1);
 
     private static KpiDraft ReadExact(KpiDraft draft)
@@ -16,14 +17,36 @@ internal static partial class KpiReading
         double step = section.Number("step", Unit.Parse(draft.Definition.Unit).Dimension.Money.Length > 0 ? 0.01 : 1);
         if (!(step > 0))
             section.Error("step", "must be above 0: the smallest step of the unit, such as 0.01 for euros");
-        var exact = new KpiExact { Counter = counter, Window = section.Duration("window", s_defaultWindow, TimeSpan.FromSeconds(1)), Step = step };
+        var exact = new KpiExact { Counter = counter, Native = ReadNative(section, counter), Window = section.Duration("window", s_defaultWindow, TimeSpan.FromSeconds(1)), Step = step };
         section.Close();
         exact = exact with { Reconcile = ReadReconcile(draft.Section, exact) };
         return draft with { Definition = draft.Definition with { Exact = exact, Expression = Text(exact) } };
     }
 
     /// <summary>The exact count in PromQL.</summary>
-    public static string Text(KpiExact exact) => Rounded($"sum(increase({exact.Counter}[{PrometheusDuration.Format(exact.Window)}] anchored))", exact.Step);
+    public static string Text(KpiExact exact) => Rounded(Grown(exact, exact.Window, " anchored"), exact.Step);
+
+    /// <summary>What the counters grew by, all together. Of histograms each one's number is taken before they are added: their buckets need not go together.</summary>
+    public static string Grown(KpiExact exact, TimeSpan window, string modifiers)
+    {
+        string increase = $"increase({exact.Counter}[{PrometheusDuration.Format(window)}]{modifiers})";
+        return exact.Native switch
+        {
+            NativePart.Count => $"sum(histogram_count({increase}))",
+            NativePart.Sum => $"sum(histogram_sum({increase}))",
+            _ => $"sum({increase})",
+        };
+    }
+
+    private static NativePart ReadNative(ConfigSection section, string counter)
+    {
+        NativePart native = section.Word("native", NativePart.None, [("count", NativePart.Count), ("sum", NativePart.Sum)]);
+        string name = PromQlParser.Parse(counter).Expr is VectorSelector selector ? ExprWalk.MetricOf(selector) : "";
+        string? ending = Array.Find(s_classicEndings, e => name.EndsWith(e, StringComparison.Ordinal));
+        if (native != NativePart.None && ending is not null)
+            section.Error("counter", $"'{name}' is a series of a classic histogram; with 'native' give the histogram's own name ('{name[..^ending.Length]}'), or leave 'native' out");
+        return native;
+    }
 
     /// <summary>An expression in whole steps.</summary>
     public static string Rounded(string expression, double step)

@@ -84,6 +84,45 @@ public sealed class KpiExactTests
     }
 
     [Fact]
+    public async Task Native_histograms_count_their_observations_and_what_they_add_up_to_through_restarts_and_other_buckets()
+    {
+        using var site = new KpiSite("""
+            kpis:
+              - name: orders
+                unit: orders
+                exact: {counter: order_value_euros, native: count, window: 30m}
+                by: [method]
+                reconcile: {total: orders_in_books, skew: 1m}
+              - {name: revenue, unit: euros, exact: {counter: order_value_euros, native: sum, window: 30m}}
+              - {name: unasked, unit: euros, exact: {counter: order_value_euros, window: 30m}}
+            """);
+        var batch = new SampleBatch();
+        Labels card = Labels.Of("__name__", "order_value_euros", "method", "card"), cash = card.With("method", "cash");
+        for (int k = 0; k <= 60; k++)
+        {
+            long at = KpiSite.StartMs + (k * 60_000L);
+            // A restart after 40 minutes, another resolution from then on; and one that is first seen in the window, with its start.
+            int sold = k <= 40 ? 2 * k : 3 * (k - 40);
+            batch.Samples.Add(new SeriesSample(card, at, 0, Sold(sold, k <= 40 ? 3 : 0), KpiSite.StartMs + (k <= 40 ? -1 : (40 * 60_000L) + 1)));
+            if (k >= 50)
+                batch.Samples.Add(new SeriesSample(cash, at, 0, Sold(k - 43, -4), KpiSite.StartMs + (49 * 60_000L)));
+        }
+        await site.Store.AppendAsync(batch, CancellationToken.None);
+        site.Series("orders_in_books", 60, k => k <= 33 ? 0 : 1000);
+        await site.RunAsync();
+        const int Orders = 20 + 60 + 17;
+        Assert.Equal(Orders, site.Value("orders"));
+        Assert.Equal(17, site.Ask("kpi:orders:orders:by_method")["method=cash"]);
+        Assert.Equal(Math.Round(Orders * 19.99, 2), site.Value("revenue"));
+        Assert.NotEmpty(site.Ask("kpi:orders:orders:plain"));
+        Assert.Equal(ReconcileState.Differs, site.Book.Find("orders")!.ReconcileStateOf(site.Ask("kpi:orders:orders:unexplained").Values.Single()));
+        Assert.Null(site.Value("unasked"));
+
+        static NativeHistogram Sold(int orders, int schema) =>
+            new() { Schema = schema, Count = orders, Sum = orders * 19.99, PositiveSpans = [new BucketSpan(1, 1)], PositiveBuckets = [orders], IsInteger = true };
+    }
+
+    [Fact]
     public async Task Late_data_brings_a_count_to_what_it_would_have_been()
     {
         using var site = new KpiSite(Orders);
@@ -138,6 +177,9 @@ public sealed class KpiExactTests
     [InlineData("{name: a, exact: {counter: 'sum(x)'}}", "kpi.yaml:1:35: kpis[0].exact.counter: must be a metric with its labels")]
     [InlineData("{name: a, exact: {counter: 'x[5m]'}}", "must be a metric with its labels")]
     [InlineData("{name: a, exact: {counter: 'x{'}}", "kpis[0].exact.counter: could not parse expression")]
+    [InlineData("{name: a, exact: {counter: x, native: counts}}", "kpi.yaml:1:46: kpis[0].exact.native: 'counts' is not known; did you mean 'count'? There are: count, sum")]
+    [InlineData("{name: a, exact: {counter: 'x_count{a=\"b\"}', native: count}}", "kpi.yaml:1:35: kpis[0].exact.counter: 'x_count' is a series of a classic histogram; with 'native' give the histogram's own name ('x')")]
+    [InlineData("{name: a, unit: seconds, exact: {counter: x_euros, native: sum}}", "units do not go together")]
     [InlineData("{name: a, exact: {counter: x, step: 0}}", "kpis[0].exact.step: must be above 0")]
     [InlineData("{name: a, exact: {counter: x, window: 1m}, reconcile: {total: y}}", "kpis[0].reconcile.skew: 1m is too long for a window of 1m")]
     [InlineData("{name: a, exact: {counter: x}, reconcile: {}}", "kpis[0].reconcile: needs either 'total'")]
