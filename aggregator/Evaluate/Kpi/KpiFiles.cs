@@ -61,17 +61,29 @@ public static class KpiFiles
     {
         var drafts = new List<KpiDraft>();
         var slas = new SlaReading();
+        // What stands in a file that cannot be read, or under a key that is not known, is not known either: then nothing can be called missing.
+        bool isWhole = errors.Count == 0;
         foreach ((string file, string text) in texts)
         {
+            int others = errors.Count;
             ConfigSection root = new ConfigReading(file, null, errors).Root(text);
             TimeSpan? interval = root.Has("interval") ? root.Duration("interval", TimeSpan.Zero, TimeSpan.FromSeconds(1)) : null;
             foreach (ConfigSection section in root.Sections("kpis"))
-                drafts.Add(KpiReading.Read(section, file, interval));
+            {
+                int before = errors.Count;
+                KpiDraft draft = KpiReading.Read(section, file, interval);
+                drafts.Add(draft with { IsFaulty = errors.Count > before });
+                others += errors.Count - before;
+            }
+            isWhole &= errors.Count == others;
             slas.Read(root);
+            others = errors.Count;
             root.Close();
+            isWhole &= errors.Count == others;
         }
+        isWhole &= drafts.TrueForAll(d => d.Definition.Name.Length > 0);
         SlaSet levels = slas.Finish();
-        IReadOnlyList<RuleGroupDefinition> groups = errors.Count == 0 ? new KpiLinker(drafts).Link() : [];
+        IReadOnlyList<RuleGroupDefinition> groups = errors.Count < ConfigReading.MaxErrors ? new KpiLinker(drafts, isWhole).Link() : [];
         return errors.Count > 0
             ? new ConfigResult<KpiSet>([.. errors.OrderBy(e => e.File, StringComparer.Ordinal).ThenBy(e => e.Line).ThenBy(e => e.Column)])
             : new ConfigResult<KpiSet>(new KpiSet { Kpis = [.. drafts.Select(d => d.Definition)], Groups = [.. groups, .. SlaCompiler.Groups(levels, texts.Count == 0 ? "" : texts[0].File)], Slas = levels });
@@ -81,6 +93,9 @@ public static class KpiFiles
 /// <summary>A KPI under way from its file to its rules, with the section that errors are told at.</summary>
 internal sealed record KpiDraft(KpiDefinition Definition, ConfigSection Section)
 {
+    /// <summary>Whether something is wrong in its own text already: what it means is then known in part only.</summary>
+    public bool IsFaulty { get; init; }
+
     /// <summary>The sections of an index's inputs, in their order.</summary>
     public IReadOnlyList<ConfigSection> Inputs { get; init; } = [];
 

@@ -6,39 +6,57 @@ namespace Bellwether.Evaluate.Kpi;
 
 /// <summary>
 /// Joins the KPIs of all files: 1. names are unique; 2. inputs are found and become shares; 3. who reads whom, and no circle; 4. units go together; 5. rules, those of KPIs that read each
-/// other in one group, in the order in which they need each other.
+/// other in one group, in the order in which they need each other. Where some definitions are faulty in themselves, the others are checked all the same, as far as they do not rest on those.
 /// </summary>
 internal sealed class KpiLinker
 {
     private readonly List<KpiDraft> _drafts;
+    private readonly bool _isWhole;
     private readonly Dictionary<string, int> _byName = new(StringComparer.Ordinal);
     private readonly Dictionary<string, int> _byRecord = new(StringComparer.Ordinal);
     private readonly List<HashSet<int>> _reads = [];
 
-    public KpiLinker(List<KpiDraft> drafts) => _drafts = drafts;
+    /// <param name="drafts">The KPIs as they were read.</param>
+    /// <param name="isWhole">Whether the names of all definitions are known: only then one can be missing.</param>
+    public KpiLinker(List<KpiDraft> drafts, bool isWhole)
+    {
+        _drafts = drafts;
+        _isWhole = isWhole;
+    }
 
     /// <summary>The groups of rules; errors are noted at the sections.</summary>
     public IReadOnlyList<RuleGroupDefinition> Link()
     {
-        if (_drafts.Count > KpiLimits.KpisMax)
-            _drafts[0].Section.Error($"there are {_drafts.Count} KPIs; at most {KpiLimits.KpisMax} are taken");
-        if (Errors > 0 || !Names())
+        if (_drafts.Count == 0)
             return [];
+        if (_drafts.Count > KpiLimits.KpisMax)
+        {
+            _drafts[0].Section.Error($"there are {_drafts.Count} KPIs; at most {KpiLimits.KpisMax} are taken");
+            return [];
+        }
+        bool areNamed = Names();
         for (int i = 0; i < _drafts.Count; i++)
             ResolveInputs(i);
         for (int i = 0; i < _drafts.Count; i++)
             _reads.Add(ReadBy(i));
-        if (Errors > 0 || !NoCircle())
+        // With a name that is there twice it is not known who reads whom.
+        if (!areNamed || !NoCircle())
             return [];
         for (int i = 0; i < _drafts.Count; i++)
-            CheckUnits(i);
+        {
+            if (!StandsOnFaulty(i))
+                CheckUnits(i);
+        }
+        CheckIntervals();
         var rules = new List<List<RuleDefinition>>();
         for (int i = 0; i < _drafts.Count; i++)
-            rules.Add(new KpiCompiler(_drafts[i], name => _drafts[_byName[name]].Definition, RecordBy).Rules());
-        return Errors > 0 ? [] : Groups(rules);
+            rules.Add(StandsOnFaulty(i) ? [] : new KpiCompiler(_drafts[i], name => _drafts[_byName[name]].Definition, RecordBy).Rules());
+        return HasErrors ? [] : Groups(rules);
     }
 
-    private int Errors => _drafts.Sum(d => d.Section.Reading.Errors.Count);
+    private bool HasErrors => _drafts.Exists(d => d.Section.Reading.Errors.Count > 0);
+
+    private bool StandsOnFaulty(int at) => _drafts[at].IsFaulty || _reads[at].Any(other => _drafts[other].IsFaulty) || _drafts[at].Definition.Index?.Inputs.Any(i => i.Kpi.Length > 0 && !_byName.ContainsKey(i.Kpi)) == true;
 
     private bool Names()
     {
@@ -46,6 +64,8 @@ internal sealed class KpiLinker
         for (int i = 0; i < _drafts.Count; i++)
         {
             KpiDefinition kpi = _drafts[i].Definition;
+            if (kpi.Name.Length == 0)
+                continue;
             if (!_byName.TryAdd(kpi.Name, i))
             {
                 KpiDefinition first = _drafts[_byName[kpi.Name]].Definition;
@@ -54,7 +74,8 @@ internal sealed class KpiLinker
             }
             foreach (string record in KpiCompiler.Records(kpi))
             {
-                if (_byRecord.TryAdd(record, i))
+                // What a faulty one would record is a guess.
+                if (_byRecord.TryAdd(record, i) || _drafts[i].IsFaulty || _drafts[_byRecord[record]].IsFaulty)
                     continue;
                 _drafts[i].Section.Error("record", $"'{record}' is recorded by the KPI '{_drafts[_byRecord[record]].Definition.Name}' already");
                 good = false;
@@ -63,18 +84,29 @@ internal sealed class KpiLinker
         return good;
     }
 
+    private void CheckIntervals()
+    {
+        for (int i = 0; i < _drafts.Count; i++)
+        {
+            KpiDraft draft = _drafts[i];
+            foreach (KpiDefinition other in _reads[i].Where(o => !draft.IsFaulty && !_drafts[o].IsFaulty).Select(o => _drafts[o].Definition).Where(o => o.Interval != draft.Definition.Interval))
+                draft.Section.Error("interval", $"'{draft.Definition.Name}' reads '{other.Name}', which has another interval; give both the same");
+        }
+    }
+
     private void ResolveInputs(int at)
     {
         KpiDraft draft = _drafts[at];
         if (draft.Definition.Index is not { } index)
             return;
+        int before = draft.Section.Reading.Errors.Count;
         var inputs = new List<KpiInput>();
         for (int i = 0; i < index.Inputs.Count; i++)
-            inputs.Add(ResolveInput(index.Inputs[i], draft.Inputs[i], index.IsSum));
-        _drafts[at] = draft with { Definition = draft.Definition with { Index = index with { Inputs = [.. inputs] } } };
+            inputs.Add(ResolveInput(index.Inputs[i], draft.Inputs[i], index.IsSum || draft.IsFaulty));
+        _drafts[at] = draft with { Definition = draft.Definition with { Index = index with { Inputs = [.. inputs] } }, IsFaulty = draft.IsFaulty || draft.Section.Reading.Errors.Count > before };
     }
 
-    private KpiInput ResolveInput(KpiInput input, ConfigSection section, bool isSum)
+    private KpiInput ResolveInput(KpiInput input, ConfigSection section, bool asItIs)
     {
         KpiDefinition? kpi = null;
         if (input.Kpi.Length > 0)
@@ -82,15 +114,17 @@ internal sealed class KpiLinker
             if (!_byName.TryGetValue(input.Kpi, out int at))
             {
                 string? near = NearestWord.Find(input.Kpi, _byName.Keys);
-                section.Error("kpi", $"there is no KPI '{input.Kpi}'{(near is null ? "" : $"; did you mean '{near}'?")}");
+                if (_isWhole)
+                    section.Error("kpi", $"there is no KPI '{input.Kpi}'{(near is null ? "" : $"; did you mean '{near}'?")}");
                 return input;
             }
             kpi = _drafts[at].Definition;
+            asItIs |= _drafts[at].IsFaulty;
             input = input with { Expression = kpi.Record, Unit = kpi.Unit };
             if (input.Normalisation is Normalisation.Target && !section.Section("normalise").Has("direction"))
                 input = input with { Direction = kpi.Direction };
         }
-        if (isSum || input.Normalisation != Normalisation.None)
+        if (asItIs || input.Normalisation != Normalisation.None)
             return input;
         switch (Unit.Parse(input.Unit).Canonical)
         {
@@ -136,7 +170,7 @@ internal sealed class KpiLinker
         var path = new List<int>();
         bool good = true;
         for (int i = 0; i < _drafts.Count; i++)
-            good &= Visit(i);
+            good &= _drafts[i].IsFaulty || Visit(i);
         return good;
 
         bool Visit(int at)
@@ -152,7 +186,7 @@ internal sealed class KpiLinker
             state[at] = 1;
             path.Add(at);
             bool fine = true;
-            foreach (int next in _reads[at].Order())
+            foreach (int next in _reads[at].Where(n => !_drafts[n].IsFaulty).Order())
                 fine &= Visit(next);
             path.RemoveAt(path.Count - 1);
             state[at] = 2;
@@ -181,7 +215,7 @@ internal sealed class KpiLinker
     {
         if (expression.Length == 0 || PromQlParser.Parse(expression).Expr is not { } expr)
             return;
-        var check = new UnitCheck(metric => _byRecord.TryGetValue(metric, out int at) && KpiCompiler.IsInUnit(_drafts[at].Definition, metric) ? _drafts[at].Definition.Unit : null);
+        var check = new UnitCheck(metric => _byRecord.TryGetValue(metric, out int at) && !_drafts[at].IsFaulty && KpiCompiler.IsInUnit(_drafts[at].Definition, metric) ? _drafts[at].Definition.Unit : null);
         Dimension? found = check.Of(expr);
         if (check.Problem is { } problem)
             section.Error(key, $"units do not go together: {problem}");
@@ -240,11 +274,6 @@ internal sealed class KpiLinker
         var ordered = new List<int>();
         foreach (int member in members)
             Place(member);
-        foreach (int member in members)
-        {
-            foreach (int other in _reads[member].Where(o => _drafts[o].Definition.Interval != _drafts[member].Definition.Interval))
-                _drafts[member].Section.Error("interval", $"'{_drafts[member].Definition.Name}' reads '{_drafts[other].Definition.Name}', which has another interval; give both the same");
-        }
         // The family is named after the KPI that nobody reads: it is what the others are there for.
         int head = members.First(m => !members.Any(o => _reads[o].Contains(m)));
         KpiDefinition kpi = _drafts[head].Definition;

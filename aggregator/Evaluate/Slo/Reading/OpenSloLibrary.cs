@@ -61,6 +61,45 @@ internal sealed class OpenSloLibrary
 
     public void AddService(string name) => _services.Add(name);
 
+    /// <summary>Whether some document had no kind or no name to be known by.</summary>
+    public bool HasNameless { get; set; }
+
+    /// <summary>Looks up all names, where documents are wrong in themselves and nothing can be put together.</summary>
+    public void CheckNames(List<ConfigError> errors)
+    {
+        if (HasNameless)
+            return;
+        foreach (OpenSloSlo slo in _slos)
+        {
+            foreach (OpenSloIndicator use in slo.Objectives.Select(o => o.Indicator).Append(slo.Indicator).OfType<OpenSloIndicator>())
+            {
+                CheckName("SLI", use.Ref, errors);
+                CheckSources(use.Inline, errors);
+            }
+            foreach (OpenSloPolicyUse use in slo.Policies)
+            {
+                CheckName("AlertPolicy", use.Ref, errors);
+                CheckName("AlertCondition", use.Inline?.Condition, errors);
+            }
+        }
+        foreach (OpenSloSli sli in _slis.Values)
+            CheckSources(sli, errors);
+        foreach (OpenSloPolicy policy in _policies.Values)
+            CheckName("AlertCondition", policy.Condition, errors);
+    }
+
+    private void CheckSources(OpenSloSli? sli, List<ConfigError> errors)
+    {
+        foreach (OpenSloSource? source in (OpenSloSource?[])[sli?.Good, sli?.Bad, sli?.Total, sli?.Raw, sli?.Threshold])
+            CheckName("DataSource", source?.Source, errors);
+    }
+
+    private void CheckName(string kind, OpenSloRef? used, List<ConfigError> errors)
+    {
+        if (used is not null && used.Name.Length > 0 && !_seen.ContainsKey($"{kind}/{used.Name}"))
+            errors.Add(At(used.Place, $"there is no {kind} '{used.Name}'{Near(used.Name, _seen.Keys.Where(k => k.StartsWith(kind + "/", StringComparison.Ordinal)).Select(k => k[(kind.Length + 1)..]))}"));
+    }
+
     /// <summary>Looks up all names and adds the objectives.</summary>
     public void Resolve(List<SloDefinition> slos, List<ConfigError> warnings, List<ConfigError> errors)
     {

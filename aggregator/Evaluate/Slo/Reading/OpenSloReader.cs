@@ -38,6 +38,7 @@ internal static partial class OpenSloReader
         ConfigSection spec = root.Section("spec");
         if (!spec.IsPresent)
             root.Error("spec", "is missing");
+        library.HasNameless |= read is null || name.Length == 0;
         if (read is not null && name.Length > 0 && !library.Note(root.Text("kind"), name, SloReading.PlaceOf(root), out SloPlace? first))
             root.Error("metadata", $"{root.Text("kind")} '{name}' is there twice; first in {first!.File}:{first.Line}");
         if (read is not null && spec.IsPresent)

@@ -56,12 +56,17 @@ public static class SloFiles
             else
                 errors.Add(unreadable!);
         }
-        ConfigResult<SloSet> parsed = Parse(texts, options);
+        ConfigResult<SloSet> parsed = Parse(texts, errors.Count == 0, options);
         return errors.Count == 0 ? parsed : new ConfigResult<SloSet>([.. errors, .. parsed.Errors]);
     }
 
     /// <summary>Reads these texts, each with its file's name.</summary>
-    public static ConfigResult<SloSet> Parse(IReadOnlyList<(string File, string Text)> texts, SloFileOptions? options = null)
+    public static ConfigResult<SloSet> Parse(IReadOnlyList<(string File, string Text)> texts, SloFileOptions? options = null) => Parse(texts, isWhole: true, options);
+
+    /// <param name="texts">What could be read.</param>
+    /// <param name="isWhole">Whether these are all. What a document that cannot be read defines is not known: then nothing can be called missing.</param>
+    /// <param name="options">How to read.</param>
+    private static ConfigResult<SloSet> Parse(IReadOnlyList<(string File, string Text)> texts, bool isWhole, SloFileOptions? options)
     {
         options ??= new SloFileOptions();
         var errors = new List<ConfigError>();
@@ -76,7 +81,9 @@ public static class SloFiles
             var own = new List<ConfigError>();
             foreach (string document in YamlDocuments.Split(text))
             {
+                int good = own.Count;
                 ConfigSection root = new ConfigReading(file, null, own).Root(document);
+                isWhole &= own.Count == good;
                 if (root.IsPresent)
                     ReadDocument(new SloReading(root, documents++, warnings), slos, windows, openSlo);
             }
@@ -86,6 +93,8 @@ public static class SloFiles
         }
         if (options.Resolve && errors.Count == 0)
             openSlo.Resolve(slos, warnings, errors);
+        else if (options.Resolve && isWhole)
+            openSlo.CheckNames(errors);
         CheckIds(slos, errors);
         if (slos.Count > options.SlosMax)
             errors.Add(new ConfigError(texts[0].File, 0, 0, "", $"{slos.Count} objectives; at most {options.SlosMax} are read"));
@@ -113,9 +122,12 @@ public static class SloFiles
         else if (root.Node?.Find("slos") is not null && api.Length == 0)
             ShortFormReader.Read(reading, slos);
         else
+        {
+            openSlo.HasNameless = true;
             root.Error(api.Length > 0 ? "apiVersion" : "", api.Length > 0
                 ? $"'{api}' with kind '{kind}' is not known; there are: openslo/v1, sloth.slok.dev/v1 (PrometheusServiceLevel, AlertWindows), pyrra.dev/v1alpha1 (ServiceLevelObjective)"
                 : "this is no SLO document; it begins with 'apiVersion: openslo/v1', with 'version: prometheus/v1', or holds a list 'slos'");
+        }
     }
 
     private static void CheckIds(List<SloDefinition> slos, List<ConfigError> errors)

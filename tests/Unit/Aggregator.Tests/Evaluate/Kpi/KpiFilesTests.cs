@@ -35,6 +35,54 @@ public sealed class KpiFilesTests
     }
 
     [Fact]
+    public void What_definitions_say_of_each_other_is_checked_beside_one_that_is_wrong_in_itself()
+    {
+        ConfigResult<KpiSet> read = KpiFiles.Parse("""
+            kpis:
+              - {name: wrong, unit: euros, exprr: x}
+              - {name: twice, expr: x}
+              - {name: missing, index: {inputs: [{kpi: twise}, {kpi: wrong}]}}
+              - {name: a, expr: 'sum(kpi:b)'}
+              - {name: b, expr: 'sum(kpi:a)'}
+              - {name: on_wrong, unit: seconds, by: [org], expr: 'kpi:wrong:euros'}
+            """, "kpi.yaml");
+        Assert.Equal(
+            [
+                "kpi.yaml:2:5: kpis[0]: has no value; give one of 'expr', 'ratio', 'exact' and 'index'",
+                "kpi.yaml:2:32: kpis[0].exprr: unknown key 'exprr'; did you mean 'expr'?",
+                "kpi.yaml:4:44: kpis[2].index.inputs[0].kpi: there is no KPI 'twise'; did you mean 'twice'?",
+                "kpi.yaml:5:5: kpis[3]: reads itself: a → b → a; let one of them read the past (offset), or leave one out",
+            ],
+            read.Errors.Select(e => e.ToString()));
+    }
+
+    [Fact]
+    public void Units_and_break_downs_are_checked_beside_a_definition_that_is_wrong_in_itself()
+    {
+        ConfigResult<KpiSet> read = KpiFiles.Parse("""
+            kpis:
+              - {name: wrong, exprr: x}
+              - {name: seconds, unit: seconds, expr: max(a_euros)}
+              - {name: plain, expr: x, by: [org]}
+            """, "kpi.yaml");
+        Assert.Equal([2, 2, 3, 4], read.Errors.Select(e => e.Line));
+        Assert.Contains("units do not go together", read.Errors[2].Message, StringComparison.Ordinal);
+        Assert.Contains("cannot be broken down by org", read.Errors[3].Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>What is looked for may stand where nothing could be read.</summary>
+    [Theory]
+    [InlineData("kpiss: [{name: b, expr: x}]\nkpis: [{name: a, index: {inputs: [{kpi: b, normalise: {target: 1}}]}}]\n")]
+    [InlineData("kpis: [{name: a, index: {inputs: [{kpi: b, normalise: {target: 1}}]}}, {nme: b, expr: x}]\n")]
+    [InlineData("kpis: [{name: a, index: {inputs: [{kpi: b, normalise: {target: 1}}]}}, b]\n")]
+    public void Nothing_is_called_missing_while_not_all_names_are_known(string text)
+    {
+        ConfigResult<KpiSet> read = KpiFiles.Parse(text, "kpi.yaml");
+        Assert.NotEmpty(read.Errors);
+        Assert.DoesNotContain(read.Errors, e => e.Message.Contains("there is no KPI", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void A_circle_is_told_as_its_path()
     {
         ConfigResult<KpiSet> read = KpiFiles.Parse("""

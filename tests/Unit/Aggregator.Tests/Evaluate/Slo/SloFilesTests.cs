@@ -139,6 +139,20 @@ public sealed class SloFilesTests
     }
 
     [Fact]
+    public void Names_are_looked_up_beside_a_document_that_is_wrong_in_itself_unless_its_own_name_is_not_known()
+    {
+        string policy = WithPolicy("gte", reference: "burm");
+        const string Wrong = "\n---\napiVersion: openslo/v1\nkind: Service\nmetadata: {name: A_b}\nspec: {}\n";
+        Assert.Equal(["there is no AlertCondition 'burm'; did you mean 'burn'?", "'A_b' is no name"], Read(policy + Wrong).Errors.Select(e => e.Message.Split(':')[0]).Order(StringComparer.Ordinal).Reverse());
+        foreach (string unknown in new[] { "\n---\na: [\n", "\n---\napiVersion: openslo/v1\nkind: AlertCondition\nspec: {}\n", "\n---\napiVersion: opnslo/v1\nkind: AlertCondition\nmetadata: {name: burm}\n" })
+        {
+            IReadOnlyList<ConfigError> errors = Read(policy + unknown).Errors;
+            Assert.NotEmpty(errors);
+            Assert.DoesNotContain(errors, e => e.Message.StartsWith("there is no", StringComparison.Ordinal));
+        }
+    }
+
+    [Fact]
     public void A_metric_source_that_cannot_be_asked_is_refused()
     {
         ConfigResult<SloSet> read = Read(Journey("Occurrences", "{target: 0.9, indicatorRef: cart}", "{target: 0.9, indicatorRef: pay}").Replace("type: Prometheus, connectionDetails", "type: Datadog, connectionDetails", StringComparison.Ordinal));
