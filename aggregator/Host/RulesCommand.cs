@@ -51,6 +51,8 @@ internal static class RulesCommand
                 Console.Error.WriteLine(first.RootElement.TryGetProperty("detail", out JsonElement detail) ? detail.GetString() : begun.ReasonPhrase);
                 return 1;
             }
+            if (first.RootElement.GetProperty("since") is { ValueKind: JsonValueKind.String } since && since.GetString() != first.RootElement.GetProperty("from").GetString())
+                Console.Error.WriteLine($"results are made from {since.GetString()} on: the store takes none before");
             string told = "";
             while (true)
             {

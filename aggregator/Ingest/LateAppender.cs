@@ -22,6 +22,9 @@ public sealed class LateAppender(ISampleAppender inner, LateRanges late) : ISamp
     /// <inheritdoc/>
     public Labels? Known(Labels labels) => inner.Known(labels);
 
+    /// <inheritdoc/>
+    public long OldestMs => inner.OldestMs;
+
     private void Note(List<SeriesSample> samples)
     {
         long passed = late.EvaluatedMs?.Invoke() ?? long.MaxValue;

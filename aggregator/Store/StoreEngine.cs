@@ -224,6 +224,9 @@ public sealed partial class StoreEngine : ILedgerSource, IDisposable
 
     internal long WalBytes => _wal.Bytes;
 
+    /// <summary>The first time that is taken now, Unix ms: retention, or what became slots of a coarser resolution, stands against older ones. Thread-safe.</summary>
+    public long OldestTakenMs => Math.Max(Volatile.Read(ref _ageNowMs) - (long)_options.Retention.TotalMilliseconds, _head.ClosedMs == long.MinValue ? long.MinValue : _head.ClosedMs + 1);
+
     internal RecordApplier Records => _records;
 
     // Positions are the sequence behind the commit's last frame, so they are the same when it is told again after a crash.

@@ -77,6 +77,9 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
     public Labels? Known(Labels labels) => _engine.Known(labels);
 
     /// <inheritdoc/>
+    public long OldestMs => _engine.OldestTakenMs;
+
+    /// <inheritdoc/>
     public async ValueTask<AppendResult> AppendAsync(SampleBatch batch, CancellationToken cancellation)
     {
         var work = new BatchWork(batch);

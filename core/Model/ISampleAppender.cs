@@ -44,6 +44,8 @@ public sealed class SampleBatch
 public sealed class AppendResult
 {
     private readonly int[] _counts = new int[Enum.GetValues<AppendOutcome>().Length];
+    private List<int>? _refusedAt;
+    private int _added;
 
     /// <summary>How many samples ended so.</summary>
     public int this[AppendOutcome outcome] => _counts[(int)outcome];
@@ -54,15 +56,22 @@ public sealed class AppendResult
     /// <summary>Samples that are not in the store after this: too old, too new, over a limit or invalid.</summary>
     public int Refused => this[AppendOutcome.TooOld] + this[AppendOutcome.TooNew] + this[AppendOutcome.OverLimit] + this[AppendOutcome.Invalid];
 
+    /// <summary>Which of the batch's samples these are, ascending.</summary>
+    public IReadOnlyList<int> RefusedAt => _refusedAt ?? (IReadOnlyList<int>)[];
+
     /// <summary>How many of these are native histograms.</summary>
     public int RefusedHistograms { get; private set; }
 
-    /// <summary>Counts one.</summary>
+    /// <summary>Counts the next sample of the batch.</summary>
     public void Add(AppendOutcome outcome, string? error = null, bool histogram = false)
     {
         _counts[(int)outcome]++;
-        if (histogram && outcome is not (AppendOutcome.Stored or AppendOutcome.Duplicate or AppendOutcome.Conflict))
-            RefusedHistograms++;
+        if (outcome is not (AppendOutcome.Stored or AppendOutcome.Duplicate or AppendOutcome.Conflict))
+        {
+            RefusedHistograms += histogram ? 1 : 0;
+            (_refusedAt ??= []).Add(_added);
+        }
+        _added++;
         FirstError ??= error;
     }
 }
@@ -75,6 +84,9 @@ public interface ISampleAppender
     /// Throws <see cref="StoreUnavailableException"/> when the store can take nothing (full disk, failed disk): nothing of the batch may be taken as stored, and it may be sent again.
     /// </summary>
     ValueTask<AppendResult> AppendAsync(SampleBatch batch, CancellationToken cancellation);
+
+    /// <summary>The first time that is taken now, Unix ms: samples before it are <see cref="AppendOutcome.TooOld"/>. It only moves on.</summary>
+    long OldestMs => long.MinValue;
 
     /// <summary>The store's own object for a label set; null: it has no such series in memory. Who makes the same sets again and again may keep it: it is found fastest, and costs no memory of its own.</summary>
     Labels? Known(Labels labels) => null;

@@ -15,6 +15,9 @@ public sealed class SeriesInMemory : ISeriesReader, ISampleAppender
     /// <summary>Samples before this are refused as too old.</summary>
     public long OldestMs { get; set; } = long.MinValue;
 
+    /// <summary>When set: why a sample is over a limit, or null.</summary>
+    public Func<SeriesSample, string?>? OverLimit { get; set; }
+
     /// <summary>Adds one sample, with the start of its counter where it is known.</summary>
     public void Add(Labels labels, long timestampMs, double value, long startMs = 0) => Put(new SeriesSample(labels, timestampMs, value, null, startMs));
 
@@ -42,6 +45,8 @@ public sealed class SeriesInMemory : ISeriesReader, ISampleAppender
         {
             if (sample.TimestampMs < OldestMs)
                 result.Add(AppendOutcome.TooOld, $"{sample.Labels} at {sample.TimestampMs} is too old");
+            else if (OverLimit?.Invoke(sample) is { } limit)
+                result.Add(AppendOutcome.OverLimit, limit);
             else
                 result.Add(Put(sample) ? AppendOutcome.Stored : AppendOutcome.Duplicate);
         }

@@ -54,6 +54,7 @@ public static class AggregatorConfigFile
             Log = ReadLog(root.Section("log")),
         };
         CheckClientCertificates(root, config);
+        CheckBackfill(root, config);
         root.Close();
         return reading.Result(config);
     }
@@ -240,6 +241,15 @@ public static class AggregatorConfigFile
         // Without authorities the listener does not ask for a certificate at all. One that signed itself is its own authority.
         if (config.Agents.Any(a => a.CertificateName.Length + a.CertificateSha256.Length > 0) && config.Listen.Grpc.Tls is not { ClientCaFile.Length: > 0 })
             root.Error("agents", "certificate_name and certificate_sha256 need listen.grpc.tls.client_ca_file, which says whose certificates count");
+    }
+
+    private static void CheckBackfill(ConfigSection root, AggregatorConfig config)
+    {
+        if (config.Evaluation.BackfillNew <= config.Retention.Raw)
+            return;
+        ConfigSection evaluation = root.Section("evaluation");
+        if (evaluation.Find("backfill_new") is { } node)
+            evaluation.Reading.Warn(node, evaluation.PathOf("backfill_new"), $"new rules get a past of {PrometheusDuration.Format(config.Retention.Raw)} only: the store takes nothing older than retention.raw");
     }
 
     private static EvaluationSection ReadEvaluation(ConfigSection section)

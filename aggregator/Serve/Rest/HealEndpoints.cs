@@ -112,12 +112,14 @@ public sealed class HealEndpoints(HealDesk desk, Func<IReadOnlyList<RuleGroupSta
         json.WriteString("by", status.Request.By);
         RestJson.Time(json, "from", status.Request.FromMs);
         RestJson.Time(json, "to", status.Request.ToMs);
+        RestJson.Time(json, "since", status.SinceMs);
         json.WriteNumber("steps", status.Steps);
         json.WriteNumber("stepsDue", status.StepsDue);
         json.WriteNumber("added", status.Report?.Added ?? 0);
         json.WriteNumber("replaced", status.Report?.Replaced ?? 0);
         json.WriteNumber("removed", status.Report?.Removed ?? 0);
         json.WriteNumber("failures", status.Report?.Failures ?? 0);
+        json.WriteNumber("refused", status.Report?.Refused ?? 0);
         json.WriteString("error", status.Error);
         json.WriteEndObject();
     }

@@ -10,7 +10,8 @@ namespace Bellwether.Evaluate.Rules.Healing;
 /// <param name="StepsDue">Rule steps in all; 0: not known yet.</param>
 /// <param name="Report">What it did; null while it runs.</param>
 /// <param name="Error">Why it failed, or empty.</param>
-public sealed record BackfillStatus(HealRequest Request, string State, long Steps, long StepsDue, HealReport? Report, string Error);
+/// <param name="SinceMs">The first time of which results are made, Unix ms: the store takes none before.</param>
+public sealed record BackfillStatus(HealRequest Request, string State, long Steps, long StepsDue, HealReport? Report, string Error, long SinceMs);
 
 /// <summary>
 /// Where re-evaluation is asked for: one at a time, each written down with its reason (<see cref="HealBook"/>). Late data is healed as it comes; a backfill runs beside, and can be looked at.
@@ -69,6 +70,9 @@ public sealed partial class HealDesk(RuleHealer healer, HealBook book, TimeProvi
             return "'to' is before 'from'";
         if (request.ToMs - request.FromMs > (long)BackfillMax.TotalMilliseconds)
             return $"the range is longer than {BackfillMax.TotalDays:0} days";
+        long oldest = healer.OldestMs;
+        if (request.ToMs < oldest)
+            return $"the store takes no results before {Text(oldest)}: retention.raw, and what became slots of a coarser resolution, stand against it";
         if (request.Kind == HealKind.Reopen && (request.Reason.Length == 0 || request.By.Length == 0))
             return "a sealed period is opened again only with 'reason' and 'by', which are written down";
         lock (_gate)
@@ -78,7 +82,7 @@ public sealed partial class HealDesk(RuleHealer healer, HealBook book, TimeProvi
             // The audit entry comes first: without it on disk nothing sealed is touched.
             if (request.Kind == HealKind.Reopen && !book.Note(Entry(request) with { IsAsked = true }))
                 return "the audit entry cannot be written now; nothing was opened";
-            _backfill = new BackfillStatus(request, "running", 0, 0, null, "");
+            _backfill = new BackfillStatus(request, "running", 0, 0, null, "", Math.Max(request.FromMs, oldest));
         }
         running = Task.Run(() => RunAsync(request with { Progress = Tell }, stopping), CancellationToken.None);
         return null;
@@ -92,7 +96,8 @@ public sealed partial class HealDesk(RuleHealer healer, HealBook book, TimeProvi
         try
         {
             HealReport report = await HealAsync(request, stopping);
-            Set(s => s with { State = "done", Report = report, Steps = report.Steps, StepsDue = report.Steps });
+            string error = report.Refused == 0 ? "" : $"the store refused {report.Refused} of {report.Refused + report.Changes} results; the first: {report.WhyRefused}; ask again when that is mended: what was done is not done twice";
+            Set(s => s with { State = error.Length == 0 ? "done" : "failed", Report = report, Steps = report.Steps, StepsDue = report.Steps, Error = error });
         }
         catch (OperationCanceledException)
         {
@@ -108,6 +113,8 @@ public sealed partial class HealDesk(RuleHealer healer, HealBook book, TimeProvi
             Set(s => s with { State = "failed", Error = $"BUG: {e.Message}" });
         }
     }
+
+    private static string Text(long ms) => DateTimeOffset.FromUnixTimeMilliseconds(ms).ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", System.Globalization.CultureInfo.InvariantCulture);
 
     private void Tell(long steps, long due) => Set(s => s with { Steps = steps, StepsDue = due });
 

@@ -1,6 +1,5 @@
 using System.Diagnostics.Metrics;
 using System.Runtime.ExceptionServices;
-using System.Runtime.InteropServices;
 using Bellwether.Core.Model;
 using Bellwether.Core.Telemetry;
 using Bellwether.Evaluate.PromQl;
@@ -47,6 +46,12 @@ public sealed record HealReport(long FromMs, long ToMs, int Rules, long Steps, l
 
     /// <summary>The rules whose results changed.</summary>
     public IReadOnlyList<RuleChange> Changed { get; init; } = [];
+
+    /// <summary>Results that the store did not take (a limit, mostly); they are none of those above. What retention reached while it ran does not count.</summary>
+    public long Refused { get; init; }
+
+    /// <summary>Why, of the first of them; empty: none.</summary>
+    public string WhyRefused { get; init; } = "";
 
     /// <summary>How long it took.</summary>
     public TimeSpan Took { get; init; }
@@ -115,11 +120,13 @@ public sealed partial class RuleHealer
         _runs.Add(1);
         _seconds.Add(took.TotalSeconds);
         _failures.Add(tally.Failures);
-        foreach ((string what, long count) in new[] { ("added", tally.Added), ("replaced", tally.Replaced), ("removed", tally.Removed) })
+        foreach ((string what, long count) in new[] { ("added", tally.Added), ("replaced", tally.Replaced), ("removed", tally.Removed), ("refused", tally.Refused) })
             _results.Add(count, new KeyValuePair<string, object?>("change", what));
         var healing = new HealReport(request.FromMs, request.ToMs, tally.Rules.Count, tally.Steps, tally.Added, tally.Replaced, tally.Removed, tally.Failures)
         {
             Changed = tally.Changed,
+            Refused = tally.Refused,
+            WhyRefused = tally.WhyRefused,
             Took = took,
         };
         if (healing.Changes > 0)
@@ -129,6 +136,9 @@ public sealed partial class RuleHealer
 
     /// <summary>Results before this time are sealed, Unix ms.</summary>
     public long SealedBeforeMs => NowMs() - (long)_options.LateWindow.TotalMilliseconds;
+
+    /// <summary>Results before this time are not made: the store does not take them. Unix ms.</summary>
+    public long OldestMs => _around.Appender.OldestMs;
 
     private long NowMs() => _time.GetUtcNow().ToUnixTimeMilliseconds();
 
@@ -163,13 +173,16 @@ public sealed partial class RuleHealer
         return units.All.Where(u => u.ToMs > long.MinValue).ToDictionary(u => u, u => u.ToMs);
     }
 
-    /// <summary>The first result of a rule that may change: history stays what the rule of its time made it, and what is sealed stays, unless it is opened again.</summary>
-    private long OldestOf(HealUnit unit, HealRequest request) => request.Kind switch
+    /// <summary>
+    /// The first result of a rule that may change: history stays what the rule of its time made it, and what is sealed stays, unless it is opened again. What the store would not take is not
+    /// made at all: rules that read it would see what nobody sees afterwards.
+    /// </summary>
+    private long OldestOf(HealUnit unit, HealRequest request) => Math.Max(OldestMs, request.Kind switch
     {
         HealKind.Reopen => request.FromMs,
         HealKind.Backfill when unit.IsAsked => Math.Max(request.FromMs, _versions.SinceMs(unit.GroupName, unit.Rule)),
         _ => Math.Max(SealedBeforeMs, _versions.SinceMs(unit.GroupName, unit.Rule)),
-    };
+    });
 
     private IEnumerable<HealUnit> UnitsOf(RuleGroup group, HealRequest request, Func<int> next)
     {
@@ -258,28 +271,27 @@ public sealed partial class RuleHealer
     /// <summary>Stores what differs: while one batch is written the next rules are compared, of which none has a series in it.</summary>
     private async Task CorrectAsync(List<HealUnit> units, Tally tally, CancellationToken cancellation)
     {
-        Task writing = Task.CompletedTask;
-        var batch = new SampleBatch();
+        Task<Tally> writing = Task.FromResult(new Tally());
+        var batch = new List<Differences>();
         try
         {
             foreach (HealUnit[] some in units.Chunk(ComparedAtOnce))
             {
-                var differences = some.Select(u => (Unit: u, Batch: new SampleBatch())).ToList();
-                SideBySide(differences, (d, own) => Correct(d.Unit, d.Batch, own, cancellation), tally, cancellation);
-                foreach ((_, SampleBatch one) in differences)
-                    batch.Samples.AddRange(one.Samples);
-                if (batch.Samples.Count < _options.BatchSamples)
+                var differences = some.Select(u => new Differences(u)).ToList();
+                SideBySide(differences, (d, own) => Correct(d, own, cancellation), tally, cancellation);
+                batch.AddRange(differences);
+                if (batch.Sum(d => d.Samples.Count) < _options.BatchSamples)
                     continue;
-                await writing;
+                tally.Add(await writing);
                 writing = AppendAsync(batch, cancellation);
-                batch = new SampleBatch();
+                batch = [];
             }
         }
         finally
         {
-            await writing;
+            tally.Add(await writing);
         }
-        await AppendAsync(batch, cancellation);
+        tally.Add(await AppendAsync(batch, cancellation));
     }
 
     // The time of the result of the first step at or after a time.
@@ -376,9 +388,10 @@ public sealed partial class RuleHealer
             tally.Failures++;
     }
 
-    /// <summary>Adds to a batch what differs from what is stored.</summary>
-    private void Correct(HealUnit unit, SampleBatch batch, Tally tally, CancellationToken cancellation)
+    /// <summary>Finds what differs from what is stored.</summary>
+    private void Correct(Differences into, Tally tally, CancellationToken cancellation)
     {
+        HealUnit unit = into.Unit;
         Dictionary<Labels, int> revisions = RevisionsOf(unit);
         var known = new HashSet<Labels>();
         var stored = new SampleBuffer();
@@ -391,35 +404,61 @@ public sealed partial class RuleHealer
                 if (!unit.Owns(labels) || !known.Add(labels))
                     continue;
                 set.Read(i, stored);
-                Compare(unit, labels, (stored, unit.Computed.GetValueOrDefault(labels) ?? none), revisions.GetValueOrDefault(labels), batch, tally);
+                Compare(labels, (stored, unit.Computed.GetValueOrDefault(labels) ?? none), revisions.GetValueOrDefault(labels), tally.KeepBeforeMs, into);
             }
         }
         foreach ((Labels labels, SampleBuffer computed) in unit.Computed)
         {
             if (known.Add(labels))
-                Compare(unit, labels, (none, computed), revisions.GetValueOrDefault(labels), batch, tally);
+                Compare(labels, (none, computed), revisions.GetValueOrDefault(labels), tally.KeepBeforeMs, into);
         }
         _steps.Add(((LastAt(unit) - unit.SliceFromMs) / unit.IntervalMs) + 1);
     }
 
-    /// <summary>Appends a batch in parts.</summary>
-    private async Task AppendAsync(SampleBatch batch, CancellationToken cancellation)
+    /// <summary>Appends differences in parts, and counts what the store took.</summary>
+    private async Task<Tally> AppendAsync(List<Differences> differences, CancellationToken cancellation)
     {
-        for (int at = 0; at < batch.Samples.Count; at += _options.BatchSamples)
+        var tally = new Tally();
+        var part = new SampleBatch();
+        var origins = new List<(HealUnit Unit, Difference What)>();
+        foreach (Differences each in differences)
         {
-            SampleBatch part = batch;
-            if (batch.Samples.Count > _options.BatchSamples)
+            for (int i = 0; i < each.Samples.Count; i++)
             {
+                part.Samples.Add(each.Samples[i]);
+                origins.Add((each.Unit, each.Whats[i]));
+                if (part.Samples.Count < _options.BatchSamples)
+                    continue;
+                await AppendAsync(part, origins, tally, cancellation);
                 part = new SampleBatch();
-                part.Samples.AddRange(CollectionsMarshal.AsSpan(batch.Samples).Slice(at, Math.Min(_options.BatchSamples, batch.Samples.Count - at)));
+                origins.Clear();
             }
-            AppendResult result = await _around.Appender.AppendAsync(part, cancellation);
-            if (result.Refused > 0)
-                LogRefused(_log, result.Refused, result.FirstError ?? "");
         }
+        if (part.Samples.Count > 0)
+            await AppendAsync(part, origins, tally, cancellation);
+        return tally;
     }
 
-    private static void Compare(HealUnit unit, Labels labels, (SampleBuffer Stored, SampleBuffer Computed) samples, int revision, SampleBatch batch, Tally tally)
+    private async Task AppendAsync(SampleBatch part, List<(HealUnit Unit, Difference What)> origins, Tally tally, CancellationToken cancellation)
+    {
+        AppendResult result = await _around.Appender.AppendAsync(part, cancellation);
+        int refused = 0;
+        for (int i = 0; i < origins.Count; i++)
+        {
+            if (refused < result.RefusedAt.Count && result.RefusedAt[refused] == i)
+                refused++;
+            else
+                tally.Note(origins[i].Unit, part.Samples[i].TimestampMs, origins[i].What);
+        }
+        // What retention has reached since the plan was made is nobody's loss.
+        long lost = result.Refused - result[AppendOutcome.TooOld];
+        if (lost == 0)
+            return;
+        tally.Refuse(lost, result.FirstError ?? "");
+        LogRefused(_log, lost, result.FirstError ?? "");
+    }
+
+    private static void Compare(Labels labels, (SampleBuffer Stored, SampleBuffer Computed) samples, int revision, long keepBeforeMs, Differences into)
     {
         (SampleBuffer stored, SampleBuffer computed) = samples;
         Labels? corrected = null;
@@ -428,32 +467,24 @@ public sealed partial class RuleHealer
         {
             long time = Math.Min(s < stored.Count ? stored.Times[s] : long.MaxValue, c < computed.Count ? computed.Times[c] : long.MaxValue);
             bool isStored = s < stored.Count && stored.Times[s] == time, isComputed = c < computed.Count && computed.Times[c] == time;
-            if (isStored && time < tally.KeepBeforeMs)
+            if (isStored && time < keepBeforeMs)
             {
                 // Sealed: what was told stays.
             }
             else if (isStored && isComputed)
             {
                 if (!Same(stored, s, computed, c))
-                {
-                    batch.Samples.Add(SampleAt(corrected ??= Revision.Make(labels, revision + 1), computed, c));
-                    tally.Replaced++;
-                    tally.Note(unit, time, replaced: 1);
-                }
+                    into.Add(Difference.Replaced, SampleAt(corrected ??= Revision.Make(labels, revision + 1), computed, c));
             }
             else if (isComputed)
             {
                 // Where a revision says "removed", only a newer one brings it back.
-                Labels into = revision == 0 ? labels : corrected ??= Revision.Make(labels, revision + 1);
-                batch.Samples.Add(SampleAt(into, computed, c));
-                tally.Added++;
-                tally.Note(unit, time, added: 1);
+                Labels shown = revision == 0 ? labels : corrected ??= Revision.Make(labels, revision + 1);
+                into.Add(Difference.Added, SampleAt(shown, computed, c));
             }
-            else if (unit.IsOnGrid(time) && !unit.Failed.Contains(time))
+            else if (into.Unit.IsOnGrid(time) && !into.Unit.Failed.Contains(time))
             {
-                batch.Samples.Add(new SeriesSample(corrected ??= Revision.Make(labels, revision + 1), time, Revision.Removed));
-                tally.Removed++;
-                tally.Note(unit, time, removed: 1);
+                into.Add(Difference.Removed, new SeriesSample(corrected ??= Revision.Make(labels, revision + 1), time, Revision.Removed));
             }
             s += isStored ? 1 : 0;
             c += isComputed ? 1 : 0;
@@ -492,7 +523,30 @@ public sealed partial class RuleHealer
     private static partial void LogNotApart(ILogger log, string metric, string group, string other);
 
     [LoggerMessage(EventId = 3253, Level = LogLevel.Warning, Message = "{Samples} corrected results were refused by the store; the first: {Error}")]
-    private static partial void LogRefused(ILogger log, int samples, string error);
+    private static partial void LogRefused(ILogger log, long samples, string error);
+
+    private enum Difference : byte
+    {
+        Added,
+        Replaced,
+        Removed,
+    }
+
+    /// <summary>What is to be stored of one rule, and what each sample of it does.</summary>
+    private sealed class Differences(HealUnit unit)
+    {
+        public HealUnit Unit => unit;
+
+        public List<SeriesSample> Samples { get; } = [];
+
+        public List<Difference> Whats { get; } = [];
+
+        public void Add(Difference what, in SeriesSample sample)
+        {
+            Samples.Add(sample);
+            Whats.Add(what);
+        }
+    }
 
     private sealed class Tally
     {
@@ -509,6 +563,8 @@ public sealed partial class RuleHealer
         public long Replaced;
         public long Removed;
         public long Failures;
+        public long Refused;
+        public string WhyRefused = "";
 
         /// <summary>Adds what was counted apart.</summary>
         public void Add(Tally own)
@@ -519,6 +575,7 @@ public sealed partial class RuleHealer
             Replaced += own.Replaced;
             Removed += own.Removed;
             Failures += own.Failures;
+            Refuse(own.Refused, own.WhyRefused);
             foreach ((string key, Change change) in own._changes)
             {
                 if (_changes.TryGetValue(key, out Change? known))
@@ -528,15 +585,34 @@ public sealed partial class RuleHealer
             }
         }
 
-        public void Note(HealUnit unit, long timeMs, long added = 0, long replaced = 0, long removed = 0)
+        public void Refuse(long samples, string why)
+        {
+            Refused += samples;
+            WhyRefused = WhyRefused.Length > 0 ? WhyRefused : why;
+        }
+
+        /// <summary>Counts what was stored.</summary>
+        public void Note(HealUnit unit, long timeMs, Difference what)
         {
             if (!_changes.TryGetValue(unit.Key, out Change? change))
                 _changes.Add(unit.Key, change = new Change(unit));
             change.FromMs = Math.Min(change.FromMs, timeMs);
             change.ToMs = Math.Max(change.ToMs, timeMs);
-            change.Added += added;
-            change.Replaced += replaced;
-            change.Removed += removed;
+            switch (what)
+            {
+                case Difference.Added:
+                    Added++;
+                    change.Added++;
+                    break;
+                case Difference.Replaced:
+                    Replaced++;
+                    change.Replaced++;
+                    break;
+                case Difference.Removed:
+                    Removed++;
+                    change.Removed++;
+                    break;
+            }
         }
 
         private sealed class Change(HealUnit unit)

@@ -253,6 +253,14 @@ public sealed class AggregatorConfigFileTests
             AggregatorConfigFile.Parse(Text, "a.yaml").Warnings.Select(w => w.ToString()));
     }
 
+    [Fact]
+    public void A_past_of_new_rules_that_the_store_does_not_take_is_warned_of()
+    {
+        Assert.Empty(AggregatorConfigFile.Parse("evaluation: {backfill_new: 37d}\n", "a.yaml").Warnings);
+        Assert.Equal("a.yaml:3:17: evaluation.backfill_new: new rules get a past of 10d only: the store takes nothing older than retention.raw",
+            Assert.Single(AggregatorConfigFile.Parse("retention: {raw: 10d}\nevaluation:\n  backfill_new: 11d\n", "a.yaml").Warnings).ToString());
+    }
+
     private static AggregatorConfig Parse(string text)
     {
         ConfigResult<AggregatorConfig> result = AggregatorConfigFile.Parse(text, "/etc/b/aggregator.yaml", environment: name => name == "CLUSTER" ? "c1" : null);

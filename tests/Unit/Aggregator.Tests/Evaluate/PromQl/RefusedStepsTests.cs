@@ -153,6 +153,27 @@ public sealed class RefusedStepsTests : IDisposable
         Assert.Empty(world.Results("none", from, to));
     }
 
+    [Fact]
+    public async Task Nothing_is_made_for_times_that_the_store_takes_nothing_for_any_more()
+    {
+        var world = new RuleWorld(this, "groups: [{name: a, interval: 1m, rules: [{record: total, expr: sum(load)}]}]");
+        Live(18);
+        await world.LiveAsync(2);
+        world.Use("groups: [{name: a, interval: 1m, rules: [{record: recent, expr: 'count_over_time(total[10m])'}, {record: total, expr: sum(load)}, {record: up, expr: sum(up_total)}]}]");
+        await world.LiveAsync(1);
+        long newest = _store.Blocks.Files.Where(f => f.ResolutionMs > 0).Max(f => f.Footer.MaxMs);
+        foreach (HealKind kind in (HealKind[])[HealKind.Backfill, HealKind.Reopen])
+        {
+            HealReport report = await world.Healer.HealAsync(new HealRequest(_startMs, _time.NowMs) { Kind = kind, Reason = "r", By = "b", Rules = (_, _) => true }, default);
+            Assert.Equal((0, 0), (report.Refused, report.Removed));
+            // All that counts as added is there, and a second time there is nothing to do.
+            Assert.Equal(kind == HealKind.Backfill, report.Added > 0);
+            Assert.All(report.Changed, c => Assert.True(c.FromMs > newest));
+            foreach (RuleChange change in report.Changed.Where(c => c.Record == "up"))
+                Assert.Equal(change.Added, world.Results("up", change.FromMs, change.ToMs).Count);
+        }
+    }
+
     private void Live(int hours)
     {
         for (int h = 0; h < hours; h++)
@@ -245,6 +266,8 @@ public sealed class RefusedStepsTests : IDisposable
 
         private sealed class Appender(StoreEngine store) : ISampleAppender
         {
+            public long OldestMs => store.OldestTakenMs;
+
             public ValueTask<AppendResult> AppendAsync(SampleBatch batch, CancellationToken cancellation)
             {
                 AppendResult result = store.AppendBatch(batch);

@@ -199,6 +199,57 @@ public sealed class RuleHealerTests : IDisposable
         Assert.Equal(0, (await world.Healer.HealAsync(new HealRequest(StartMs, At(59)) { Kind = HealKind.Backfill, Rules = (_, rule) => rule.Name == "job:rate" }, default)).Changes);
     }
 
+    [Fact]
+    public async Task What_the_store_refuses_does_not_count_as_added_and_the_backfill_has_failed()
+    {
+        List<SeriesSample> all = Data(new Random(6), 60);
+        var world = new World(_meter);
+        world.Use(Rules.Replace("record: job:rate", "record: not:yet", StringComparison.Ordinal));
+        await world.RunAsync(all, 60, s_none);
+        world.Use(Rules);
+        world.Store.OverLimit = s => s.Labels.MetricName == "job:rate" && s.Labels.Get("job") == "a" ? "max_series" : null;
+        using var book = new HealBook(new FaultyDisk(new Random(1)), "/heals", world.Time, new Random(1), NullLogger.Instance);
+        using var desk = new HealDesk(world.Healer, book, world.Time, NullLogger.Instance);
+        async Task<BackfillStatus> BackfillAsync()
+        {
+            Assert.Null(desk.Begin(new HealRequest(StartMs, At(59)) { Kind = HealKind.Backfill, Rules = (_, rule) => rule.Name == "job:rate" }, out Task running, default));
+            await running;
+            return desk.Backfill!;
+        }
+        BackfillStatus part = await BackfillAsync();
+        Assert.Equal("failed", part.State);
+        Assert.Matches("^the store refused [0-9]+ of [0-9]+ results; the first: max_series; ask again", part.Error);
+        RuleChange rates = part.Report!.Changed.Single(c => c.Record == "job:rate");
+        Assert.Equal(world.Store.Named("job:rate").Sum(l => world.Store.Of(l).Count), rates.Added);
+        Assert.DoesNotContain(world.Store.Named("job:rate"), l => l.Get("job") == "a");
+        Assert.True(part.Report.Refused > 10);
+        world.Store.OverLimit = null;
+        BackfillStatus rest = await BackfillAsync();
+        Assert.Equal(("done", "", part.Report.Refused), (rest.State, rest.Error, rest.Report!.Changed.Single(c => c.Record == "job:rate").Added));
+    }
+
+    [Fact]
+    public async Task A_backfill_goes_back_as_far_as_the_store_takes_results_and_says_so()
+    {
+        List<SeriesSample> all = Data(new Random(6), 60);
+        var world = new World(_meter);
+        world.Use(Rules.Replace("record: job:rate", "record: not:yet", StringComparison.Ordinal));
+        await world.RunAsync(all, 60, s_none);
+        world.Use(Rules);
+        world.Store.OldestMs = At(30);
+        using var book = new HealBook(new FaultyDisk(new Random(1)), "/heals", world.Time, new Random(1), NullLogger.Instance);
+        using var desk = new HealDesk(world.Healer, book, world.Time, NullLogger.Instance);
+        var request = new HealRequest(StartMs, At(59)) { Kind = HealKind.Backfill, Rules = (_, rule) => rule.Name == "job:rate" };
+        Assert.Null(desk.Begin(request, out Task running, default));
+        await running;
+        Assert.Equal(("done", At(30), 0), (desk.Backfill!.State, desk.Backfill.SinceMs, desk.Backfill.Report!.Refused));
+        Assert.All(desk.Backfill.Report.Changed, c => Assert.True(c.FromMs >= At(30)));
+        Assert.Equal(world.Store.Named("job:rate").Sum(l => world.Store.Of(l).Count), desk.Backfill.Report.Changed.Single(c => c.Record == "job:rate").Added);
+        // What reads them is made of what is stored.
+        Assert.Equal(0, (await world.Healer.HealAsync(request, default)).Changes);
+        Assert.Contains("the store takes no results before", desk.Begin(request with { ToMs = At(29) }, out _, default), StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData(HealKind.Late, 0)]
     [InlineData(HealKind.Backfill, 1)]
@@ -280,6 +331,8 @@ public sealed class RuleHealerTests : IDisposable
         }
 
         public SeriesInMemory Store { get; } = new();
+
+        public VirtualTime Time => _time;
 
         public RevisionReader Reader { get; }
 
