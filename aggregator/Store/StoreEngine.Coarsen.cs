@@ -13,7 +13,7 @@ public sealed partial class StoreEngine
     private long _coarsenedFiles;
     private long _droppedEarlyFiles;
     private string? _tooLargeFor;
-    private bool _waitsForRoom;
+    private readonly HashSet<int> _waitForRoom = [];
 
     /// <summary>Chunk files that became part of a file of a coarser resolution since the store was opened. Thread-safe.</summary>
     public long CoarsenedFiles => Interlocked.Read(ref _coarsenedFiles);
@@ -48,7 +48,7 @@ public sealed partial class StoreEngine
             long before = Volatile.Read(ref _ageNowMs) - (long)finer.TotalMilliseconds;
             finer = resolution.Retention;
             IReadOnlyList<BlockFile> sources = CoarsenPlan.Choose(_blocks.Files, length, before);
-            if (sources.Count == 0 || RoomToCoarsen(sources) is not { } room || !TryCloseUntil(sources.Max(f => f.Footer.MaxMs)))
+            if (sources.Count == 0 || RoomToCoarsen(sources, length) is not { } room || !TryCloseUntil(sources.Max(f => f.Footer.MaxMs)))
                 continue;
             // Files may have come until the time was closed; none can come after.
             sources = CoarsenPlan.Choose(_blocks.Files, length, before);
@@ -78,15 +78,18 @@ public sealed partial class StoreEngine
     }
 
     /// <summary>Bytes that may be written; null: too few to begin.</summary>
-    private long? RoomToCoarsen(IReadOnlyList<BlockFile> sources)
+    private long? RoomToCoarsen(IReadOnlyList<BlockFile> sources, int lengthMs)
     {
         long bytes = sources.Sum(f => f.Bytes), needed = sources[0].Name == _tooLargeFor ? bytes : bytes / ExpectedShare;
         long room = _disk.FreeBytes(_options.Folder) - _options.MinFreeBytes;
-        bool waits = room < needed;
-        if (waits && !_waitsForRoom)
+        if (room >= needed)
+        {
+            _waitForRoom.Remove(lengthMs);
+            return room;
+        }
+        if (_waitForRoom.Add(lengthMs))
             LogWaitsForRoom(_log, sources.Count, bytes, needed + _options.MinFreeBytes);
-        _waitsForRoom = waits;
-        return waits ? null : room;
+        return null;
     }
 
     // A file that is older than what its resolution is kept for waits to become coarser. On a full disk nothing would ever make room for that: the oldest goes, as retention would have it without coarser ones.

@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using System.Runtime.InteropServices;
 using Bellwether.Core.Model;
 using Bellwether.Core.Platform;
 using Bellwether.Store.Blocks;
@@ -232,10 +233,11 @@ public sealed partial class StoreEngine : ILedgerSource, IDisposable
     // Positions are the sequence behind the commit's last frame, so they are the same when it is told again after a crash.
     private void Tell(ulong position)
     {
-        if (_head.Tapped is not { Count: > 0 } tapped)
+        if (_head.Tapped is not { } tapped || tapped.Count + _head.TappedExemplars.Count == 0)
             return;
-        _tap!.OnCommitted(position, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(tapped));
+        _tap!.OnCommitted(position, CollectionsMarshal.AsSpan(tapped), CollectionsMarshal.AsSpan(_head.TappedExemplars));
         tapped.Clear();
+        _head.TappedExemplars.Clear();
     }
 
     private long NowMs() => _time.GetUtcNow().ToUnixTimeMilliseconds();

@@ -17,5 +17,6 @@ public interface ISampleTap
     /// </summary>
     /// <param name="position">Grows with every commit of this store and over restarts (a WAL position).</param>
     /// <param name="samples">What was newly stored (no duplicates, no refused ones), stale markers included. Valid during the call only.</param>
-    void OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples);
+    /// <param name="exemplars">New exemplars of series that are known, those with a time. Valid during the call only.</param>
+    void OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples, ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars = default);
 }

@@ -229,6 +229,12 @@ public static class MetricNames
     /// <summary>Samples that will not be sent, by reason.</summary>
     public const string ForwardSamplesDropped = "bellwether_forward_samples_dropped_total";
 
+    /// <summary>Exemplars that an upstream took.</summary>
+    public const string ForwardExemplarsSent = "bellwether_forward_exemplars_sent_total";
+
+    /// <summary>Exemplars that will not be sent, by reason.</summary>
+    public const string ForwardExemplarsDropped = "bellwether_forward_exemplars_dropped_total";
+
     /// <summary>Requests to an upstream, by outcome.</summary>
     public const string ForwardRequests = "bellwether_forward_requests_total";
 

@@ -22,14 +22,15 @@ public sealed record ForwardQueueOptions
 }
 
 /// <summary>
-/// The samples that wait for upstreams, on disk: frames of [position of the last commit that is whole with it u64][samples u32][WriteRequest], little-endian, in the one durable log. Each upstream
+/// The samples that wait for upstreams, on disk: frames of [position of the last commit that is whole with it u64][samples u32][WriteRequest with samples and exemplars], little-endian, in the one durable log. Each upstream
 /// has a cursor (the next frame to send) in a small file beside it. Thread-safe.
 /// </summary>
 internal sealed class ForwardQueue : IDisposable
 {
     public const int HeaderBytes = 12;
     private const ushort SamplesKind = 1;
-    private const int SamplesPerFrame = 10_000;
+    // Of samples and of exemplars.
+    private const int PerFrame = 10_000;
     private const int CursorBytesMax = 64;
 
     private readonly IDisk _disk;
@@ -82,21 +83,26 @@ internal sealed class ForwardQueue : IDisposable
         }
     }
 
-    /// <summary>Takes samples of one commit. Gives how many samples could not be taken (the disk is full).</summary>
-    public int Append(ulong position, ReadOnlySpan<SeriesSample> samples)
+    /// <summary>Takes what one commit brought. Gives how many samples and exemplars could not be taken (the disk is full).</summary>
+    public (int Samples, int Exemplars) Append(ulong position, ReadOnlySpan<SeriesSample> samples, ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars = default)
     {
-        int dropped = 0;
+        (int Samples, int Exemplars) dropped = default;
         lock (_gate)
         {
             if (position <= HeldTo)
-                return 0;
-            while (samples.Length > 0)
+                return default;
+            while (samples.Length + exemplars.Length > 0)
             {
-                ReadOnlySpan<SeriesSample> part = samples[..Math.Min(samples.Length, SamplesPerFrame)];
+                ReadOnlySpan<SeriesSample> part = samples[..Math.Min(samples.Length, PerFrame)];
+                ReadOnlySpan<(Labels, Exemplar)> beside = exemplars[..Math.Min(exemplars.Length, PerFrame)];
                 samples = samples[part.Length..];
+                exemplars = exemplars[beside.Length..];
+                _writer.Clear();
+                _writer.Add(part);
+                _writer.AddExemplars(beside);
                 // Only the last part says that the commit is held: a crash may leave the parts before it alone, and the store tells all of it again then.
-                if (!TryAppend(samples.Length == 0 ? position : _position, part))
-                    dropped += part.Length;
+                if (!TryAppend(samples.Length + exemplars.Length == 0 ? position : _position, part.Length))
+                    dropped = (dropped.Samples + part.Length, dropped.Exemplars + beside.Length);
             }
             _position = position;
         }
@@ -160,15 +166,14 @@ internal sealed class ForwardQueue : IDisposable
         }
     }
 
-    private bool TryAppend(ulong position, ReadOnlySpan<SeriesSample> samples)
+    /// <summary>Appends what the writer holds.</summary>
+    private bool TryAppend(ulong position, int samples)
     {
-        _writer.Clear();
-        _writer.Add(samples);
         int length = HeaderBytes + _writer.Bytes.Length;
         if (_frame.Length < length)
             _frame = new byte[length * 2];
         BinaryPrimitives.WriteUInt64LittleEndian(_frame, position);
-        BinaryPrimitives.WriteUInt32LittleEndian(_frame.AsSpan(8), (uint)samples.Length);
+        BinaryPrimitives.WriteUInt32LittleEndian(_frame.AsSpan(8), (uint)samples);
         _writer.Bytes.CopyTo(_frame.AsSpan(HeaderBytes));
         for (int attempt = 0; attempt < 2; attempt++)
         {

@@ -31,6 +31,8 @@ public sealed partial class RemoteWriteForwarder : ISampleTap, IDisposable
     private readonly ILogger _logger;
     private readonly Counter<long> _queued;
     private readonly Counter<long> _dropped;
+    private readonly Counter<long> _droppedExemplars;
+    private readonly bool _sendsExemplars;
 
     /// <summary>Opens the queue and prepares the upstreams. Throws <see cref="IOException"/> when the folder cannot be used.</summary>
     public RemoteWriteForwarder(ForwardQueueOptions options, IReadOnlyList<RemoteWriteConfig> upstreams, ForwardSurroundings around, IDisk disk, TimeProvider time, ILogger logger)
@@ -41,6 +43,8 @@ public sealed partial class RemoteWriteForwarder : ISampleTap, IDisposable
         _upstreams = [.. upstreams.Select(c => new Upstream(NameOf(c), c, _queue, around, time, ProcessRandom.Create(), logger))];
         _queued = around.Meter.CreateCounter<long>(MetricNames.ForwardSamplesQueued, description: "Samples queued for upstreams.");
         _dropped = around.Meter.CreateCounter<long>(MetricNames.ForwardSamplesDropped, description: "Samples that will not be sent.");
+        _droppedExemplars = around.Meter.CreateCounter<long>(MetricNames.ForwardExemplarsDropped, description: "Exemplars that will not be sent.");
+        _sendsExemplars = upstreams.Any(u => u.SendExemplars);
         around.Meter.CreateObservableGauge(MetricNames.ForwardQueueBytes, () => _queue.Bytes, description: "Bytes of samples that wait for upstreams.");
         around.Meter.CreateObservableGauge(MetricNames.ForwardSent, () => _upstreams.Select(u => u.LastSuccess), description: "Unix time of the last request that an upstream took; 0: none yet.");
     }
@@ -52,21 +56,25 @@ public sealed partial class RemoteWriteForwarder : ISampleTap, IDisposable
     public static HttpMessageHandler DefaultHandler(RemoteWriteConfig config) => UpstreamHttp.Handler(config);
 
     /// <inheritdoc/>
-    public void OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples)
+    public void OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples, ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars = default)
     {
         // An upstream has no revisions: it keeps what on-time evaluation gave.
         samples = WithoutRevisions(samples);
-        if (samples.Length == 0)
+        if (!_sendsExemplars)
+            exemplars = default;
+        if (samples.Length + exemplars.Length == 0)
             return;
         long overflowed = _queue.Overflowed;
-        int dropped = _queue.Append(position, samples);
+        (int droppedSamples, int droppedExemplars) = _queue.Append(position, samples, exemplars);
         // Before the store acknowledges: what it takes for stored is durable here too. A full disk leaves it waiting in memory, and KeepAsync tries again.
         _queue.Sync();
-        _queued.Add(samples.Length - dropped);
+        _queued.Add(samples.Length - droppedSamples);
         if (_queue.Overflowed > overflowed)
             _dropped.Add(_queue.Overflowed - overflowed, new KeyValuePair<string, object?>("reason", "overflow"));
-        if (dropped > 0)
-            _dropped.Add(dropped, new KeyValuePair<string, object?>("reason", "queue_full"));
+        if (droppedSamples > 0)
+            _dropped.Add(droppedSamples, new KeyValuePair<string, object?>("reason", "queue_full"));
+        if (droppedExemplars > 0)
+            _droppedExemplars.Add(droppedExemplars, new KeyValuePair<string, object?>("reason", "queue_full"));
     }
 
     private static ReadOnlySpan<SeriesSample> WithoutRevisions(ReadOnlySpan<SeriesSample> samples)

@@ -35,9 +35,24 @@ internal abstract class RequestWriter
         }
     }
 
+    /// <summary>Adds exemplars that have a time, as series without samples; those of one series that stand together become one.</summary>
+    public void AddExemplars(ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars)
+    {
+        for (int i = 0; i < exemplars.Length;)
+        {
+            int end = i + 1;
+            while (end < exemplars.Length && ReferenceEquals(exemplars[end].Labels, exemplars[i].Labels))
+                end++;
+            Series(exemplars[i..end]);
+            i = end;
+        }
+    }
+
     protected virtual bool Together(in SeriesSample first, in SeriesSample next) => true;
 
     protected abstract void Series(ReadOnlySpan<SeriesSample> samples);
+
+    protected abstract void Series(ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars);
 
     /// <summary>Encodes a native histogram into <see cref="Part"/>; the fields are the same in both versions, but for the start time, which only 2.0 has.</summary>
     protected void Histogram(NativeHistogram h, long timestampMs, long startMs)

@@ -3,6 +3,7 @@ using System.Diagnostics.Metrics;
 using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
+using System.Runtime.InteropServices;
 using Bellwether.Core.Codec;
 using Bellwether.Core.Configuration.Prometheus;
 using Bellwether.Core.Durable;
@@ -42,6 +43,8 @@ internal sealed partial class Upstream : IDisposable
     private readonly Dictionary<Labels, Labels?> _relabelled = [];
     private readonly Counter<long> _sent;
     private readonly Counter<long> _dropped;
+    private readonly Counter<long> _sentExemplars;
+    private readonly Counter<long> _droppedExemplars;
     private readonly Counter<long> _requests;
     private readonly KeyValuePair<string, object?> _tag;
     private readonly Func<IReadOnlyDictionary<string, MetricMetadata>> _metadata;
@@ -68,6 +71,8 @@ internal sealed partial class Upstream : IDisposable
         _tag = new("upstream", _shown);
         _sent = around.Meter.CreateCounter<long>(MetricNames.ForwardSamplesSent, description: "Samples that an upstream took.");
         _dropped = around.Meter.CreateCounter<long>(MetricNames.ForwardSamplesDropped, description: "Samples that will not be sent.");
+        _sentExemplars = around.Meter.CreateCounter<long>(MetricNames.ForwardExemplarsSent, description: "Exemplars that an upstream took.");
+        _droppedExemplars = around.Meter.CreateCounter<long>(MetricNames.ForwardExemplarsDropped, description: "Exemplars that will not be sent.");
         _requests = around.Meter.CreateCounter<long>(MetricNames.ForwardRequests, description: "Requests to an upstream.");
         _retry = Pipeline(config, time, random);
     }
@@ -131,9 +136,10 @@ internal sealed partial class Upstream : IDisposable
             }
         }
         await SendMetadataAsync(cancellation);
-        List<SeriesSample> samples = Prepare(batch.Samples);
-        for (int at = 0; at < samples.Count; at += _config.Queue.MaxSamplesPerSend)
-            await SendSplittingAsync(samples.GetRange(at, Math.Min(_config.Queue.MaxSamplesPerSend, samples.Count - at)), cancellation);
+        await SendAllAsync(Prepare(batch.Samples), (writer, part) => writer.Add(CollectionsMarshal.AsSpan(part)), _sent, _dropped, cancellation);
+        // Behind the samples: an upstream takes exemplars of series that it knows.
+        if (_config.SendExemplars)
+            await SendAllAsync(Prepare(batch.Exemplars), (writer, part) => writer.AddExemplars(CollectionsMarshal.AsSpan(part)), _sentExemplars, _droppedExemplars, cancellation);
         _queue.SaveCursor(_name, next);
         Volatile.Write(ref _cursor, (long)next);
         return true;
@@ -158,13 +164,13 @@ internal sealed partial class Upstream : IDisposable
             if (payload.Length < ForwardQueue.HeaderBytes)
                 continue;
             int samples = (int)BinaryPrimitives.ReadUInt32LittleEndian(payload[8..]);
-            if (batch.Samples.Count > 0 && batch.Samples.Count + samples > _config.Queue.MaxSamplesPerSend)
+            if (batch.Samples.Count > 0 && batch.Samples.Count + samples > _config.Queue.MaxSamplesPerSend || batch.Exemplars.Count >= _config.Queue.MaxSamplesPerSend)
                 return (next, true);
             if (reader.Sequence > next)
                 LogSkipped(_shown, reader.Sequence - next);
             WriteRequestReport report = _reader.Read(payload[ForwardQueue.HeaderBytes..], batch);
             if (report.Malformed is not null)
-                Drop(samples, "unreadable");
+                _dropped.Add(samples, _tag, new("reason", "unreadable"));
             next = reader.Sequence + 1;
         }
     }
@@ -174,7 +180,7 @@ internal sealed partial class Upstream : IDisposable
     {
         if (_relabelled.Count > RelabelCacheMax)
             _relabelled.Clear();
-        long oldestMs = _config.Queue.SampleAgeLimit > TimeSpan.Zero ? _time.GetUtcNow().ToUnixTimeMilliseconds() - (long)_config.Queue.SampleAgeLimit.TotalMilliseconds : long.MinValue;
+        long oldestMs = OldestMs();
         var bySeries = new Dictionary<Labels, List<SeriesSample>>();
         int old = 0;
         foreach (SeriesSample sample in samples)
@@ -186,20 +192,41 @@ internal sealed partial class Upstream : IDisposable
             }
             if (sample.Histogram is not null && !_config.SendNativeHistograms)
                 continue;
-            if (!_relabelled.TryGetValue(sample.Labels, out Labels? labels))
-                _relabelled[sample.Labels] = labels = Relabel(sample.Labels);
-            if (labels is null)
+            if (Relabelled(sample.Labels) is not { } labels)
                 continue;
             if (!bySeries.TryGetValue(labels, out List<SeriesSample>? list))
                 bySeries[labels] = list = [];
             list.Add(sample with { Labels = list.Count > 0 ? list[0].Labels : labels });
         }
         if (old > 0)
-            Drop(old, "too_old");
+            _dropped.Add(old, _tag, new("reason", "too_old"));
         var prepared = new List<SeriesSample>(samples.Count);
         foreach (List<SeriesSample> list in bySeries.Values)
             prepared.AddRange(list.OrderBy(s => s.TimestampMs));
         return prepared;
+    }
+
+    /// <summary>As with samples; those of one series together.</summary>
+    private List<(Labels Labels, Exemplar Exemplar)> Prepare(List<(Labels Labels, Exemplar Exemplar)> exemplars)
+    {
+        long oldestMs = OldestMs();
+        int old = exemplars.Count(e => e.Exemplar.TimestampMs < oldestMs);
+        if (old > 0)
+            _droppedExemplars.Add(old, _tag, new("reason", "too_old"));
+        return [.. exemplars.Where(e => e.Exemplar.TimestampMs >= oldestMs)
+            .Select(e => (Labels: Relabelled(e.Labels)!, e.Exemplar)).Where(e => e.Labels is not null)
+            .GroupBy(e => e.Labels).SelectMany(g => g.OrderBy(e => e.Exemplar.TimestampMs).Select(e => (g.Key, e.Exemplar)))];
+    }
+
+    private long OldestMs() =>
+        _config.Queue.SampleAgeLimit > TimeSpan.Zero ? _time.GetUtcNow().ToUnixTimeMilliseconds() - (long)_config.Queue.SampleAgeLimit.TotalMilliseconds : long.MinValue;
+
+    /// <summary>Null: the rules drop it.</summary>
+    private Labels? Relabelled(Labels labels)
+    {
+        if (!_relabelled.TryGetValue(labels, out Labels? known))
+            _relabelled[labels] = known = Relabel(labels);
+        return known;
     }
 
     private Labels? Relabel(Labels labels)
@@ -234,16 +261,22 @@ internal sealed partial class Upstream : IDisposable
         }
     }
 
-    private async Task SendSplittingAsync(List<SeriesSample> samples, CancellationToken cancellation)
+    private async Task SendAllAsync<T>(List<T> items, Action<RequestWriter, List<T>> write, Counter<long> sent, Counter<long> dropped, CancellationToken cancellation)
     {
-        var parts = new Stack<List<SeriesSample>>();
-        parts.Push(samples);
+        for (int at = 0; at < items.Count; at += _config.Queue.MaxSamplesPerSend)
+            await SendSplittingAsync(items.GetRange(at, Math.Min(_config.Queue.MaxSamplesPerSend, items.Count - at)), write, sent, dropped, cancellation);
+    }
+
+    private async Task SendSplittingAsync<T>(List<T> items, Action<RequestWriter, List<T>> write, Counter<long> sent, Counter<long> dropped, CancellationToken cancellation)
+    {
+        var parts = new Stack<List<T>>();
+        parts.Push(items);
         int requests = 0;
-        while (parts.TryPop(out List<SeriesSample>? part))
+        while (parts.TryPop(out List<T>? part))
         {
             RequestWriter writer = _v2 ? _writerV2 : _writer;
             writer.Clear();
-            writer.Add(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(part));
+            write(writer, part);
             HttpStatusCode status = await PostAsync(Compressed(writer), cancellation);
             requests++;
             if (status == HttpStatusCode.UnsupportedMediaType && _v2)
@@ -256,13 +289,13 @@ internal sealed partial class Upstream : IDisposable
             }
             if ((int)status is >= 200 and < 300)
             {
-                _sent.Add(part.Count, _tag);
+                sent.Add(part.Count, _tag);
                 continue;
             }
-            // 400 is about single samples: halve until they stand alone. Any other refusal is about all of them.
+            // 400 is about single items: halve until they stand alone. Any other refusal is about all of them.
             if (status != HttpStatusCode.BadRequest || part.Count == 1 || requests + parts.Count >= SplitRequestsMax)
             {
-                Drop(part.Count, ((int)status).ToString(CultureInfo.InvariantCulture));
+                dropped.Add(part.Count, _tag, new("reason", ((int)status).ToString(CultureInfo.InvariantCulture)));
                 continue;
             }
             int half = part.Count / 2;
@@ -347,8 +380,6 @@ internal sealed partial class Upstream : IDisposable
             DelayGenerator = _ => ValueTask.FromResult(_retryAfter),
             ShouldHandle = attempt => ValueTask.FromResult((int)attempt.Outcome.Result >= 500 || (attempt.Outcome.Result == HttpStatusCode.TooManyRequests && config.Queue.RetryOnHttp429)),
         }).Build();
-
-    private void Drop(int samples, string reason) => _dropped.Add(samples, _tag, new("reason", reason));
 
     [LoggerMessage(EventId = 4201, Level = LogLevel.Warning, Message = "remote write to {Upstream} was answered {Status}: {Reason}")]
     private partial void LogRefused(string upstream, int status, string reason);

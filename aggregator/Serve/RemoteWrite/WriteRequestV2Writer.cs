@@ -15,6 +15,7 @@ internal sealed class WriteRequestV2Writer(Func<IReadOnlyDictionary<string, Metr
     private readonly Dictionary<string, uint> _refs = [];
     private readonly ArrayBufferWriter<byte> _symbols = new(16 * 1024);
     private readonly ArrayBufferWriter<byte> _whole = new(64 * 1024);
+    private readonly ArrayBufferWriter<byte> _labelRefs = new(256);
     private IReadOnlyDictionary<string, MetricMetadata>? _known;
 
     /// <inheritdoc/>
@@ -45,13 +46,7 @@ internal sealed class WriteRequestV2Writer(Func<IReadOnlyDictionary<string, Metr
     protected override void Series(ReadOnlySpan<SeriesSample> samples)
     {
         OneSeries.ResetWrittenCount();
-        Part.ResetWrittenCount();
-        foreach (ref readonly Label label in samples[0].Labels.AsSpan())
-        {
-            Varint(Part, Ref(label.Name));
-            Varint(Part, Ref(label.Value));
-        }
-        Nested(OneSeries, 1, Part);
+        LabelRefs(samples[0].Labels, OneSeries);
         foreach (ref readonly SeriesSample sample in samples)
         {
             Part.ResetWrittenCount();
@@ -66,7 +61,27 @@ internal sealed class WriteRequestV2Writer(Func<IReadOnlyDictionary<string, Metr
             Field(Part, 3, (ulong)sample.StartMs);
             Nested(OneSeries, 2, Part);
         }
-        if (Known(samples[0].Labels.MetricName) is { } known)
+        EndSeries(samples[0].Labels);
+    }
+
+    protected override void Series(ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars)
+    {
+        OneSeries.ResetWrittenCount();
+        LabelRefs(exemplars[0].Labels, OneSeries);
+        foreach ((_, Exemplar exemplar) in exemplars)
+        {
+            Part.ResetWrittenCount();
+            LabelRefs(exemplar.Labels, Part);
+            Double(Part, 2, exemplar.Value);
+            Field(Part, 3, (ulong)(exemplar.TimestampMs ?? 0));
+            Nested(OneSeries, 4, Part);
+        }
+        EndSeries(exemplars[0].Labels);
+    }
+
+    private void EndSeries(Labels labels)
+    {
+        if (Known(labels.MetricName) is { } known)
         {
             Part.ResetWrittenCount();
             Field(Part, 1, (ulong)known.Type);
@@ -75,6 +90,18 @@ internal sealed class WriteRequestV2Writer(Func<IReadOnlyDictionary<string, Metr
             Nested(OneSeries, 5, Part);
         }
         Nested(Request, 5, OneSeries);
+    }
+
+    // Field 1 of a series and of an exemplar: places of names and values in the symbols.
+    private void LabelRefs(Labels labels, ArrayBufferWriter<byte> into)
+    {
+        _labelRefs.ResetWrittenCount();
+        foreach (ref readonly Label label in labels.AsSpan())
+        {
+            Varint(_labelRefs, Ref(label.Name));
+            Varint(_labelRefs, Ref(label.Value));
+        }
+        Nested(into, 1, _labelRefs);
     }
 
     private MetricMetadata? Known(string name)

@@ -1,3 +1,4 @@
+using System.Buffers;
 using Bellwether.Core.Model;
 
 namespace Bellwether.Serve.RemoteWrite;
@@ -6,6 +7,8 @@ namespace Bellwether.Serve.RemoteWrite;
 /// <param name="withStart">Samples and histograms say their start times too, as the forward queue wants them. The specification has no place for them: never send that.</param>
 internal sealed class WriteRequestWriter(bool withStart = false) : RequestWriter
 {
+    private readonly ArrayBufferWriter<byte> _label = new(256);
+
     /// <inheritdoc/>
     public override ReadOnlySpan<byte> Bytes => Request.WrittenSpan;
 
@@ -22,14 +25,7 @@ internal sealed class WriteRequestWriter(bool withStart = false) : RequestWriter
 
     protected override void Series(ReadOnlySpan<SeriesSample> samples)
     {
-        OneSeries.ResetWrittenCount();
-        foreach (ref readonly Label label in samples[0].Labels.AsSpan())
-        {
-            Part.ResetWrittenCount();
-            Text(Part, 1, label.Name);
-            Text(Part, 2, label.Value);
-            Nested(OneSeries, 1, Part);
-        }
+        BeginSeries(samples[0].Labels);
         foreach (ref readonly SeriesSample sample in samples)
         {
             Part.ResetWrittenCount();
@@ -46,5 +42,36 @@ internal sealed class WriteRequestWriter(bool withStart = false) : RequestWriter
             Nested(OneSeries, 2, Part);
         }
         Nested(Request, 1, OneSeries);
+    }
+
+    protected override void Series(ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars)
+    {
+        BeginSeries(exemplars[0].Labels);
+        foreach ((_, Exemplar exemplar) in exemplars)
+        {
+            Part.ResetWrittenCount();
+            LabelsOf(exemplar.Labels, Part);
+            Double(Part, 2, exemplar.Value);
+            Field(Part, 3, (ulong)(exemplar.TimestampMs ?? 0));
+            Nested(OneSeries, 3, Part);
+        }
+        Nested(Request, 1, OneSeries);
+    }
+
+    private void BeginSeries(Labels labels)
+    {
+        OneSeries.ResetWrittenCount();
+        LabelsOf(labels, OneSeries);
+    }
+
+    private void LabelsOf(Labels labels, ArrayBufferWriter<byte> into)
+    {
+        foreach (ref readonly Label label in labels.AsSpan())
+        {
+            _label.ResetWrittenCount();
+            Text(_label, 1, label.Name);
+            Text(_label, 2, label.Value);
+            Nested(into, 1, _label);
+        }
     }
 }

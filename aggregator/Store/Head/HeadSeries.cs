@@ -83,7 +83,7 @@ internal sealed class HeadSeries
     }
 
     /// <summary>Keeps an exemplar; the oldest beyond a limit is dropped.</summary>
-    public void Add(Exemplar exemplar, int limit, bool timeIsOfTick = false) => (_rare ??= new RareSamples()).AddExemplar(exemplar, limit, timeIsOfTick);
+    public bool Add(Exemplar exemplar, int limit, bool timeIsOfTick = false) => (_rare ??= new RareSamples()).AddExemplar(exemplar, limit, timeIsOfTick);
 
     /// <summary>Time of the oldest sample held, or <see cref="long.MaxValue"/>.</summary>
     public long OldestMs

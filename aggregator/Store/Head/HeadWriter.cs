@@ -161,6 +161,9 @@ internal sealed class HeadWriter
     /// <summary>What was newly stored since the last commit, for the tap; null: nobody listens.</summary>
     public List<SeriesSample>? Tapped { get; set; }
 
+    /// <summary>The exemplars that came with them; only while somebody listens.</summary>
+    public List<(Labels Labels, Exemplar Exemplar)> TappedExemplars { get; } = [];
+
     /// <summary>Appends a float whose time was judged.</summary>
     public AppendOutcome Append(HeadSeries series, long timeMs, double value, long startMs)
     {
@@ -238,11 +241,17 @@ internal sealed class HeadWriter
             Metadata[family] = metadata;
     }
 
-    public void Add(HeadSeries series, Exemplar exemplar) => series.Add(exemplar, _options.MaxExemplarsPerSeries);
+    public void Add(HeadSeries series, Exemplar exemplar) => Add(series, exemplar, timeIsOfTick: false);
 
     /// <summary>Keeps an exemplar of a tick; without a time of its own it has the tick's, as in Prometheus.</summary>
     public void Add(HeadSeries series, Exemplar exemplar, long tickMs) =>
-        series.Add(exemplar.TimestampMs is null ? exemplar with { TimestampMs = tickMs } : exemplar, _options.MaxExemplarsPerSeries, timeIsOfTick: exemplar.TimestampMs is null);
+        Add(series, exemplar.TimestampMs is null ? exemplar with { TimestampMs = tickMs } : exemplar, timeIsOfTick: exemplar.TimestampMs is null);
+
+    private void Add(HeadSeries series, Exemplar exemplar, bool timeIsOfTick)
+    {
+        if (series.Add(exemplar, _options.MaxExemplarsPerSeries, timeIsOfTick) && Tapped is not null && exemplar.TimestampMs is not null)
+            TappedExemplars.Add((series.Labels, exemplar));
+    }
 
     /// <summary>Whether bucket counts fit the spans.</summary>
     public static bool IsValid(NativeHistogram histogram) =>

@@ -151,17 +151,18 @@ internal sealed class RareSamples
             _starts.Insert(at, (timeMs, startMs));
     }
 
-    /// <summary>Keeps an exemplar; one that its source keeps showing without a time of its own is kept once.</summary>
-    public void AddExemplar(Exemplar exemplar, int limit, bool timeIsOfTick = false)
+    /// <summary>Keeps an exemplar; one that its source keeps showing without a time of its own is kept once. False: it is known.</summary>
+    public bool AddExemplar(Exemplar exemplar, int limit, bool timeIsOfTick = false)
     {
         _exemplars ??= [];
         if (timeIsOfTick && _exemplars.Count > 0 && _exemplars[^1].Labels.Equals(exemplar.Labels) && _exemplars[^1].Value.Equals(exemplar.Value))
-            return;
-        if (_exemplars.Count > 0 && _exemplars[^1] == exemplar)
-            return;
+            return false;
+        if (_exemplars.Contains(exemplar))
+            return false;
         if (_exemplars.Count >= limit)
             _exemplars.RemoveAt(0);
         _exemplars.Add(exemplar);
+        return true;
     }
 
     public void Read(long fromMs, long toMs, SampleGather into)

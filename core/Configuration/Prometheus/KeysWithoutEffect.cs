@@ -45,7 +45,6 @@ public static class KeysWithoutEffect
 
     private static readonly (string Key, string Why)[] s_upstream =
     [
-        ("send_exemplars", "exemplars are not forwarded"),
         ("round_robin_dns", "one connection keeps the order"),
         ConnectHeader,
     ];

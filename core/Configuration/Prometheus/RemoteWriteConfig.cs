@@ -36,7 +36,7 @@ public sealed record RemoteWriteConfig
     public ValueList<UrlParameter> Headers { get; init; } = [];
 
     /// <summary>Whether exemplars are sent; default false.</summary>
-    [Option("Read and checked, without effect: exemplars are not forwarded.")]
+    [Option("Whether exemplars are sent.")]
     public bool SendExemplars { get; init; }
 
     /// <summary>Whether native histograms are sent; default false.</summary>

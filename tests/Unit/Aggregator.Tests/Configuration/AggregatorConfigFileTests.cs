@@ -242,12 +242,12 @@ public sealed class AggregatorConfigFileTests
     [Fact]
     public void A_key_that_is_taken_without_effect_is_warned_of_at_its_place()
     {
-        const string Text = "global:\n  scrape_interval: 15s\n  evaluation_interval: 15s\n  rule_query_offset: 1m\nremote_write:\n  - url: http://localhost:1/w\n    send_exemplars: true\n    queue_config: {max_shards: 9}\n";
+        const string Text = "global:\n  scrape_interval: 15s\n  evaluation_interval: 15s\n  rule_query_offset: 1m\nremote_write:\n  - url: http://localhost:1/w\n    round_robin_dns: true\n    queue_config: {max_shards: 9}\n";
         Assert.Equal(
             [
                 "a.yaml:2:20: global.scrape_interval: has no effect here: an aggregator scrapes nothing; its agents do",
                 "a.yaml:4:22: global.rule_query_offset: has no effect here: rules run in event time and wait for late sources by evaluation.delay_max",
-                "a.yaml:7:21: remote_write[0].send_exemplars: has no effect here: exemplars are not forwarded",
+                "a.yaml:7:22: remote_write[0].round_robin_dns: has no effect here: one connection keeps the order",
                 "a.yaml:8:32: remote_write[0].queue_config.max_shards: has no effect here: one connection keeps the order",
             ],
             AggregatorConfigFile.Parse(Text, "a.yaml").Warnings.Select(w => w.ToString()));

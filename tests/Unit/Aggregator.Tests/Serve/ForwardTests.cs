@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using System.Globalization;
@@ -153,6 +154,33 @@ public sealed class ForwardTests : IDisposable
         Assert.Single(upstream.Types, t => t.Contains("v2.Request", StringComparison.Ordinal));
     }
 
+    [Theory]
+    [InlineData(RemoteWriteMessage.V1)]
+    [InlineData(RemoteWriteMessage.V2)]
+    public async Task Exemplars_follow_their_samples_where_they_are_asked_for_relabelled_as_these(RemoteWriteMessage message)
+    {
+        var seen = new ConcurrentQueue<(int Samples, Labels Labels, Exemplar Exemplar)>();
+        int samples = 0;
+        await using var upstream = await Receiver.StartAsync(_ => null, batch =>
+        {
+            samples += batch.Samples.Count;
+            foreach ((Labels labels, Exemplar exemplar) in batch.Exemplars)
+                seen.Enqueue((samples, labels, exemplar));
+            return false;
+        });
+        var drop = new RelabelRule { SourceLabels = ["i"], Regex = Re2Pattern.CompileAnchored("7"), Action = RelabelAction.Drop };
+        using RemoteWriteForwarder forwarder = Open(upstream.Url, c => c with { Message = message, SendExemplars = true, WriteRelabelConfigs = [drop] });
+        static Labels Name(int i) => Labels.Of("__name__", "m", "i", i.ToString(CultureInfo.InvariantCulture));
+        await RunAsync(forwarder, async () =>
+        {
+            forwarder.OnCommitted(++_position, [.. Enumerable.Range(0, 10).Select(i => new SeriesSample(Name(i), 1000, i))],
+                [.. Enumerable.Range(0, 10).Select(i => (Name(i), new Exemplar(Labels.Of("trace_id", $"t{i}"), i / 10.0, 990)))]);
+            await UntilAsync(() => seen.Count == 9);
+        });
+        Assert.Equal(Enumerable.Range(0, 10).Where(i => i != 7).Select(i => (9, $"{i} test", new Exemplar(Labels.Of("trace_id", $"t{i}"), i / 10.0, 990))),
+            seen.OrderBy(s => s.Exemplar.Value).Select(s => (s.Samples, $"{s.Labels.Get("i")} {s.Labels.Get("site")}", s.Exemplar)));
+    }
+
     [Fact]
     public async Task A_real_prometheus_takes_it()
     {
@@ -163,18 +191,21 @@ public sealed class ForwardTests : IDisposable
         }
         int port = FreePort();
         await File.WriteAllTextAsync(Path.Combine(_folder, "p.yml"), "global: {}\n");
-        using Process prometheus = StartPrometheus(port, "--web.enable-remote-write-receiver");
+        using Process prometheus = StartPrometheus(port, "--web.enable-remote-write-receiver", "--enable-feature=exemplar-storage");
         Task drain = prometheus.StandardError.ReadToEndAsync();
         try
         {
             using var client = new HttpClient { BaseAddress = new Uri(string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{port}")) };
-            using RemoteWriteForwarder forwarder = Open(client.BaseAddress + "api/v1/write");
+            using RemoteWriteForwarder forwarder = Open(client.BaseAddress + "api/v1/write", c => c with { SendExemplars = true });
             long nowMs = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
             await RunAsync(forwarder, async () =>
             {
                 var labels = Labels.Of("__name__", "city_total", "city", "Zürich \"q\" \\ \n");
-                forwarder.OnCommitted(++_position, [new SeriesSample(labels, nowMs - 2000, 0.1), new SeriesSample(labels, nowMs - 1000, 1e300)]);
+                forwarder.OnCommitted(++_position, [new SeriesSample(labels, nowMs - 2000, 0.1), new SeriesSample(labels, nowMs - 1000, 1e300)],
+                    [(labels, new Exemplar(Labels.Of("trace_id", "abc"), 0.1, nowMs - 2000))]);
                 await UntilAsync(() => Count(client, "city_total[1m]") == 2);
+                string exemplars = string.Create(CultureInfo.InvariantCulture, $"/api/v1/query_exemplars?query=city_total&start={(nowMs - 60_000) / 1000}&end={(nowMs + 60_000) / 1000}");
+                await UntilAsync(() => client.GetStringAsync(exemplars).GetAwaiter().GetResult().Contains("\"trace_id\":\"abc\"", StringComparison.Ordinal));
             });
             using JsonDocument answer = JsonDocument.Parse(await client.GetStringAsync("/api/v1/query?query=city_total"));
             Assert.Equal("Zürich \"q\" \\ \n", answer.RootElement.GetProperty("data").GetProperty("result")[0].GetProperty("metric").GetProperty("city").GetString());
@@ -196,7 +227,7 @@ public sealed class ForwardTests : IDisposable
         long refused = 0;
         for (ulong position = 1; position <= Commits; position++)
         {
-            refused += queue.Append(position, [.. Enumerable.Range(0, Samples).Select(i => new SeriesSample(Labels.Of("__name__", "m", "i", i.ToString(CultureInfo.InvariantCulture)), (long)position, i))]);
+            refused += queue.Append(position, [.. Enumerable.Range(0, Samples).Select(i => new SeriesSample(Labels.Of("__name__", "m", "i", i.ToString(CultureInfo.InvariantCulture)), (long)position, i))]).Samples;
             Assert.True(queue.Sync());
         }
         long kept = 0, last = 0;
@@ -402,7 +433,7 @@ public sealed class ForwardTests : IDisposable
 
         public SeriesInMemory Store { get; } = store;
 
-        public System.Collections.Concurrent.ConcurrentQueue<string> Types { get; } = [];
+        public ConcurrentQueue<string> Types { get; } = [];
 
         public int Requests => Volatile.Read(ref _requests);
 

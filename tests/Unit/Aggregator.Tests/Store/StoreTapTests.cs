@@ -238,12 +238,42 @@ public sealed class StoreTapTests : IDisposable
 
     private StoreEngine Open(MemoryDisk disk, ISampleTap? tap) => StoreEngine.Open(_options, disk, _time, new Random(1), _meter, NullLogger.Instance, tap);
 
+    [Fact]
+    public void Exemplars_are_told_once_with_the_samples_of_their_commit_and_again_after_a_crash()
+    {
+        var disk = new MemoryDisk();
+        var batch = Numbered(0, 1);
+        Labels labels = batch.Samples[0].Labels;
+        var exemplar = new Exemplar(Labels.Of("trace_id", "a"), 1, batch.Samples[0].TimestampMs);
+        batch.Exemplars.AddRange([(labels, exemplar), (labels, exemplar), (labels, exemplar with { TimestampMs = null })]);
+        for (int life = 0; life < 2; life++)
+        {
+            var told = new Recorder(0);
+            using StoreEngine store = Open(disk, told);
+            if (life == 0)
+            {
+                store.AppendBatch(batch);
+                store.Commit();
+                store.AppendBatch(batch);
+                store.Commit();
+            }
+            Assert.Equal([(labels, exemplar)], told.Exemplars);
+            disk = disk.Crash(new Random(1));
+        }
+    }
+
     private sealed class Recorder(ulong heldTo) : ISampleTap
     {
+        public List<(Labels Labels, Exemplar Exemplar)> Exemplars { get; } = [];
+
         public List<(ulong Position, int Samples)> Told { get; } = [];
 
         public ulong HeldTo => heldTo;
 
-        public void OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples) => Told.Add((position, samples.Length));
+        public void OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples, ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars)
+        {
+            Told.Add((position, samples.Length));
+            Exemplars.AddRange(exemplars);
+        }
     }
 }
