@@ -31,10 +31,10 @@ internal sealed partial class LogSpool
         }
     }
 
-    /// <summary>Forgets finished segments of which no frame stands in the log any more; the newest stay a while, since a file that was freed may come back with a power cut.</summary>
+    /// <summary>Forgets finished segments of which no frame stands in the log any more; the newest stay a while, since a file that was freed may come back with a power cut. A segment whose key is gone may stand there for ever: behind it is forgotten all the same.</summary>
     private void ForgetFreed()
     {
-        ulong keepFrom = _segments.Count > 0 ? _segments[0].Id.Number : _state.NextNumber;
+        ulong keepFrom = _segments.Find(s => s.Locked is null)?.Id.Number ?? _state.NextNumber;
         IReadOnlyList<LogFileInfo> files = _log.Files;
         foreach ((SegmentRef id, SegmentFate fate) in _state.Acknowledged)
         {

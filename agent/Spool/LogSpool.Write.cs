@@ -14,6 +14,8 @@ internal sealed partial class LogSpool
         _encoder.StartSegment(withMetadata);
         var id = new SegmentRef(_share.Epoch, _share.NextNumber++, (uint)_random.NextInt64(uint.MaxValue + 1L));
         ReadOnlyMemory<byte> ledger = _ledger.Frame();
+        // The ledger must not crowd out the records behind it: a segment that goes on in another file is cut there.
+        _log.HeadBytes = ledger.Length;
         MakeRoom(ledger.Length + FramesBytes + (_options.Keys?.WrappedBytes ?? 0));
         if (ledger.Length <= LogOptions(_options).PayloadBytesMax && !TryAppend(SpoolFrames.Ledger, ledger.Span))
             return false;

@@ -62,6 +62,9 @@ public sealed class SegmentLog : IDisposable
     /// <summary>Limits.</summary>
     public SegmentLogOptions Options { get; }
 
+    /// <summary>Bytes that a file takes before another one is begun, beyond <see cref="SegmentLogOptions.FileBytes"/>: for a head that its owner writes into each file.</summary>
+    public int HeadBytes { get; set; }
+
     /// <summary>The error behind the last outcome that was not <see cref="LogSync.Durable"/>; also set when a first try failed and the second did not.</summary>
     public IOException? LastError { get; private set; }
 
@@ -275,7 +278,7 @@ public sealed class SegmentLog : IDisposable
 
     private void WritePending()
     {
-        if (_active is not null && _active.End >= Options.FileBytes)
+        if (_active is not null && _active.End >= Options.FileBytes + HeadBytes)
             Close();
         if (_handle is null)
             Begin();

@@ -3,6 +3,7 @@ using Bellwether.Agent.Spool;
 using Bellwether.Agent.Stream;
 using Bellwether.Core.Codec;
 using Bellwether.Core.Durable;
+using Bellwether.Core.Model;
 using Bellwether.Core.Platform;
 using Bellwether.Kit;
 using FsCheck;
@@ -92,6 +93,36 @@ public sealed class LogSpoolTests : IDisposable
         Assert.Equal(appended, kept + spool.Statistics.Dropped.Sum(d => d.Samples));
         Assert.Equal(["a", "b"], spool.Statistics.Dropped.Select(d => d.Source).Order());
         Assert.All(spool.Statistics.Dropped, d => Assert.Equal(SpoolDropReasons.Size, d.Reason));
+    }
+
+    [Fact]
+    public void Segments_stay_whole_behind_a_ledger_that_is_larger_than_a_file()
+    {
+        // Files go on to the next at 64 KiB; so many sources make a ledger beyond that.
+        using LogSpool spool = Open(new SpoolOptions { SegmentBytes = 8 << 10, DropSourcesMax = 2_000 });
+        var tick = new SourceTick();
+        for (int i = 0; i < 1_000; i++)
+        {
+            var table = new SourceTable("a-source-with-a-name-of-its-own-" + i, 1000);
+            table.Add(Labels.Of("__name__", "m"));
+            tick.Begin(table, 1_700_000_000_000 + i);
+            tick.Set(0, i);
+            tick.Complete();
+            Assert.Equal(SpoolAppend.Appended, spool.Append(tick));
+        }
+        spool.StartSegment();
+        int before = List(spool).Count;
+        for (int i = 0; i < 4_000; i++)
+        {
+            Assert.Equal(SpoolAppend.Appended, spool.Append(_ticks.Next()));
+            spool.Sync();
+        }
+        spool.StartSegment();
+        var held = new List<HeldSegment>();
+        spool.ListHeld(held);
+        Assert.True(held.Count >= before + 5);
+        Assert.All(held[before..^1], s => Assert.InRange(s.Bytes, 8 << 10, 9 << 10));
+        Assert.Equal(held.Count, _disk.List("/spool/log").Count(f => f.EndsWith(".seg", StringComparison.Ordinal)));
     }
 
     [Fact]

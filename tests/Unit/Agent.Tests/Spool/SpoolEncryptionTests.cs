@@ -92,6 +92,33 @@ public sealed class SpoolEncryptionTests : IDisposable
     }
 
     [Fact]
+    public void Behind_a_segment_whose_key_is_gone_the_state_does_not_grow_with_what_is_acknowledged()
+    {
+        Write([s_one], 5);
+        using (LogSpool locked = Open(s_two))
+        {
+            int StateBytes() => _disk.Content("/spool/state").Length;
+            int after20 = 0;
+            for (int i = 0; i < 200; i++)
+            {
+                Append(locked, 1);
+                locked.StartSegment();
+                var segments = new List<SpooledSegment>();
+                locked.ListSegments(segments);
+                SpooledSegment only = Assert.Single(segments);
+                locked.Acknowledge(only.Id, only.Records, only.Closed);
+                if (i == 20)
+                    after20 = StateBytes();
+            }
+            Assert.Equal(1, locked.Statistics.LockedSegments);
+            Assert.InRange(StateBytes(), after20 / 2, after20 * 5 / 4);
+        }
+        using LogSpool again = Open(s_one, s_two);
+        Assert.Equal(5, Decode(again));
+        Assert.Equal(205, Ledger(again).Produced);
+    }
+
+    [Fact]
     public void A_frame_at_another_place_or_changed_by_a_bit_is_refused()
     {
         var id = new SegmentRef(1, 2, 3);
