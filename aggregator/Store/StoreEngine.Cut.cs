@@ -37,7 +37,7 @@ public sealed partial class StoreEngine
         catch (Exception e) when (e is IOException or OperationCanceledException)
         {
             foreach (BlockFile file in cut.Written)
-                DiscardWritten(file);
+                _blocks.Discard(file);
             cut.Written.Clear();
             cut.Failed = e;
             return;
@@ -49,19 +49,6 @@ public sealed partial class StoreEngine
         catch (IOException e)
         {
             cut.CheckpointFailed = e;
-        }
-    }
-
-    private void DiscardWritten(BlockFile file)
-    {
-        try
-        {
-            _blocks.Discard(file);
-        }
-        catch (IOException e)
-        {
-            // The disk that failed the cut fails this as well. What the file holds stands in memory and in the log: found at the next opening, it is read once.
-            LogNotDiscarded(_log, file.Name, e);
         }
     }
 
@@ -315,7 +302,4 @@ public sealed partial class StoreEngine
     }
 
     private static long PartitionOf(long timeMs, long slotMs) => (timeMs / slotMs * slotMs) - (timeMs < 0 && timeMs % slotMs != 0 ? slotMs : 0);
-
-    [LoggerMessage(EventId = 5745, Level = LogLevel.Warning, Message = "chunk file {Name} of a cut that failed could not be deleted; the next start takes it")]
-    private static partial void LogNotDiscarded(ILogger log, string name, Exception error);
 }

@@ -68,6 +68,7 @@ public sealed partial class StoreEngine
     private void EndMaintain()
     {
         DropOld();
+        _blocks.DeleteLeft();
         _blocks.TrimIndexes();
         Volatile.Write(ref _maintainedMs, _head.NowMs);
     }

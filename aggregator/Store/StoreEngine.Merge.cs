@@ -86,7 +86,7 @@ public sealed partial class StoreEngine
                     _blocks.Discard(merged);
                 return false;
             }
-            _blocks.Delete(sources);
+            _blocks.Delete([.. sources.Select(f => f.Name)]);
             Interlocked.Add(ref _mergedFiles, sources.Count);
             LogMerged(_log, sources.Count, sources.Sum(f => f.Bytes), merged?.Bytes ?? 0);
             return true;

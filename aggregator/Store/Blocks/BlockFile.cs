@@ -44,6 +44,9 @@ internal sealed class BlockFile
     /// <summary>Something of it could not be read; it is served as far as it can be, and not merged.</summary>
     public bool IsDamaged => Volatile.Read(ref _isDamageNoted) != 0;
 
+    /// <summary>Whether the times that two files reach over meet.</summary>
+    public bool Overlaps(BlockFile other) => Footer.MinMs <= other.Footer.MaxMs && other.Footer.MinMs <= Footer.MaxMs;
+
     /// <summary>Bytes of its index when that is in memory.</summary>
     public long IndexBytesInMemory => Volatile.Read(ref _index)?.Bytes ?? 0;
 

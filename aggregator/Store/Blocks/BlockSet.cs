@@ -21,6 +21,8 @@ internal sealed partial class BlockSet : IDisposable
     private long _uses;
     private long _damagedReads;
     private readonly Lock _leaseGate = new();
+    private readonly Lock _leftGate = new();
+    private readonly List<string> _left = [];
     private BlockList? _list;
 
     public BlockSet(IDisk disk, string folder, StoreOptions options, ILogger log)
@@ -108,13 +110,18 @@ internal sealed partial class BlockSet : IDisposable
                 LogUnreadable(_log, name, e.Message);
             }
         }
-        Volatile.Write(ref _files, [.. WithoutReplaced(files)]);
+        Volatile.Write(ref _files, [.. WithoutFormer(WithoutReplaced(files))]);
     }
 
-    // A merge or rewrite counts from the moment that its file is there; a crash may have left its sources.
+    // A merge or rewrite counts from the moment that its file is there; a crash may have left its sources. What is itself replaced may never have been served: it stands in for nothing.
     private List<BlockFile> WithoutReplaced(List<BlockFile> files)
     {
-        HashSet<string> replaced = [.. files.SelectMany(f => f.Replaces)];
+        var replaced = new HashSet<string>(StringComparer.Ordinal);
+        foreach (BlockFile file in files.Where(f => f.Replaces.Count > 0).OrderByDescending(f => NumberOf(f.Name)))
+        {
+            if (!replaced.Contains(file.Name))
+                replaced.UnionWith(file.Replaces);
+        }
         List<BlockFile> left = files.FindAll(f => replaced.Contains(f.Name));
         foreach (BlockFile file in left)
         {
@@ -126,10 +133,27 @@ internal sealed partial class BlockSet : IDisposable
         return files.FindAll(f => !left.Contains(f));
     }
 
+    // Nothing finer is ever written for a time that has become coarser, nor left there. What lies there could not be read when it became coarser, and counts beside the slots that were made without it.
+    private List<BlockFile> WithoutFormer(List<BlockFile> files)
+    {
+        var kept = new List<BlockFile>();
+        foreach (BlockFile file in files)
+        {
+            if (files.Find(c => c.ResolutionMs > file.ResolutionMs && c.Overlaps(file)) is not { } coarser)
+            {
+                kept.Add(file);
+                continue;
+            }
+            file.Drop();
+            PutAside(file.Name, $"its time became coarser without it, in {coarser.Name}");
+        }
+        return kept;
+    }
+
     /// <summary>Begins a file for a partition.</summary>
     /// <param name="replaces">Files that it will stand in for: they are gone from the moment that it is there, at the next opening at the latest.</param>
     public BlockWriter Begin(long partitionMs, IReadOnlyList<BlockFile>? replaces = null, int resolutionMs = 0, long maxBytes = long.MaxValue) =>
-        new(_disk, _folder, string.Create(CultureInfo.InvariantCulture, $"{partitionMs / 1000}-{Interlocked.Increment(ref _lastNumber):D8}{BlockFormat.Ending}"), [.. (replaces ?? []).Select(f => f.Name)], resolutionMs) { MaxBytes = maxBytes };
+        new(_disk, _folder, string.Create(CultureInfo.InvariantCulture, $"{partitionMs / 1000}-{Interlocked.Increment(ref _lastNumber):D8}{BlockFormat.Ending}"), [.. (replaces ?? []).Select(f => f.Name), .. Left()], resolutionMs) { MaxBytes = maxBytes };
 
     public BlockFile Open(string name) => BlockFile.Open(_disk, _folder, name);
 
@@ -142,7 +166,7 @@ internal sealed partial class BlockSet : IDisposable
         }
         catch (Exception e) when (e is IOException or InvalidDataException)
         {
-            _disk.Delete(Path.Combine(_folder, name));
+            Delete([name]);
             throw;
         }
     }
@@ -151,7 +175,7 @@ internal sealed partial class BlockSet : IDisposable
     public void Discard(BlockFile file)
     {
         file.Drop();
-        _disk.Delete(Path.Combine(_folder, file.Name));
+        Delete([file.Name]);
     }
 
     /// <summary>Publishes files. Under the head's write lock.</summary>
@@ -183,12 +207,53 @@ internal sealed partial class BlockSet : IDisposable
         return true;
     }
 
-    /// <summary>Deletes files that are not served any more.</summary>
-    public void Delete(IReadOnlyList<BlockFile> files)
+    /// <summary>Deletes files that are not served any more. What the disk does not delete now is tried again (<see cref="DeleteLeft"/>), and each file that is written until then names it as replaced.</summary>
+    public void Delete(IReadOnlyList<string> names)
     {
-        foreach (BlockFile file in files)
-            _disk.Delete(Path.Combine(_folder, file.Name));
-        _disk.SyncFolder(_folder);
+        lock (_leftGate)
+            _left.AddRange(names);
+        DeleteLeft();
+    }
+
+    /// <summary>Deletes what could not be deleted before.</summary>
+    public void DeleteLeft()
+    {
+        lock (_leftGate)
+        {
+            if (_left.Count == 0)
+                return;
+            var gone = new List<string>();
+            string? why = null;
+            foreach (string name in _left)
+            {
+                try
+                {
+                    _disk.Delete(Path.Combine(_folder, name));
+                    gone.Add(name);
+                }
+                catch (IOException e)
+                {
+                    why = e.Message;
+                }
+            }
+            try
+            {
+                _disk.SyncFolder(_folder);
+                _left.RemoveAll(gone.Contains);
+            }
+            catch (IOException e)
+            {
+                why = e.Message;
+            }
+            if (why is not null)
+                LogNotDeleted(_log, _left.Count, _left[0], why);
+        }
+    }
+
+    private List<string> Left()
+    {
+        lock (_leftGate)
+            return [.. _left];
     }
 
     /// <summary>Deletes files. False: one of them was merged meanwhile. Under the head's write lock.</summary>
@@ -196,7 +261,7 @@ internal sealed partial class BlockSet : IDisposable
     {
         if (!TryReplaceLocked(gone, null))
             return false;
-        Delete(gone);
+        Delete([.. gone.Select(f => f.Name)]);
         return true;
     }
 
@@ -245,6 +310,9 @@ internal sealed partial class BlockSet : IDisposable
 
     [LoggerMessage(EventId = 5722, Level = LogLevel.Error, Message = "chunk file {Name} cannot be read and is left out: {Reason}")]
     private static partial void LogUnreadable(ILogger log, string name, string reason);
+
+    [LoggerMessage(EventId = 5723, Level = LogLevel.Error, Message = "{Count} chunk files that nothing reads any more cannot be deleted now, {Name} for one; it is tried again: {Reason}")]
+    private static partial void LogNotDeleted(ILogger log, int count, string name, string reason);
 
     [LoggerMessage(EventId = 5720, Level = LogLevel.Error, Message = "chunk file {Name} was moved to quarantine: {Reason}")]
     private static partial void LogQuarantined(ILogger log, string name, string reason);

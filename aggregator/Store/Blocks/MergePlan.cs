@@ -25,12 +25,19 @@ internal static class MergePlan
         {
             foreach (IGrouping<long, BlockFile> window in files.Where(f => f.ResolutionMs == resolutionMs && !f.IsDamaged && Window(f.Footer.MinMs, range) == Window(f.Footer.MaxMs, range)).GroupBy(f => Window(f.Footer.MinMs, range)).OrderBy(g => g.Key))
             {
-                if ((window.Key + 1) * range <= overMs && Worth(window, maxBytes) is { Count: > 1 } found)
+                if ((window.Key + 1) * range <= overMs && Worth(window, maxBytes) is { Count: > 1 } found && !ReachesOverOthers(found, files))
                     return found;
             }
             if (range > maxRangeMs / Growth)
                 return [];
         }
+    }
+
+    // Between them may lie what is of another resolution already, or damaged and of a finer one still: of no time there are files of two resolutions.
+    private static bool ReachesOverOthers(List<BlockFile> found, IReadOnlyList<BlockFile> files)
+    {
+        (long fromMs, long toMs) = (found.Min(f => f.Footer.MinMs), found.Max(f => f.Footer.MaxMs));
+        return files.Any(f => f.ResolutionMs != found[0].ResolutionMs && f.Footer.MinMs <= toMs && f.Footer.MaxMs >= fromMs);
     }
 
     private static List<BlockFile> Worth(IEnumerable<BlockFile> window, long maxBytes)

@@ -312,6 +312,61 @@ public sealed class CoarseStoreTests : IDisposable
         }
     }
 
+    [Fact]
+    public void A_file_that_could_not_be_read_while_its_time_became_coarser_is_put_aside_and_not_counted_beside_the_slots()
+    {
+        var disk = new FaultyDisk(new Random(1));
+        StoreEngine OpenIt() => StoreEngine.Open(_options, disk, _time, new Random(1), _meter, NullLogger.Instance);
+        string name;
+        using (StoreEngine store = OpenIt())
+        {
+            for (int i = 0; i < 6 * 60; i++)
+                Tick(store);
+            store.Maintain();
+            // A late sample has a file of its own, over the same time as another one.
+            Append(store, "late_total", _startMs + 60_000, 7);
+            _time.Advance(TimeSpan.FromMinutes(2));
+            store.Maintain();
+            name = store.Blocks.Files.OrderBy(f => f.Footer.Samples).First().Name;
+        }
+        disk.Fault = (call, path) => call == DiskCall.Open && path.EndsWith(name, StringComparison.Ordinal);
+        long at = (_startMs / Hour * Hour) + (5 * Hour);
+        double before;
+        using (StoreEngine store = OpenIt())
+        {
+            Live(store, 8);
+            Assert.Contains(store.Blocks.Files, f => f.ResolutionMs > 0 && f.Footer.MinMs == _startMs);
+            before = Value(store, "sum(count_over_time({__name__=~'.*_total'}[6h]))", at);
+        }
+        disk.Fault = null;
+        using StoreEngine again = OpenIt();
+        Assert.Equal(1, again.Opened.QuarantinedFiles);
+        Assert.DoesNotContain(again.Blocks.Files, f => f.Name == name);
+        Assert.True(disk.Exists("/store/chunks/quarantine/" + name));
+        Assert.Equal(before, Value(again, "sum(count_over_time({__name__=~'.*_total'}[6h]))", at));
+    }
+
+    [Fact]
+    public void Of_no_time_there_are_files_of_two_resolutions_though_a_damaged_file_stays_between()
+    {
+        using (StoreEngine store = Open())
+        {
+            Live(store, 8);
+            // It stays at five minutes, while what is around it goes on to hours.
+            store.Blocks.NoteDamage(store.Blocks.Files.Where(f => f.ResolutionMs > 0).MinBy(f => f.Footer.MinMs)!);
+            store.Blocks.NoteDamage(store.Blocks.Files.Where(f => f.ResolutionMs == 0).MinBy(f => f.Footer.MinMs)!);
+            for (int i = 0; i < 60; i++)
+            {
+                Live(store, 1);
+                BlockFile[] files = store.Blocks.Files;
+                Assert.DoesNotContain(files, f => files.Any(o => o.ResolutionMs > f.ResolutionMs && o.Overlaps(f)));
+            }
+            Assert.Equal(3, store.Blocks.Files.Select(f => f.ResolutionMs).Distinct().Count());
+        }
+        using StoreEngine again = Open();
+        Assert.Equal(0, again.Opened.QuarantinedFiles);
+    }
+
     /// <summary>A byte of a coarser file is altered, or its end is gone: verify tells it, or every answer is as before; nothing is ever answered wrongly.</summary>
     [Fact]
     public void No_altered_byte_of_a_coarser_file_gives_a_wrong_answer_unnoticed()

@@ -106,6 +106,42 @@ public sealed class StoreRewriteTests : IDisposable
     }
 
     [Fact]
+    public void What_the_disk_did_not_delete_does_not_come_back_though_what_stood_in_for_it_was_replaced()
+    {
+        var disk = new FaultyDisk(new Random(1));
+        StoreEngine OpenIt() => StoreEngine.Open(_options, disk, _time, new Random(1), _meter, NullLogger.Instance);
+        string[] left;
+        using (StoreEngine store = OpenIt())
+        {
+            for (int i = 0; i < 4; i++)
+            {
+                Append(store, "m", _time.NowMs, i);
+                Append(store, "gone", _time.NowMs, i);
+                _time.Advance(TimeSpan.FromHours(2));
+                store.Maintain();
+            }
+            left = [.. store.Blocks.Files.Select(f => f.Name)];
+            // Nothing is deleted from here on; new files get their names.
+            disk.Fault = (call, path) => call == DiskCall.Name && path.EndsWith(BlockFormat.Ending, StringComparison.Ordinal);
+            var deletion = new SeriesDeletion([[new LabelMatcher(MatchType.Equal, "__name__", "gone")]], long.MinValue, long.MaxValue);
+            store.DeleteFromMemory(deletion);
+            Assert.Equal(0, store.DeleteFromFiles(deletion, CancellationToken.None).FailedFiles);
+            _time.Advance(TimeSpan.FromHours(12));
+            store.MergeFiles(CancellationToken.None);
+            Assert.Equal(4, CountAll(store));
+            Assert.All(left, name => Assert.True(disk.Exists("/store/chunks/" + name)));
+            // While it runs it is tried again.
+            disk.Fault = (call, path) => call == DiskCall.Name && path.EndsWith(left[0], StringComparison.Ordinal);
+            store.Maintain();
+            Assert.Equal([left[0]], left.Where(name => disk.Exists("/store/chunks/" + name)));
+        }
+        disk.Fault = null;
+        using StoreEngine again = OpenIt();
+        Assert.Equal(4, CountAll(again));
+        Assert.All(left, name => Assert.False(disk.Exists("/store/chunks/" + name)));
+    }
+
+    [Fact]
     public void A_damaged_file_is_not_merged_and_keeps_what_it_has()
     {
         StoreEngine store = Open();
