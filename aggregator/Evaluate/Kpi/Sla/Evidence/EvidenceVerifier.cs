@@ -28,6 +28,14 @@ public static class EvidenceVerifier
         return counts.Count == 0 || verdicts.Count == 0 ? verdicts : [verdicts[0] with { Differences = [.. counts, .. verdicts[0].Differences] }, .. verdicts.Skip(1)];
     }
 
+    /// <summary>Whether two sets of numbers are equal to the bit.</summary>
+    internal static bool AreSame(EvidenceNumbers one, EvidenceNumbers other)
+    {
+        var differences = new List<string>();
+        Compare(differences, one, other);
+        return differences.Count == 0;
+    }
+
     private static EvidenceVerdict Verify(EvidenceContract contract, OpenedEvidence pack, PromQlEngine engine, CancellationToken cancellation)
     {
         SlaCheck check = EvidenceText.Check(contract.Promise);

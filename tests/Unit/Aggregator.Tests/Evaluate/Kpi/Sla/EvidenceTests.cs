@@ -245,6 +245,52 @@ public sealed class EvidenceTests : IDisposable
         Assert.False(verdict.Recomputed.IsOver);
     }
 
+    [Fact]
+    public void Data_that_comes_while_a_pack_is_made_is_in_numbers_and_samples_or_in_neither()
+    {
+        bool cameLate = true;
+        for (int select = 1; cameLate; select++)
+        {
+            using KpiSite site = Site();
+            var late = new LateStore(site.Store, select, () =>
+            {
+                site.Store.Add(Labels.Of("__name__", "http_requests_total", "code", "503"), DateTimeOffset.Parse("2027-01-15T00:00:00Z", null).ToUnixTimeMilliseconds(), 1);
+                site.Store.Add(Labels.Of("__name__", "http_requests_total", "code", "503"), DateTimeOffset.Parse("2027-01-15T00:05:00Z", null).ToUnixTimeMilliseconds(), 1_000_000);
+            });
+            using MemoryStream made = Made(site, reader: late);
+            using var pack = new MemoryStream();
+            EvidencePack.Sign(made, pack, _key, site.Time.NowMs);
+            pack.Position = 0;
+            EvidenceVerdict verdict = Assert.Single(EvidenceVerifier.Verify(EvidencePack.Open(pack, _key), site.Time, default));
+            Assert.True(verdict.Differences.Count == 0, $"data that came at selection {select}: {string.Join("; ", verdict.Differences)}");
+            cameLate = late.CameLate;
+            Assert.True(select > 5 || cameLate);
+        }
+    }
+
+    /// <summary>A store into which data comes just before a selection.</summary>
+    private sealed class LateStore(ISeriesReader store, int select, Action late) : ISeriesReader
+    {
+        private int _selections;
+
+        public bool CameLate => _selections >= select;
+
+        public ISeriesSet Select(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation)
+        {
+            if (++_selections == select)
+                late();
+            return store.Select(fromMs, toMs, matchers, cancellation);
+        }
+
+        public IReadOnlyList<string> LabelNames(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) => store.LabelNames(fromMs, toMs, matchers, cancellation);
+
+        public IReadOnlyList<string> LabelValues(string name, long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) => store.LabelValues(name, fromMs, toMs, matchers, cancellation);
+
+        public MetricMetadata? Metadata(string family) => store.Metadata(family);
+
+        public IReadOnlyDictionary<string, MetricMetadata> AllMetadata() => store.AllMetadata();
+    }
+
     private static KpiSite Site(DateTimeOffset? now = null)
     {
         KpiSite site = SlaTests.Month();
@@ -252,10 +298,10 @@ public sealed class EvidenceTests : IDisposable
         return site;
     }
 
-    private static MemoryStream Made(KpiSite site, string month = "2027-01")
+    private static MemoryStream Made(KpiSite site, string month = "2027-01", ISeriesReader? reader = null)
     {
         var pack = new MemoryStream();
-        var sources = new EvidenceSources(site.Engine, site.Store, new Known(), site.Book, site.Engine.Lookback);
+        var sources = new EvidenceSources(site.Engine, reader ?? site.Store, new Known(), site.Book, site.Engine.Lookback);
         EvidenceMaker.Make(pack, sources, site.Set.Slas.Contracts, month, (site.Time.NowMs, "test"), default);
         pack.Position = 0;
         return pack;
