@@ -7,7 +7,7 @@ namespace Bellwether.Core.Exposition;
 public sealed partial class ScrapeParser
 {
     private readonly Dictionary<Labels, int> _exposedSlots = [];
-    private readonly Dictionary<int, long> _exposedStarts = [];
+    private readonly Dictionary<int, (long ToldMs, long StartMs)> _exposedStarts = [];
 
     private int ParseProtobuf(SourceTick tick)
     {
@@ -83,10 +83,13 @@ public sealed partial class ScrapeParser
         {
             tick.Set(slot, Canonical(sample.Value));
         }
-        if (sample.StartMs != 0 && (!_startsKnown || !_exposedStarts.TryGetValue(slot, out long start) || start != sample.StartMs))
+        if (sample.StartMs != 0)
         {
-            _exposedStarts[slot] = sample.StartMs;
-            tick.Starts.Add(new SlotStart(slot, sample.StartMs));
+            bool isKnown = _exposedStarts.TryGetValue(slot, out (long ToldMs, long StartMs) start) && start.ToldMs == sample.StartMs;
+            if (!isKnown)
+                _exposedStarts[slot] = start = (sample.StartMs, InTick(tick, sample.StartMs));
+            if (!isKnown || !_startsKnown)
+                tick.Starts.Add(new SlotStart(slot, start.StartMs));
         }
         if (sample.Exemplar is { } e)
             tick.Exemplars.Add(new SlotExemplar(slot, new Exemplar(Labels.From([.. e.Labels]), e.Value, e.TimestampSeconds is { } at ? (long)(at * 1000) : null)));

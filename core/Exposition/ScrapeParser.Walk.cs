@@ -12,6 +12,9 @@ public sealed partial class ScrapeParser
     // How many samples are read between two looks at the cancellation; a power of two.
     private const int CancellationStep = 4096;
 
+    /// <summary>The longest that a scrape is under way; a start further ahead than this is of a clock that is wrong.</summary>
+    private const long UnderWayMaxMs = 60_000;
+
     private readonly List<StartGroup> _groups = [];
     private readonly Dictionary<Labels, int> _groupOf = [];
     private bool _startsKnown = true;
@@ -407,12 +410,18 @@ public sealed partial class ScrapeParser
         double scaled = seconds * 1000;
         long ms = scaled is > 0 and < 9e15 ? (long)scaled : 0;
         StartGroup g = _groups[group];
-        if (ms == 0 || ms == g.StartMs)
+        if (ms == 0 || ms == g.ToldMs)
             return;
-        g.StartMs = ms;
+        (g.ToldMs, g.StartMs) = (ms, InTick(tick, ms));
         foreach (int slot in g.Slots)
-            tick.Starts.Add(new SlotStart(slot, ms));
+            tick.Starts.Add(new SlotStart(slot, g.StartMs));
     }
+
+    /// <summary>
+    /// A start as it counts for a tick. A process that began while the scrape was under way began after the tick's time and told its numbers all the same: it began just before the tick, then and
+    /// ever after. Else they would be counted at this tick, where they stand, and again at the next, which is the first after the start.
+    /// </summary>
+    private static long InTick(SourceTick tick, long toldMs) => toldMs >= tick.TimestampMs && toldMs - tick.TimestampMs <= UnderWayMaxMs ? tick.TimestampMs - 1 : toldMs;
 
     /// <summary>After a failed scrape, whose starts were lost with its samples.</summary>
     private void RepeatStarts(SourceTick tick)
@@ -434,6 +443,10 @@ public sealed partial class ScrapeParser
     {
         public List<int> Slots { get; } = [];
 
+        /// <summary>As the target tells it.</summary>
+        public long ToldMs { get; set; }
+
+        /// <summary>As it counts.</summary>
         public long StartMs { get; set; }
     }
 }

@@ -229,6 +229,27 @@ public class ScrapeParserTests
     }
 
     [Fact]
+    public void A_process_that_began_while_it_was_scraped_began_before_the_tick_then_and_ever_after()
+    {
+        var b = new Bodies();
+        b.Scrape(Open(900), ExpositionFormat.OpenMetricsText);
+        Assert.Equal(["o_total 900000"], Starts(b));
+        // The tick is at 1,030 s.
+        b.Scrape(Open(1030.04), ExpositionFormat.OpenMetricsText);
+        Assert.Equal(["o_total 1029999"], Starts(b));
+        b.Scrape(Open(1030.04), ExpositionFormat.OpenMetricsText);
+        Assert.Empty(Starts(b));
+        b.Fail();
+        b.Scrape(Open(1030.04), ExpositionFormat.OpenMetricsText);
+        Assert.Equal(["o_total 1029999"], Starts(b));
+        // Too far ahead for that: the target's clock is wrong, and what it says is kept as it is.
+        b.Scrape(Open(5000), ExpositionFormat.OpenMetricsText);
+        Assert.Equal(["o_total 5000000"], Starts(b));
+
+        static string Open(double created) => FormattableString.Invariant($"# TYPE o counter\no_total 5\no_created {created}\n# EOF\n");
+    }
+
+    [Fact]
     public void A_counter_that_the_scrape_before_did_not_have_began_after_it()
     {
         var b = new Bodies(new ScrapeParserOptions { InferStartTimes = true });
