@@ -5,7 +5,7 @@ namespace Bellwether.Samples.Demo;
 /// <summary>One program of the demo, its output in a file. Ended with the demo: politely first, then not.</summary>
 internal sealed class Child : IAsyncDisposable
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
     private readonly Process _process;
     private readonly StreamWriter _log;
     private readonly Lock _gate = new();

@@ -1,15 +1,16 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 using System.Security.Cryptography;
+using System.Text.Json;
+using Npgsql;
 
 namespace Bellwether.Samples.Demo;
 
 /// <summary>Everything of the demo while it runs: PostgreSQL, the shop, the aggregator and the agent, in one throw-away folder.</summary>
 internal sealed class DemoSite : IAsyncDisposable
 {
-    private static readonly TimeSpan s_startLimit = TimeSpan.FromSeconds(60);
+    private const int RemovalsMax = 50;
+    private static readonly TimeSpan s_startLimit = TimeSpan.FromSeconds(180);
     private readonly List<IAsyncDisposable> _parts = [];
     private readonly Programs _programs;
     private readonly TimeProvider _time;
@@ -56,9 +57,28 @@ internal sealed class DemoSite : IAsyncDisposable
         for (int i = _parts.Count - 1; i >= 0; i--)
             await _parts[i].DisposeAsync();
         Api?.Dispose();
-        if (Folder.Length > 0 && Directory.Exists(Folder))
-            Directory.Delete(Folder, recursive: true);
+        await RemoveFolderAsync();
     }
+
+    /// <summary>The last of PostgreSQL's processes may still write while the folder is removed.</summary>
+    private async Task RemoveFolderAsync()
+    {
+        for (int attempt = 1; Folder.Length > 0 && Directory.Exists(Folder); attempt++)
+        {
+            try
+            {
+                Directory.Delete(Folder, recursive: true);
+            }
+            catch (IOException) when (attempt < RemovalsMax)
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(200), _time, CancellationToken.None);
+            }
+        }
+    }
+
+    /// <summary>Whether an error says that something is not there, not so, or too slow yet; not one of the demo itself.</summary>
+    public static bool IsNotYet(Exception e) =>
+        e is DemoException or HttpRequestException or TaskCanceledException or IOException or JsonException or NpgsqlException or KeyNotFoundException or InvalidOperationException;
 
     /// <summary>Asks until the answer is yes, a child has died, or the limit is over.</summary>
     public async Task WaitAsync(string what, Func<Task<bool>> done, TimeSpan limit, CancellationToken cancellation)
@@ -72,7 +92,7 @@ internal sealed class DemoSite : IAsyncDisposable
                 if (await done())
                     return;
             }
-            catch (Exception e) when (e is HttpRequestException or DemoException or TaskCanceledException && !cancellation.IsCancellationRequested)
+            catch (Exception e) when (IsNotYet(e) && !cancellation.IsCancellationRequested)
             {
                 last = e.Message;
             }
@@ -101,7 +121,7 @@ internal sealed class DemoSite : IAsyncDisposable
     private async Task StartPartsAsync(int httpPort, bool withLine, Action<string> tell, CancellationToken cancellation)
     {
         Folder = Directory.CreateTempSubdirectory("bellwether-demo-").FullName;
-        int[] ports = FreePorts(4);
+        int[] ports = FreePorts.Take(4);
         int http = httpPort == 0 ? ports[0] : httpPort;
         ConsoleAddress = $"http://127.0.0.1:{http}";
         ShopAddress = $"127.0.0.1:{ports[2]}";
@@ -147,18 +167,6 @@ internal sealed class DemoSite : IAsyncDisposable
         File.WriteAllText(token, Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(32)) + "\n");
         if (!OperatingSystem.IsWindows())
             File.SetUnixFileMode(token, UnixFileMode.UserRead | UnixFileMode.UserWrite);
-    }
-
-    private static int[] FreePorts(int count)
-    {
-        // All are held open together, so that they differ.
-        var listeners = Enumerable.Range(0, count).Select(_ => new TcpListener(IPAddress.Loopback, 0)).ToArray();
-        foreach (TcpListener listener in listeners)
-            listener.Start();
-        int[] ports = [.. listeners.Select(l => ((IPEndPoint)l.LocalEndpoint).Port)];
-        foreach (TcpListener listener in listeners)
-            listener.Dispose();
-        return ports;
     }
 
     private static string LastLines(string file) =>

@@ -11,7 +11,7 @@ internal sealed class LateStory(DemoSite site, TimeProvider time, TextWriter out
     private const string BudgetOf = Budget + "{slo_id=\"shop-availability\"}";
     private static readonly TimeSpan s_before = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan s_away = TimeSpan.FromSeconds(45);
-    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(120);
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(240);
     private int _passed;
     private int _failed;
 
@@ -25,6 +25,9 @@ internal sealed class LateStory(DemoSite site, TimeProvider time, TextWriter out
         await output.WriteLineAsync($"late: its line to the aggregator is cut for {s_away.TotalSeconds:F0} s; it goes on collecting, into its spool");
         await Task.Delay(s_away, time, cancellation);
         double[] times = [cut + 15, cut + 25, cut + 35, cut + 40];
+        // On a busy machine the rules may be some seconds behind: what is told of a time is what they made of that time.
+        foreach (string record in new[] { Kpi, BudgetOf })
+            await site.WaitAsync("the rules' turn", async () => await site.Api.ValueAsync($"timestamp({record})", cancellation, times[^1]) >= times[^1], s_limit, cancellation);
         var told = new List<(double Time, double? Kpi, double? Budget)>();
         foreach (double at in times)
             told.Add((at, await site.Api.ValueAsync(Kpi, cancellation, at), await site.Api.ValueAsync(BudgetOf, cancellation, at)));
@@ -42,7 +45,7 @@ internal sealed class LateStory(DemoSite site, TimeProvider time, TextWriter out
             double? newKpi = await site.Api.ValueAsync(Kpi, cancellation, at), newBudget = await site.Api.ValueAsync(BudgetOf, cancellation, at);
             await output.WriteLineAsync(string.Create(CultureInfo.InvariantCulture, $"      {DateTimeOffset.FromUnixTimeSeconds((long)at):HH:mm:ss}  orders per minute {kpi:F2} -> {newKpi:F2}    error budget left {budget:P4} -> {newBudget:P4}"));
         }
-        await CheckAsync("what is stored is what on-time arrival would have given, to the bit", async () => Expect(await IsHealedAsync(times, cancellation), "a KPI is not what its expression gives now"));
+        await CheckAsync("what is stored is what on-time arrival would have given, to the bit", () => site.WaitAsync("a KPI to be what its expression gives now", () => IsHealedAsync(times, cancellation), s_limit, cancellation));
         await CheckAsync("the history of KPI and objective changed", async () =>
         {
             foreach ((double at, double? kpi, double? budget) in told.TakeLast(1))
@@ -98,7 +101,7 @@ internal sealed class LateStory(DemoSite site, TimeProvider time, TextWriter out
             _passed++;
             await output.WriteLineAsync($"ok    {what}");
         }
-        catch (Exception e) when (e is DemoException or HttpRequestException or JsonException or KeyNotFoundException or InvalidOperationException)
+        catch (Exception e) when (DemoSite.IsNotYet(e))
         {
             _failed++;
             await output.WriteLineAsync($"FAIL  {what}: {e.Message}");

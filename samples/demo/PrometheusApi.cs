@@ -6,7 +6,7 @@ namespace Bellwether.Samples.Demo;
 /// <summary>A client of the aggregator's Prometheus API, as anybody would write it.</summary>
 internal sealed class PrometheusApi(string address) : IDisposable
 {
-    private readonly HttpClient _client = new() { BaseAddress = new Uri(address), Timeout = TimeSpan.FromSeconds(10) };
+    private readonly HttpClient _client = new() { BaseAddress = new Uri(address), Timeout = TimeSpan.FromSeconds(60) };
 
     public string Address => address;
 

@@ -18,7 +18,7 @@ internal sealed class ThrowAwayPostgres : IAsyncDisposable
 
     public int Port { get; }
 
-    public string ConnectionString => $"Host=127.0.0.1;Port={Port};Username=shop;Database=shop";
+    public string ConnectionString => $"Host=127.0.0.1;Port={Port};Username=shop;Database=shop;Timeout=60;Command Timeout=120";
 
     public string Url => $"postgresql://shop@127.0.0.1:{Port}/shop";
 
@@ -36,7 +36,7 @@ internal sealed class ThrowAwayPostgres : IAsyncDisposable
         var server = new ThrowAwayPostgres(bin, Path.Combine(home, "data"), port);
         await RunAsync(Path.Combine(bin, "initdb"), ["-D", server._data, "-U", "shop", "-A", "trust", "-E", "UTF8", "--no-sync"], asPostgres: true, cancellation);
         string options = $"-p {port} -k {home} -c listen_addresses=127.0.0.1 -c shared_preload_libraries=pg_stat_statements -c fsync=off";
-        await RunAsync(Path.Combine(bin, "pg_ctl"), ["-D", server._data, "-l", Path.Combine(home, "log"), "-o", options, "-w", "start"], asPostgres: true, cancellation);
+        await RunAsync(Path.Combine(bin, "pg_ctl"), ["-D", server._data, "-l", Path.Combine(home, "log"), "-o", options, "-w", "-t", "180", "start"], asPostgres: true, cancellation);
         await server.CreateDatabaseAsync(cancellation);
         return server;
     }
@@ -46,7 +46,7 @@ internal sealed class ThrowAwayPostgres : IAsyncDisposable
 
     private async Task CreateDatabaseAsync(CancellationToken cancellation)
     {
-        await using (NpgsqlDataSource admin = NpgsqlDataSource.Create($"Host=127.0.0.1;Port={Port};Username=shop;Database=postgres;Pooling=false"))
+        await using (NpgsqlDataSource admin = NpgsqlDataSource.Create($"Host=127.0.0.1;Port={Port};Username=shop;Database=postgres;Pooling=false;Timeout=60;Command Timeout=120"))
         {
             await using NpgsqlCommand create = admin.CreateCommand("create database shop");
             await create.ExecuteNonQueryAsync(cancellation);
