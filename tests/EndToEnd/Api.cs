@@ -6,7 +6,7 @@ namespace Bellwether.EndToEnd;
 /// <summary>A client of the Prometheus HTTP API: of our aggregator, and of real Prometheus and VictoriaMetrics.</summary>
 internal sealed class Api(string address) : IDisposable
 {
-    public HttpClient Client { get; } = new() { BaseAddress = new Uri(address), Timeout = TimeSpan.FromSeconds(15) };
+    public HttpClient Client { get; } = new() { BaseAddress = new Uri(address), Timeout = TimeSpan.FromSeconds(60) };
 
     public async Task<JsonElement> GetAsync(string path)
     {

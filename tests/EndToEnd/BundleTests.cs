@@ -16,14 +16,15 @@ public sealed class BundleTests
         site.Write("agent.yaml", AirGapped(target, ""));
         site.StartAgent();
         await Wait.ForAsync("scrapes", () => Task.FromResult(target.Answered.Length >= 4), Site.Limit, site.Agent!);
-        await RunAsync(site, Programs.Agent, "bundle", "export", "--config", "agent.yaml", "--unsent", "-o", "one.bwb");
+        // Before the export: the agent goes on meanwhile. The newest may be on its way into the spool.
         int last = target.Answered.Max() - 1;
+        await RunAsync(site, Programs.Agent, "bundle", "export", "--config", "agent.yaml", "--unsent", "-o", "one.bwb");
         await site.StartAggregatorAsync();
         await RunAsync(site, Programs.Aggregator, "bundle", "verify", "--config", "aggregator.yaml", "one.bwb");
         Assert.Contains("imported", await RunAsync(site, Programs.Aggregator, "bundle", "import", "--config", "aggregator.yaml", "one.bwb"), StringComparison.Ordinal);
-        await Ledger.WaitForAllAsync(site, target, last - 1, 0);
-        JsonElement agent = (await site.Api.GetAsync("/api/v1/completeness")).GetProperty("data").GetProperty("agents").EnumerateArray().Single(a => a.GetProperty("id").GetString() == "test-agent");
-        Assert.Equal("carried", agent.GetProperty("state").GetString());
+        await Ledger.WaitForAllAsync(site, target, last, 0);
+        await site.WaitForAsync("the agent's state", async () => (await site.Api.GetAsync("/api/v1/completeness")).GetProperty("data").GetProperty("agents").EnumerateArray()
+            .Single(a => a.GetProperty("id").GetString() == "test-agent").GetProperty("state").GetString() == "carried");
         // The second time with the aggregator stopped: nothing is new, and the receipt says the same.
         Assert.Equal(0, await site.Aggregator!.StopAsync());
         string again = await RunAsync(site, Programs.Aggregator, "bundle", "import", "--config", "aggregator.yaml", "one.bwb");
@@ -37,7 +38,9 @@ public sealed class BundleTests
         await RunAsync(site, Programs.Agent, "bundle", "export", "--config", "agent.yaml", "--unsent", "-o", "two.bwb");
         await RunAsync(site, Programs.Aggregator, "bundle", "import", "--config", "aggregator.yaml", "two.bwb", "one.bwb");
         await site.StartAggregatorAsync();
-        await Ledger.CompareAsync(site, target, target.Answered.Max(), 0);
+        // The scrape that the stop cut off may have been answered already.
+        await Wait.ForAsync("what was carried", async () => (await site.Api.RawAsync("ledger_value", "30m")).Count == Series, Site.Limit, site.Aggregator!);
+        await Ledger.CompareAsync(site, target, target.Answered.Max(), 1);
     }
 
     [Fact]
@@ -82,7 +85,8 @@ public sealed class BundleTests
         Assert.Equal(0, await site.Agent!.StopAsync());
         // The last bundle was made at the stop.
         await Wait.ForAsync("an empty inbox", () => Task.FromResult(Directory.GetFiles(Path.Combine(site.Folder, "store", "inbox")).Length == 0), Site.Limit, site.Aggregator!);
-        await Ledger.CompareAsync(site, target, target.Answered.Max(), 0);
+        // The scrape that the stop cut off may have been answered already.
+        await Ledger.CompareAsync(site, target, target.Answered.Max(), 1);
     }
 
     private static async Task KeysAsync(Site site)

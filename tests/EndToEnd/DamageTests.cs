@@ -24,8 +24,8 @@ public sealed class DamageTests
         await site.StartAggregatorAsync();
         site.StartAgent();
         await Ledger.WaitForAfterAsync(site, kept);
-        await Ledger.WaitForAllAsync(site, target, kept, lostMax: firstRun);
-        Assert.Contains("is damaged at", site.Agent!.Output, StringComparison.Ordinal);
+        await Ledger.WaitForAllAsync(site, target, kept, lostMax: firstRun + 1);
+        await Wait.ForOutputAsync(site.Agent!, "is damaged at", Site.Limit);
         await site.WaitForAsync("the agent's count of it", async () => await site.Api.ValueAsync("bellwether_spool_damaged_places_total") >= 1);
     }
 
@@ -45,7 +45,7 @@ public sealed class DamageTests
         await site.StartAggregatorAsync();
         await Ledger.WaitForAfterAsync(site, before);
         await Ledger.CompareAsync(site, target, before, lostMax: before);
-        Assert.Contains("is damaged at", site.Aggregator!.Output, StringComparison.Ordinal);
+        await Wait.ForOutputAsync(site.Aggregator!, "is damaged at", Site.Limit);
         Assert.True(await CountedAsync(site, "bellwether_store_wal_damaged_places_total") >= 1);
     }
 
@@ -66,7 +66,7 @@ public sealed class DamageTests
         int files = Directory.GetFiles(chunks, "*", SearchOption.AllDirectories).Length;
         FlipBytes(chunks);
         await site.StartAggregatorAsync();
-        Assert.Contains("was moved to quarantine", site.Aggregator!.Output, StringComparison.Ordinal);
+        await Wait.ForOutputAsync(site.Aggregator!, "was moved to quarantine", Site.Limit);
         Assert.Equal(1, await CountedAsync(site, "bellwether_store_files_quarantined_total"));
         List<(double Time, double Value)> left = (await site.Api.RawAsync("old_value", "11h")).Single().Samples;
         Assert.InRange(left.Count, 1, 599);

@@ -16,6 +16,8 @@ public sealed class FailingDiskTests(ITestOutputHelper output)
         await site.StartAggregatorAsync();
         await using Running agent = site.StartWithFailingSyncs("3..5", Programs.Agent, "run", "--config", "agent.yaml");
         await Wait.ForAsync("scrapes while syncs fail", () => Task.FromResult(target.Answered.Length >= 8), Site.Limit, agent, site.Aggregator!);
+        // Counted per thread: which of them syncs how often is not known.
+        await Wait.ForAsync("a failed sync", async () => (await File.ReadAllTextAsync(Path.Combine(site.Folder, "syncs"))).Contains("EIO", StringComparison.Ordinal), Site.Limit, agent, site.Aggregator!);
         int seen = target.Answered.Max();
         await Ledger.WaitForAfterAsync(site, seen);
         await Ledger.WaitForAllAsync(site, target, seen, lostMax: 0);
@@ -59,7 +61,7 @@ public sealed class FailingDiskTests(ITestOutputHelper output)
         site.StartAgent();
         await site.WaitForAsync("the agent to be told", () => Task.FromResult(site.Agent!.Output.Contains("bytes free", StringComparison.Ordinal)));
         await site.WaitForAsync("scrapes meanwhile", () => Task.FromResult(target.Answered.Length >= 4));
-        Assert.Contains("disk is full", site.Aggregator!.Output, StringComparison.Ordinal);
+        await Wait.ForOutputAsync(site.Aggregator!, "disk is full", Site.Limit);
         Assert.Null(await site.Api.ValueAsync("count(ledger_value)"));
         Assert.Equal(0, await site.Aggregator!.StopAsync());
         site.ConfigureAggregator();
@@ -104,7 +106,7 @@ public sealed class FailingDiskTests(ITestOutputHelper output)
         {
             await site.Agent!.DisposeAsync();
             await site.Aggregator!.DisposeAsync();
-            Assert.True(Mount("umount", disk));
+            await Wait.ForAsync("the disk to be let go", () => Task.FromResult(Mount("umount", disk)), Site.Limit);
         }
     }
 

@@ -152,7 +152,7 @@ public sealed class HostileClientTests : IAsyncLifetime
 
     private async Task<GrpcStatusCode> PostGrpcAsync(string method, HttpContent body)
     {
-        using var client = new HttpClient(new SocketsHttpHandler()) { Timeout = TimeSpan.FromSeconds(30) };
+        using var client = new HttpClient(new SocketsHttpHandler()) { Timeout = TimeSpan.FromSeconds(120) };
         using var request = new HttpRequestMessage(HttpMethod.Post, $"http://{_site.Grpc}/{WireMethods.AggregatorService}/{method}")
         {
             Version = HttpVersion.Version20,
@@ -167,10 +167,10 @@ public sealed class HostileClientTests : IAsyncLifetime
         return (GrpcStatusCode)int.Parse(holder.GetValues("grpc-status").Single(), CultureInfo.InvariantCulture);
     }
 
-    /// <summary>Sends bytes and reads until the server closes; fails when it does not within 20 s.</summary>
+    /// <summary>Sends bytes and reads until the server closes; fails when it does not within 90 s.</summary>
     private static async Task<byte[]> UntilCutAsync(string address, byte[] bytes)
     {
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(20), TimeProvider.System);
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(90), TimeProvider.System);
         using var client = new TcpClient();
         await client.ConnectAsync(IPEndPoint.Parse(address), limit.Token);
         using var received = new MemoryStream();

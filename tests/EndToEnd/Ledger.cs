@@ -6,6 +6,9 @@ namespace Bellwether.EndToEnd;
 /// <summary>Compares what a counting target answered with what is stored.</summary>
 internal static class Ledger
 {
+    /// <summary>Answers that may be lost by kills of the agent besides the one in flight at each: a disk may take longer than a scrape interval for a sync, and what was answered meanwhile waits for the next.</summary>
+    public const int SlowSyncs = 2;
+
     /// <summary>The scrape_configs of one job "ledger" that scrapes a target every second.</summary>
     public static string Scraping(CountingTarget target, string job = "ledger") => $"""
         global:

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Bellwether.Kit;
 
 namespace Bellwether.EndToEnd;
 
@@ -9,7 +10,7 @@ public sealed class PeerTests
     public async Task A_real_prometheus_takes_what_we_forward()
     {
         await using var site = new Site();
-        int port = Site.FreePorts(1)[0];
+        int port = Ports.Free();
         site.Write("prometheus.yml", "global: {}\n");
         await using Running prometheus = Running.Start("prometheus", site.Folder, "--config.file=prometheus.yml", "--storage.tsdb.path=prometheus-data",
             "--web.enable-remote-write-receiver", $"--web.listen-address=127.0.0.1:{port}");
@@ -20,7 +21,7 @@ public sealed class PeerTests
     public async Task A_real_victoriametrics_takes_what_we_forward()
     {
         await using var site = new Site();
-        int port = Site.FreePorts(1)[0];
+        int port = Ports.Free();
         await using Running victoria = Running.Start("victoria-metrics", site.Folder, $"-httpListenAddr=127.0.0.1:{port}", "-storageDataPath=victoria-data", "-search.latencyOffset=0s");
         await ForwardedSeriesEqualOursAsync(site, victoria, $"http://127.0.0.1:{port}", "/api/v1/write");
     }
@@ -32,7 +33,7 @@ public sealed class PeerTests
         await using var site = new Site();
         site.ConfigureAggregator();
         await site.StartAggregatorAsync();
-        int port = Site.FreePorts(1)[0];
+        int port = Ports.Free();
         site.Write("prometheus.yml", $"""
             global:
               scrape_interval: 1s
@@ -52,7 +53,7 @@ public sealed class PeerTests
             var real = await theirs.RawAsync("ledger_value", "5m");
             return ours.Count == 20 && ours.Count == real.Count && ours[0].Samples.Count >= 4 && ours[0].Samples.SequenceEqual(real[0].Samples.Take(ours[0].Samples.Count));
         }, Site.Limit, prometheus, site.Aggregator!);
-        Assert.Equal(1, await site.Api.ValueAsync("up{job=\"ledger\"}"));
+        await Wait.ForAsync("the target's health", async () => await site.Api.ValueAsync("up{job=\"ledger\"}") == 1, Site.Limit, prometheus, site.Aggregator!);
     }
 
     [Fact]
@@ -102,7 +103,9 @@ public sealed class PeerTests
             var real = await theirs.RawAsync("ledger_value{i=\"3\"}", "5m");
             return ours.Count == 1 && real.Count == 1 && real[0].Samples.Count >= 4 && real[0].Samples.SequenceEqual(ours[0].Samples.Take(real[0].Samples.Count));
         }, Site.Limit, peer, site.Aggregator!, site.Agent!);
-        Assert.Equal(19, await theirs.ValueAsync("count(ledger_value)"));
-        Assert.Equal(20, await site.Api.ValueAsync("count(ledger_value)"));
+        // After a scrape that came too late there is nothing until the next.
+        await Wait.ForAsync("all series but one there", async () => await theirs.ValueAsync("count(ledger_value)") == 19, Site.Limit, peer, site.Aggregator!, site.Agent!);
+        await Wait.ForAsync("all series here", async () => await site.Api.ValueAsync("count(ledger_value)") == 20, Site.Limit, peer, site.Aggregator!, site.Agent!);
+        Assert.Empty(await theirs.RawAsync("ledger_value{i=\"7\"}", "5m"));
     }
 }

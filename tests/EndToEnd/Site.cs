@@ -1,17 +1,17 @@
-using System.Net;
-using System.Net.Sockets;
+using Bellwether.Kit;
 
 namespace Bellwether.EndToEnd;
 
 /// <summary>A folder with one aggregator and any number of agents, configured by the test, all on free ports of loopback.</summary>
 internal sealed class Site : IAsyncDisposable
 {
-    public static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
+    public static readonly TimeSpan Limit = TimeSpan.FromSeconds(150);
+    private const int RemovalsMax = 50;
     private readonly List<Running> _started = [];
 
     public Site()
     {
-        int[] ports = FreePorts(2);
+        int[] ports = Ports.Free(2);
         Grpc = $"127.0.0.1:{ports[0]}";
         Http = $"127.0.0.1:{ports[1]}";
         Api = new Api("http://" + Http);
@@ -31,17 +31,6 @@ internal sealed class Site : IAsyncDisposable
     public Running? Aggregator { get; private set; }
 
     public Running? Agent { get; private set; }
-
-    public static int[] FreePorts(int count)
-    {
-        var listeners = Enumerable.Range(0, count).Select(_ => new TcpListener(IPAddress.Loopback, 0)).ToArray();
-        foreach (TcpListener listener in listeners)
-            listener.Start();
-        int[] ports = [.. listeners.Select(l => ((IPEndPoint)l.LocalEndpoint).Port)];
-        foreach (TcpListener listener in listeners)
-            listener.Dispose();
-        return ports;
-    }
 
     public void Write(string file, string text)
     {
@@ -123,6 +112,21 @@ internal sealed class Site : IAsyncDisposable
         foreach (Running running in _started)
             await running.DisposeAsync();
         Api.Dispose();
-        Directory.Delete(Folder, recursive: true);
+        await RemoveFolderAsync();
+    }
+
+    private async Task RemoveFolderAsync()
+    {
+        for (int attempt = 1; Directory.Exists(Folder); attempt++)
+        {
+            try
+            {
+                Directory.Delete(Folder, recursive: true);
+            }
+            catch (IOException) when (attempt < RemovalsMax)
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(200), TimeProvider.System);
+            }
+        }
     }
 }

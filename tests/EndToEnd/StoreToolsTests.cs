@@ -4,6 +4,7 @@ using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Bellwether.Kit;
 
 namespace Bellwether.EndToEnd;
 
@@ -74,7 +75,7 @@ public sealed class StoreToolsTests
     public async Task What_a_real_Prometheus_wrote_is_imported_with_native_histograms_and_without_what_was_deleted()
     {
         await using var site = new Site();
-        int port = Site.FreePorts(1)[0];
+        int port = Ports.Free();
         site.ConfigureAggregator();
         site.Write("prometheus.yml", "global: {}\n");
         await using Running prometheus = Running.Start("prometheus", site.Folder, "--config.file=prometheus.yml", "--storage.tsdb.path=data", $"--web.listen-address=127.0.0.1:{port}",
@@ -129,7 +130,7 @@ public sealed class StoreToolsTests
         Assert.Contains("older than retention", await ToolAsync(site, 1, "import", "--url", url, "old.om"), StringComparison.Ordinal);
         Assert.Contains("does not end with '# EOF'", await ToolAsync(site, 1, "import", "--url", url, "cut.om"), StringComparison.Ordinal);
         Assert.Contains("wrong.om, line 2, column 5: expected a label value in double quotes", await ToolAsync(site, 1, "import", "--url", url, "wrong.om"), StringComparison.Ordinal);
-        Assert.Equal(3, await site.Api.ValueAsync("count_over_time(m[5m])"));
+        Assert.Equal(3, await site.Api.ValueAsync("count_over_time(m[1h])"));
     }
 
     private static long NowSeconds() => TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();

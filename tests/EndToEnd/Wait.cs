@@ -5,6 +5,10 @@ internal static class Wait
 {
     private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>Waits for a line of a program's output: it may come after what the line is about can be seen elsewhere.</summary>
+    public static Task ForOutputAsync(Running program, string what, TimeSpan limit) =>
+        ForAsync($"'{what}'", () => Task.FromResult(program.Output.Contains(what, StringComparison.Ordinal)), limit, program);
+
     public static async Task ForAsync(string what, Func<Task<bool>> done, TimeSpan limit, params Running[] mustRun)
     {
         TimeProvider time = TimeProvider.System;
@@ -17,7 +21,7 @@ internal static class Wait
                 if (await done())
                     return;
             }
-            catch (Exception e) when (e is HttpRequestException or TaskCanceledException or InvalidOperationException or System.Text.Json.JsonException)
+            catch (Exception e) when (e is HttpRequestException or TaskCanceledException or InvalidOperationException or KeyNotFoundException or IOException or System.Text.Json.JsonException)
             {
                 last = e.Message;
             }

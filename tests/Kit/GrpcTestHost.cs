@@ -17,6 +17,9 @@ namespace Bellwether.Kit;
 /// <summary>A real Kestrel on a free loopback port with a gRPC router in front of a plain page.</summary>
 public sealed class GrpcTestHost : IAsyncDisposable
 {
+    /// <summary>How long a stop waits for open streams: longer than any test does.</summary>
+    public static readonly TimeSpan StopMax = TimeSpan.FromSeconds(120);
+
     private readonly WebApplication _app;
 
     private GrpcTestHost(WebApplication app, Uri address)
@@ -40,7 +43,7 @@ public sealed class GrpcTestHost : IAsyncDisposable
     {
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = TimeSpan.FromSeconds(20));
+        builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = StopMax);
         builder.WebHost.UseKestrelHttpsConfiguration().ConfigureKestrel(options =>
         {
             GrpcKestrel.SetLimits(options);

@@ -9,7 +9,7 @@ namespace Bellwether.Kit;
 /// <summary>A real Prometheus exporter that runs for a test, on a free port of 127.0.0.1. Dispose ends it.</summary>
 public sealed class PeerExporter : IDisposable
 {
-    private const int PollsMax = 200;
+    private const int PollsMax = 1200;
     private static readonly TimeSpan PollPause = TimeSpan.FromMilliseconds(50);
 
     private readonly Process _process;
@@ -46,7 +46,7 @@ public sealed class PeerExporter : IDisposable
             await Console.Error.WriteLineAsync($"*** TEST NOT RUN: {missing}");
             return null;
         }
-        int port = FreePort();
+        int port = Ports.Free();
         var info = new ProcessStartInfo(path) { RedirectStandardError = true, RedirectStandardOutput = true };
         info.ArgumentList.Add(string.Create(CultureInfo.InvariantCulture, $"--web.listen-address=127.0.0.1:{port}"));
         foreach (string argument in arguments)
@@ -102,13 +102,6 @@ public sealed class PeerExporter : IDisposable
             _process.WaitForExit();
         }
         _process.Dispose();
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     private async Task WaitAsync(int port)

@@ -1,8 +1,6 @@
 using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 
 namespace Bellwether.Kit;
 
@@ -13,7 +11,7 @@ namespace Bellwether.Kit;
 public sealed class PostgresServer : IDisposable
 {
     private const int StartAttemptsMax = 5;
-    private static readonly TimeSpan CommandTimeout = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan CommandTimeout = TimeSpan.FromSeconds(180);
 
     private readonly string _binaries;
     private readonly string _folder;
@@ -85,9 +83,9 @@ public sealed class PostgresServer : IDisposable
         for (int attempt = 1; ; attempt++)
         {
             if (Port == 0 || attempt > 1)
-                Port = FreePort();
+                Port = Ports.Free();
             string options = string.Create(CultureInfo.InvariantCulture, $"-p {Port} -k {_folder} -h {Host}");
-            (int code, string output) = Run("pg_ctl", "-D", DataFolder, "-l", LogPath, "-w", "-t", "50", "-o", options, "start");
+            (int code, string output) = Run("pg_ctl", "-D", DataFolder, "-l", LogPath, "-w", "-t", "150", "-o", options, "start");
             if (code == 0)
             {
                 _running = true;
@@ -116,6 +114,18 @@ public sealed class PostgresServer : IDisposable
     {
         (int code, string output) = Run("psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-h", Host, "-p", Port.ToString(CultureInfo.InvariantCulture), "-U", User, "-d", database, "-c", sql);
         return code == 0 ? output.Trim() : throw new InvalidOperationException($"psql: {output}");
+    }
+
+    /// <summary>Waits until a statement gives a text. Throws <see cref="TimeoutException"/> after a minute.</summary>
+    public void WaitForSql(string sql, string expected, string database = "postgres")
+    {
+        TimeProvider time = TimeProvider.System;
+        long began = time.GetTimestamp();
+        for (string last = Sql(sql, database); last != expected; last = Sql(sql, database))
+        {
+            if (time.GetElapsedTime(began) > TimeSpan.FromMinutes(1))
+                throw new TimeoutException($"'{sql}' gives '{last}', not '{expected}'");
+        }
     }
 
     /// <inheritdoc/>
@@ -154,13 +164,6 @@ public sealed class PostgresServer : IDisposable
         {
             return null;
         }
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     private void Initialise(string[] settings)

@@ -49,6 +49,13 @@ internal sealed class Chaos(ProveSite site, ProveOptions options, TimeProvider t
     /// <summary>Whether the aggregator is in its long outage.</summary>
     public bool InOutage { get; private set; }
 
+    /// <summary>A program ended under a fault and was started again: to its data that is a kill -9.</summary>
+    public void NoteDeath(int? agent, long atMs)
+    {
+        lock (_gate)
+            _dealt.Add(new Dealt(agent, Blow.Kill, atMs, Now()));
+    }
+
     public int Count(bool agents, params ReadOnlySpan<Blow> blows)
     {
         int count = 0;

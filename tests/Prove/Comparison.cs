@@ -6,8 +6,8 @@ namespace Bellwether.Prove;
 /// <summary>Compares series by series what the targets' ledgers say with what is stored, and gives each body that is not there its reason, if there is one.</summary>
 internal sealed class Comparison(LedgerTargets targets, StoreReader store, ProveOptions options, IReadOnlyList<Dealt> dealt)
 {
-    /// <summary>The longest that an answer may be on its way into the spool when the agent is killed.</summary>
-    private const long InFlightMaxMs = 1000;
+    /// <summary>The longest that an answer may be on its way into the spool when the agent is killed: a sync of a busy disk takes a while, and what comes meanwhile waits for the next.</summary>
+    private const long InFlightMaxMs = 2000;
 
     /// <summary>up, scrape_duration_seconds and their like.</summary>
     private const int SamplesOfAScrape = 5;
@@ -134,7 +134,7 @@ internal sealed class Comparison(LedgerTargets targets, StoreReader store, Prove
         Failed,
     }
 
-    /// <summary>Why a body may not be there: it was the last one answered before a kill of its agent, and just so; or the agent says that this scrape failed.</summary>
+    /// <summary>Why a body may not be there: it was answered just before a kill of its agent, and nothing between the two is stored; or the agent says that this scrape failed.</summary>
     private sealed class Reasons(LedgerEntry[] entries, Dictionary<int, long> tickOf, (long TimeMs, double Value)[] health, long[] killsMs)
     {
         public Reason Of(LedgerEntry entry)
@@ -167,14 +167,17 @@ internal sealed class Comparison(LedgerTargets targets, StoreReader store, Prove
         public string Around(LedgerEntry entry) =>
             "up: " + string.Join(", ", health.Where(h => Math.Abs(h.TimeMs - entry.BeganMs) < 4000).Select(h => $"{h.Value} at {Clock(h.TimeMs)}"));
 
-        /// <summary>The time from a body's answer to the kill that followed it before any other answer; -1: none did.</summary>
+        /// <summary>The time from a body's answer to the kill that followed it before anything asked later was stored (0: the kill came while it was answered); -1: none did.</summary>
         public long BeforeKillMs(LedgerEntry entry)
         {
-            long next = entry.Scrape < entries.Length ? entries[entry.Scrape].BeganMs : long.MaxValue;
+            int next = entry.Scrape + 1;
+            while (next <= entries.Length && !tickOf.ContainsKey(next))
+                next++;
+            long nextMs = next <= entries.Length ? entries[next - 1].BeganMs : long.MaxValue;
             foreach (long kill in killsMs)
             {
-                if (kill >= entry.CompletedMs && kill <= next)
-                    return kill - entry.CompletedMs;
+                if (kill >= entry.BeganMs && kill <= nextMs)
+                    return Math.Max(0, kill - entry.CompletedMs);
             }
             return -1;
         }

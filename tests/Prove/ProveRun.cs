@@ -6,9 +6,9 @@ namespace Bellwether.Prove;
 /// <summary>One run: load and faults, then quiet, then the comparison.</summary>
 internal sealed class ProveRun(ProveOptions options, TimeProvider time, Action<string> tell)
 {
-    private static readonly TimeSpan s_settleMax = TimeSpan.FromMinutes(3);
-    private static readonly TimeSpan s_backlogMax = TimeSpan.FromSeconds(60);
-    private static readonly TimeSpan s_reportMax = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan s_settleMax = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan s_backlogMax = TimeSpan.FromSeconds(150);
+    private static readonly TimeSpan s_reportMax = TimeSpan.FromSeconds(90);
     private static readonly TimeSpan s_progress = TimeSpan.FromSeconds(5);
 
     /// <summary>Runs it all and gives the balance. Throws <see cref="InvalidOperationException"/> when a program ended by itself or never came back.</summary>
@@ -24,7 +24,7 @@ internal sealed class ProveRun(ProveOptions options, TimeProvider time, Action<s
             site.StartAgent(agent);
         await UntilAsync("the first scrapes", () => Task.FromResult(targets.All.All(t => t.Completed >= 2)), site, cancel);
         if (options.Faults > 0)
-            await new FaultPhase(site, targets, options, time, tell).RunAsync(cancel);
+            await new FaultPhase(site, targets, options, chaos, time, tell).RunAsync(cancel);
         else
             await KillsAsync(targets, chaos, cancel);
         await QuietAsync(targets, site, chaos, fromMs, cancel);

@@ -1,7 +1,6 @@
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 using System.Text.Json;
+using Bellwether.Kit;
 using Bellwether.Kit.Live;
 
 namespace Bellwether.Prove;
@@ -17,7 +16,7 @@ internal sealed class ProveSite : IAsyncDisposable
 
     public ProveSite(ProveOptions options, LedgerTargets targets)
     {
-        int[] ports = FreePorts(2);
+        int[] ports = Ports.Free(2);
         Grpc = $"127.0.0.1:{ports[0]}";
         Http = $"127.0.0.1:{ports[1]}";
         Store = new StoreReader("http://" + Http);
@@ -120,17 +119,6 @@ internal sealed class ProveSite : IAsyncDisposable
             await running.DisposeAsync();
         Store.Dispose();
         Directory.Delete(Folder, recursive: true);
-    }
-
-    private static int[] FreePorts(int count)
-    {
-        TcpListener[] listeners = [.. Enumerable.Range(0, count).Select(_ => new TcpListener(IPAddress.Loopback, 0))];
-        foreach (TcpListener listener in listeners)
-            listener.Start();
-        int[] ports = [.. listeners.Select(l => ((IPEndPoint)l.LocalEndpoint).Port)];
-        foreach (TcpListener listener in listeners)
-            listener.Dispose();
-        return ports;
     }
 
     private void WriteSecret(string file, string text)

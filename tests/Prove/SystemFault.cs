@@ -65,7 +65,8 @@ internal sealed record SystemFault(string Name, bool OnAgent, FaultKind Kind, st
                 int open = Directory.GetFileSystemEntries($"/proc/{id}/fd").Length;
                 await SetLimitAsync(id, open.ToString(CultureInfo.InvariantCulture));
                 await Task.Delay(length, time, cancel);
-                await SetLimitAsync(id, before);
+                if (!program.HasExited)
+                    await SetLimitAsync(id, before);
                 break;
             default:
                 await using (Running strace = Running.Start("strace", "/", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + What[..What.IndexOf(':', StringComparison.Ordinal)], "-e", "inject=" + What, "-p", id))

@@ -89,7 +89,7 @@ function serve(cert, key) {
 async function run(address, ca) {
   const credentials = ca ? grpc.credentials.createSsl(fs.readFileSync(ca)) : grpc.credentials.createInsecure();
   const client = new grpc.Client(address, credentials);
-  const soon = () => ({ deadline: Date.now() + 20_000 });
+  const soon = () => ({ deadline: Date.now() + 120_000 });
   const unary = (name, request, metadata = new grpc.Metadata(), options = soon()) =>
     new Promise((resolve) => {
       let trailer;

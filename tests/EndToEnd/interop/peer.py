@@ -86,18 +86,18 @@ class Client:
         return make(f"/{SERVICE}/{name}", request_serializer=BytesValue.SerializeToString, response_deserializer=BytesValue.FromString)
 
     def unary(self):
-        assert self.method("unary_unary", "Unary")(BytesValue(value=b"abc"), timeout=20).value == b"abc"
+        assert self.method("unary_unary", "Unary")(BytesValue(value=b"abc"), timeout=120).value == b"abc"
 
     def large(self):
-        assert self.method("unary_unary", "Unary")(BytesValue(value=LARGE), timeout=20).value == LARGE
+        assert self.method("unary_unary", "Unary")(BytesValue(value=LARGE), timeout=120).value == LARGE
 
     def bidi(self):
         sent = [BytesValue(value=bytes([i]) * i * 100) for i in range(100)]
-        got = list(self.method("stream_stream", "Bidi")(iter(sent), timeout=20))
+        got = list(self.method("stream_stream", "Bidi")(iter(sent), timeout=120))
         assert [g.value for g in got] == [s.value for s in sent]
 
     def error_with_details(self):
-        e = self.refused(lambda: self.method("unary_unary", "Fail")(BytesValue(value=("8 " + TEXT).encode()), timeout=20))
+        e = self.refused(lambda: self.method("unary_unary", "Fail")(BytesValue(value=("8 " + TEXT).encode()), timeout=120))
         assert e.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and e.details() == TEXT, (e.code(), e.details())
         assert dict(e.trailing_metadata())["grpc-status-details-bin"] == DETAILS
 
@@ -107,17 +107,17 @@ class Client:
 
     def cancel(self):
         for _ in range(20):
-            call = self.method("stream_stream", "Hang")(iter(()), timeout=20)
+            call = self.method("stream_stream", "Hang")(iter(()), timeout=120)
             threading.Timer(0.02, call.cancel).start()
             e = self.refused(lambda: list(call))
             assert e.code() == grpc.StatusCode.CANCELLED, e.code()
 
     def unknown_method(self):
-        e = self.refused(lambda: self.method("unary_unary", "Nothing")(BytesValue(), timeout=20))
+        e = self.refused(lambda: self.method("unary_unary", "Nothing")(BytesValue(), timeout=120))
         assert e.code() == grpc.StatusCode.UNIMPLEMENTED, e.code()
 
     def fail_mid_stream(self):
-        call = self.method("stream_stream", "FailMidStream")(iter(()), timeout=20)
+        call = self.method("stream_stream", "FailMidStream")(iter(()), timeout=120)
         got = []
         e = self.refused(lambda: [got.append(m.value) for m in call])
         assert got == [b"one", b"two"] and e.code() == grpc.StatusCode.DATA_LOSS and e.details() == "lost", (got, e)
@@ -125,17 +125,17 @@ class Client:
     def answer_first(self):
         for _ in range(30):
             requests = (BytesValue(value=LARGE[:40_000]) for _ in range(20))
-            e = self.refused(lambda: list(self.method("stream_stream", "AnswerFirst")(requests, timeout=20)))
+            e = self.refused(lambda: list(self.method("stream_stream", "AnswerFirst")(requests, timeout=120)))
             assert e.code() == grpc.StatusCode.FAILED_PRECONDITION, (e.code(), e.details())
 
     def metadata(self):
         sent = (("x-text", "some text"), ("x-bytes-bin", bytes([0, 255, 1, 2])))
-        response, call = self.method("unary_unary", "Metadata").with_call(BytesValue(), metadata=sent, timeout=20)
+        response, call = self.method("unary_unary", "Metadata").with_call(BytesValue(), metadata=sent, timeout=120)
         assert response.value == b"some text/00FF0102", response
         assert dict(call.trailing_metadata())["x-bytes-bin"] == bytes([0, 255, 1, 2])
 
     def compression_is_refused(self):
-        e = self.refused(lambda: self.method("unary_unary", "Unary")(BytesValue(value=b"a" * 10_000), compression=grpc.Compression.Gzip, timeout=20))
+        e = self.refused(lambda: self.method("unary_unary", "Unary")(BytesValue(value=b"a" * 10_000), compression=grpc.Compression.Gzip, timeout=120))
         assert e.code() == grpc.StatusCode.UNIMPLEMENTED, e.code()
 
     @staticmethod

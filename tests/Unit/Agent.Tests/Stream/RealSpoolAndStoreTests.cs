@@ -73,13 +73,13 @@ public sealed class RealSpoolAndStoreTests : IDisposable
                 Assert.Equal(0, fleet.Agents()[0].Refused);
             }
             await stop.CancelAsync();
-            await running.WaitAsync(TimeSpan.FromSeconds(20));
+            await running.WaitAsync(TimeSpan.FromSeconds(120));
         }
     }
 
     private static async Task UntilAsync(Func<bool> condition)
     {
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(120));
         while (!condition())
             await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System, patience.Token);
     }

@@ -22,7 +22,7 @@ namespace Bellwether.Aggregator.Tests.Serve;
 /// <summary>Forwarding over real sockets and a real queue on disk.</summary>
 public sealed class ForwardTests : IDisposable
 {
-    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(150);
     private readonly string _folder = Directory.CreateTempSubdirectory("forward-").FullName;
     private readonly Meter _meter = new("test");
     private ulong _position;
@@ -189,7 +189,7 @@ public sealed class ForwardTests : IDisposable
             Assert.True(Environment.GetEnvironmentVariable("CI") is null, "prometheus is missing: apt-get install prometheus");
             return;
         }
-        int port = FreePort();
+        int port = Ports.Free();
         await File.WriteAllTextAsync(Path.Combine(_folder, "p.yml"), "global: {}\n");
         using Process prometheus = StartPrometheus(port, "--web.enable-remote-write-receiver", "--enable-feature=exemplar-storage");
         Task drain = prometheus.StandardError.ReadToEndAsync();
@@ -203,7 +203,7 @@ public sealed class ForwardTests : IDisposable
                 var labels = Labels.Of("__name__", "city_total", "city", "Zürich \"q\" \\ \n");
                 forwarder.OnCommitted(++_position, [new SeriesSample(labels, nowMs - 2000, 0.1), new SeriesSample(labels, nowMs - 1000, 1e300)],
                     [(labels, new Exemplar(Labels.Of("trace_id", "abc"), 0.1, nowMs - 2000))]);
-                await UntilAsync(() => Count(client, "city_total[1m]") == 2);
+                await UntilAsync(() => Count(client, "city_total[10m]") == 2);
                 string exemplars = string.Create(CultureInfo.InvariantCulture, $"/api/v1/query_exemplars?query=city_total&start={(nowMs - 60_000) / 1000}&end={(nowMs + 60_000) / 1000}");
                 await UntilAsync(() => client.GetStringAsync(exemplars).GetAwaiter().GetResult().Contains("\"trace_id\":\"abc\"", StringComparison.Ordinal));
             });
@@ -273,7 +273,7 @@ public sealed class ForwardTests : IDisposable
             return;
         }
         await using var upstream = await Receiver.StartAsync(_ => null);
-        int port = FreePort();
+        int port = Ports.Free();
         string address = string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{port}");
         await File.WriteAllTextAsync(Path.Combine(_folder, "p.yml"), $$"""
             global: {scrape_interval: 1s}
@@ -321,7 +321,7 @@ public sealed class ForwardTests : IDisposable
             Assert.True(Environment.GetEnvironmentVariable("CI") is null, "prometheus is missing: apt-get install prometheus");
             return;
         }
-        int port = FreePort();
+        int port = Ports.Free();
         await File.WriteAllTextAsync(Path.Combine(_folder, "p.yml"), "global: {}\n");
         using Process prometheus = StartPrometheus(port, "--web.enable-remote-write-receiver");
         Task drain = prometheus.StandardError.ReadToEndAsync();
@@ -337,10 +337,10 @@ public sealed class ForwardTests : IDisposable
             {
                 forwarder.OnCommitted(++_position, [new SeriesSample(gone, nowMs - 3000, 1), new SeriesSample(gone, nowMs - 2000, 2), new SeriesSample(there, nowMs - 2000, 2)]);
                 forwarder.OnCommitted(++_position, [new SeriesSample(gone, nowMs - 1000, SpecialValues.StaleMarker), new SeriesSample(there, nowMs - 1000, 3)]);
-                await UntilAsync(() => Count(client, "there[1m]") == 2);
+                await UntilAsync(() => Count(client, "there[10m]") == 2);
             });
             // The marker itself is no point; the series is over at once, not after the lookback.
-            Assert.Equal(2, Count(client, "gone[1m]"));
+            Assert.Equal(2, Count(client, "gone[10m]"));
             Assert.Equal(1, Instant(client, "there"));
             Assert.Equal(0, Instant(client, "gone"));
             Assert.All(metrics.Collect().Single(f => f.Name == Core.Telemetry.MetricNames.ForwardRequests).Samples, s => Assert.Contains(s.Labels, l => l.Value.StartsWith('2') || l.Value == "network"));
@@ -417,13 +417,6 @@ public sealed class ForwardTests : IDisposable
             RedirectStandardError = true,
         };
         return Process.Start(start)!;
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new System.Net.Sockets.TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     /// <summary>An upstream: our own receiver behind a gate that can refuse.</summary>

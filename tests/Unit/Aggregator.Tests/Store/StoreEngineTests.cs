@@ -99,6 +99,17 @@ public sealed class StoreEngineTests : IDisposable
         Assert.Equal(151, CountAll(store));
     }
 
+    /// <summary>Processor time of this thread: on a busy machine the clock tells of others, too.</summary>
+    private static TimeSpan ThreadTime()
+    {
+        if (!OperatingSystem.IsLinux())
+            return TimeSpan.FromTicks(TimeProvider.System.GetTimestamp() * TimeSpan.TicksPerSecond / TimeProvider.System.TimestampFrequency);
+        string stat = File.ReadAllText("/proc/thread-self/stat");
+        string[] fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
+        // utime and stime, in hundredths of a second (proc(5)).
+        return TimeSpan.FromMilliseconds(10 * (long.Parse(fields[11], System.Globalization.CultureInfo.InvariantCulture) + long.Parse(fields[12], System.Globalization.CultureInfo.InvariantCulture)));
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
@@ -117,14 +128,14 @@ public sealed class StoreEngineTests : IDisposable
         // Again, and once with a value that wins and once with one that loses.
         foreach (int i in order.Take(1000))
             batch.Samples.Add(new SeriesSample(Labels.Of("__name__", "m"), newest - (i * 10L), i % 2 == 0 ? i : i + 1));
-        long begin = TimeProvider.System.GetTimestamp();
+        TimeSpan begin = ThreadTime();
         AppendResult result = store.AppendBatch(batch);
         Assert.Equal((count, order.Take(1000).Count(i => i % 2 == 0)), (result[AppendOutcome.Stored], result[AppendOutcome.Duplicate]));
         Check();
         Cut(store);
         Check();
         // With a shift of the whole run for each sample this took over a minute.
-        Assert.True(TimeProvider.System.GetElapsedTime(begin) < TimeSpan.FromSeconds(30));
+        Assert.True(ThreadTime() - begin < TimeSpan.FromSeconds(30));
 
         void Check()
         {

@@ -151,7 +151,7 @@ public sealed class SnappyTests
         var output = new MemoryStream();
         process.StandardOutput.BaseStream.CopyTo(output);
         process.WaitForExit();
-        write.Wait(TimeSpan.FromSeconds(10));
+        Assert.True(write.Wait(TimeSpan.FromSeconds(120)));
         return (process.ExitCode, output.ToArray());
     }
 }

@@ -6,7 +6,7 @@ namespace Bellwether.Core.Tests.Grpc;
 /// <summary>Our client with our server over real loopback connections.</summary>
 public sealed class CallTests
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(120);
 
     [Fact]
     public async Task A_unary_call_answers_what_the_handler_said()

@@ -1,7 +1,6 @@
-using System.Net;
-using System.Net.Sockets;
 using Bellwether.Core.Grpc;
 using Bellwether.Core.Grpc.Server;
+using Bellwether.Kit;
 using Google.Protobuf.WellKnownTypes;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -11,7 +10,7 @@ namespace Bellwether.Core.Tests.Grpc;
 /// <summary>What went wrong with this wire in prototypes; each test bears the symptom's name.</summary>
 public sealed class PitfallTests
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(120);
 
     [Fact]
     public async Task Kestrel_kills_a_stream_that_sends_more_than_the_body_limit()
@@ -69,11 +68,7 @@ public sealed class PitfallTests
     [Fact]
     public async Task A_writer_waits_for_ever_when_the_request_never_got_a_body()
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        int port = ((IPEndPoint)listener.LocalEndpoint).Port;
-        listener.Stop();
-        using var channel = new GrpcChannel(new GrpcChannelOptions { Address = new Uri($"http://127.0.0.1:{port}") }, TimeProvider.System);
+        using var channel = new GrpcChannel(new GrpcChannelOptions { Address = new Uri($"http://127.0.0.1:{Ports.Free()}") }, TimeProvider.System);
         await using GrpcCall<BytesValue, BytesValue> call = channel.Open(EchoService.Bidi, GrpcCallOptions.Default, CancellationToken.None);
         GrpcStatusException refused = await Assert.ThrowsAsync<GrpcStatusException>(async () => await call.WriteAsync(EchoService.Text("x"), CancellationToken.None).AsTask().WaitAsync(s_patience));
         Assert.Equal(GrpcStatusCode.Unavailable, refused.Status.Code);
@@ -183,7 +178,7 @@ public sealed class PitfallTests
         using GrpcChannel channel = server.Channel();
         await using GrpcCall<BytesValue, BytesValue> call = channel.Open(EchoService.Hang, GrpcCallOptions.Default, CancellationToken.None);
         await server.Seen.Started.Task.WaitAsync(s_patience);
-        await server.StopAsync().WaitAsync(TimeSpan.FromSeconds(10));
+        await server.StopAsync().WaitAsync(GrpcTestHost.StopMax / 2);
         GrpcStatus status = await call.Ended.WaitAsync(s_patience);
         Assert.Equal(new GrpcStatus(GrpcStatusCode.Unavailable, "the server is stopping"), status);
         Assert.Equal(0, server.Router.OpenCalls);

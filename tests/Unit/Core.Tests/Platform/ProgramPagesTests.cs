@@ -11,9 +11,15 @@ public sealed class ProgramPagesTests
     {
         if (!OperatingSystem.IsLinux())
             return;
-        long before = FileBytes();
-        Assert.True(ProgramPages.Release() > 1 << 20);
-        Assert.InRange(FileBytes(), 1, before);
+        // Other tests need pages meanwhile, and get them.
+        bool isLess = false;
+        for (int attempt = 0; attempt < 20 && !isLess; attempt++)
+        {
+            long before = FileBytes();
+            Assert.True(ProgramPages.Release() > 1 << 20);
+            isLess = FileBytes() is > 0 and long after && after <= before;
+        }
+        Assert.True(isLess);
         // Code that was mapped a moment ago runs as before.
         Assert.Equal("4", (2 + 2).ToString(CultureInfo.InvariantCulture));
         Assert.True(ProgramPages.Release() > 1 << 20);

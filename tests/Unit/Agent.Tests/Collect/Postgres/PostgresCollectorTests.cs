@@ -20,6 +20,8 @@ public sealed class PostgresFixture : IDisposable
         Server?.Sql("CREATE EXTENSION pg_stat_statements");
         Server?.Sql("CREATE DATABASE shop");
         Server?.Sql("CREATE TABLE orders (id int PRIMARY KEY, total numeric(10,2), placed timestamptz, note text); INSERT INTO orders SELECT i, i * 1.25, '2026-01-02 03:04:05+00', 'x' FROM generate_series(1, 100) AS i", "shop");
+        // A session tells its counts when it ends, which may be after its client has gone.
+        Server?.WaitForSql("SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'orders'", "100", "shop");
     }
 
     public PostgresServer? Server { get; }
@@ -79,13 +81,13 @@ public sealed class PostgresCollectorTests(PostgresFixture fixture, ITestOutputH
             await using PostgresCollector collector = Make(new PostgresCollectorOptions { ConnectionString = $"Host=127.0.0.1;Port={server.Port};Username=locked;Database=shop;SSL Mode=Disable", PasswordFile = file });
             Assert.Equal(1, Value(await CollectAsync(collector), "pg_up"));
             server.Sql("ALTER ROLE locked PASSWORD 'second'");
-            server.Sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'locked'");
+            EndSessions(server, "locked");
             await CollectAsync(collector);
             Assert.Equal(0, Value(await CollectAsync(collector), "pg_up"));
             File.WriteAllText(file, "second\n");
             Assert.Equal(1, Value(await CollectAsync(collector), "pg_up"));
             File.Delete(file);
-            server.Sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'locked'");
+            EndSessions(server, "locked");
             await CollectAsync(collector);
             Assert.Equal(0, Value(await CollectAsync(collector), "pg_up"));
             Assert.Contains(file, collector.LastError, StringComparison.Ordinal);
@@ -247,12 +249,20 @@ public sealed class PostgresCollectorTests(PostgresFixture fixture, ITestOutputH
             return;
         server.Sql("CREATE DATABASE many");
         server.Sql(string.Concat(Enumerable.Range(0, 20).Select(i => $"CREATE TABLE t{i} (a int); INSERT INTO t{i} SELECT generate_series(1, {(i + 1) * 10});")), "many");
+        server.WaitForSql("SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 't19'", "200", "many");
         await using PostgresCollector collector = Make(new PostgresCollectorOptions { ConnectionString = server.ConnectionString("many"), TablesMax = 3 });
         Dictionary<string, double> samples = await CollectAsync(collector);
 
         string[] kept = [.. samples.Keys.Where(k => k.StartsWith("pg_stat_user_tables_n_tup_ins{", StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
         Assert.Equal(3, kept.Length);
         Assert.All(kept.Zip(["t17", "t18", "t19"]), pair => Assert.Contains($"relname=\"{pair.Second}\"", pair.First, StringComparison.Ordinal));
+    }
+
+    /// <summary>Ends a role's sessions, and waits until they have ended.</summary>
+    private static void EndSessions(PostgresServer server, string role)
+    {
+        server.Sql($"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'");
+        server.WaitForSql($"SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}'", "0");
     }
 
     private static PostgresCollector Make(PostgresCollectorOptions options) => new(options, TimeProvider.System, NullLogger.Instance);

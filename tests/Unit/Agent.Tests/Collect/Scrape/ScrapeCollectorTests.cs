@@ -11,6 +11,7 @@ using Bellwether.Core.Exposition;
 using Bellwether.Core.Model;
 using Bellwether.Core.Relabel;
 using Bellwether.Core.Text;
+using Bellwether.Kit;
 using Microsoft.AspNetCore.Http;
 
 namespace Bellwether.Agent.Tests.Collect.Scrape;
@@ -33,7 +34,7 @@ public class ScrapeCollectorTests
                 "scrape_samples_post_metric_relabeling{instance=\"here:1\", job=\"shop\"} 2",
                 "scrape_samples_scraped{instance=\"here:1\", job=\"shop\"} 2",
                 "scrape_series_added{instance=\"here:1\", job=\"shop\"} 2",
-                "scrape_timeout_seconds{instance=\"here:1\", job=\"shop\"} 5",
+                "scrape_timeout_seconds{instance=\"here:1\", job=\"shop\"} 15",
                 "temp{instance=\"here:1\", job=\"shop\"} 20.5",
                 "up{instance=\"here:1\", job=\"shop\"} 1",
             ],
@@ -41,7 +42,7 @@ public class ScrapeCollectorTests
         Assert.Equal("up", run.Collector.Status.Health);
         Assert.Equal("gzip", server.LastHeaders.AcceptEncoding);
         Assert.Equal(ExpositionContent.Accept, server.LastHeaders.Accept);
-        Assert.Equal("5", server.LastHeaders["X-Prometheus-Scrape-Timeout-Seconds"]);
+        Assert.Equal("15", server.LastHeaders["X-Prometheus-Scrape-Timeout-Seconds"]);
         Assert.StartsWith("Bellwether/", server.LastHeaders.UserAgent.ToString(), StringComparison.Ordinal);
     }
 
@@ -87,13 +88,13 @@ public class ScrapeCollectorTests
             await TargetServer.Text(() => "a 1\n")(context);
         });
         var http = new ScrapeHttp(new ScrapeConfig { JobName = "shop" });
-        Task<HttpResponseMessage> asking = http.GetAsync(new Uri(server.Url, "/moved"), TimeSpan.FromSeconds(5), CancellationToken.None);
+        Task<HttpResponseMessage> asking = http.GetAsync(new Uri(server.Url, "/moved"), TimeSpan.FromSeconds(60), CancellationToken.None);
         await reached.Task;
         http.Dispose();
         answer.SetResult();
         using HttpResponseMessage response = await asking;
         Assert.Equal("a 1\n", await response.Content.ReadAsStringAsync());
-        await Assert.ThrowsAsync<HttpRequestException>(() => http.GetAsync(server.Url, TimeSpan.FromSeconds(5), CancellationToken.None));
+        await Assert.ThrowsAsync<HttpRequestException>(() => http.GetAsync(server.Url, TimeSpan.FromSeconds(60), CancellationToken.None));
         http.Dispose();
     }
 
@@ -151,10 +152,7 @@ public class ScrapeCollectorTests
     [Fact]
     public async Task A_refused_connection_is_down()
     {
-        Uri url;
-        await using (TargetServer server = await TargetServer.StartAsync(TargetServer.Text(() => "")))
-            url = server.Url;
-        using var run = new Run(url);
+        using var run = new Run(new Uri($"http://127.0.0.1:{Ports.Free()}/metrics"));
         await run.ScrapeAsync();
         Assert.Equal(["up 0"], run.Brief());
         Assert.Contains("refused", run.Collector.Status.LastError, StringComparison.OrdinalIgnoreCase);
@@ -370,10 +368,7 @@ public class ScrapeCollectorTests
         // scripts/needs installs it; elsewhere there is nothing to compare with.
         const string Exporter = "/usr/bin/prometheus-node-exporter";
         Assert.True(File.Exists(Exporter), "prometheus-node-exporter is missing: apt-get install prometheus-node-exporter");
-        using var probe = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
-        probe.Start();
-        int port = ((System.Net.IPEndPoint)probe.LocalEndpoint).Port;
-        probe.Stop();
+        int port = Ports.Free();
         var info = new System.Diagnostics.ProcessStartInfo(Exporter, ["--web.listen-address", $"127.0.0.1:{port}"]) { RedirectStandardError = true, RedirectStandardOutput = true };
         using System.Diagnostics.Process exporter = System.Diagnostics.Process.Start(info)!;
         try
@@ -382,8 +377,12 @@ public class ScrapeCollectorTests
             while ((line = await exporter.StandardError.ReadLineAsync()) is not null && !line.Contains("TLS is disabled", StringComparison.OrdinalIgnoreCase))
                 continue;
             using var run = new Run(new Uri($"http://127.0.0.1:{port}/metrics"));
-            for (int attempt = 0; attempt < 50 && run.Collector.Status.Health != "up"; attempt++)
+            await run.ScrapeAsync();
+            for (int attempt = 0; attempt < 300 && run.Collector.Status.Health != "up"; attempt++)
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(100), TimeProvider.System);
                 await run.ScrapeAsync();
+            }
             Assert.Equal("", run.Collector.Status.LastError);
             Assert.True(run.Collector.Status.Samples > 200);
             Assert.Equal(MetricType.Counter, run.Tick.Table.MetadataOf("node_cpu_seconds_total")!.Type);
@@ -503,7 +502,7 @@ public class ScrapeCollectorTests
         {
             job = (job ?? new ScrapeConfig()) with { JobName = "shop" };
             _http = new ScrapeHttp(job);
-            var target = new ScrapeTarget(Labels.Empty, TargetLabels, url.ToString(), TimeSpan.FromSeconds(15), timeout ?? TimeSpan.FromSeconds(5));
+            var target = new ScrapeTarget(Labels.Empty, TargetLabels, url.ToString(), TimeSpan.FromSeconds(15), timeout ?? TimeSpan.FromSeconds(15));
             Collector = new ScrapeCollector(ScrapeCollector.SourceName(job, target), job, target, _http, time ?? TimeProvider.System, new ScrapeMetrics(_meter));
         }
 

@@ -46,7 +46,7 @@ public sealed class FileDiscoveryTests : IDisposable
         _time.Advance(TimeSpan.FromDays(30));
         Assert.False(running.IsCompleted);
         await stop.CancelAsync();
-        await running.WaitAsync(TimeSpan.FromSeconds(10));
+        await running.WaitAsync(TimeSpan.FromSeconds(120));
         Assert.True(running.IsCompletedSuccessfully);
     }
 
@@ -183,7 +183,7 @@ public sealed class FileDiscoveryTests : IDisposable
         Task running = loop.RunAsync(stop.Token);
         Assert.Equal(["one:1"], told);
         await stop.CancelAsync();
-        await running.WaitAsync(TimeSpan.FromSeconds(10));
+        await running.WaitAsync(TimeSpan.FromSeconds(120));
         Assert.True(running.IsCompletedSuccessfully);
     }
 

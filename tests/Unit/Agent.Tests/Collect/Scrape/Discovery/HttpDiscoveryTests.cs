@@ -10,7 +10,7 @@ namespace Bellwether.Agent.Tests.Collect.Scrape.Discovery;
 /// <summary>Targets from HTTP endpoints: a real server on the loopback, a virtual clock for when it is asked.</summary>
 public sealed class HttpDiscoveryTests
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(120);
     private readonly VirtualTime _time = new();
 
     [Fact]
