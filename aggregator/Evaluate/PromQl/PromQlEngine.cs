@@ -57,11 +57,11 @@ public sealed class PromQlEngine
 
     /// <summary>Evaluates a prepared query at one time. Values that it has in common with others that are asked together are taken from what was evaluated since the last reset.</summary>
     public QueryResult Instant(ISeriesReader reader, PreparedQuery query, long timeMs, SharedEvaluation? shared = null, CancellationToken cancellation = default) =>
-        Run(reader, query.Text, query.Parsed, new Grid(timeMs, 0, 1), false, cancellation, _options.Plain || _options.DelayedNameRemoval ? null : shared, mayExceed: true);
+        Run(reader, query.Text, query.Parsed, new Grid(timeMs, 0, 1), false, cancellation, _options.Plain || _options.DelayedNameRemoval ? null : shared, query);
 
     /// <summary>Evaluates a prepared query at start, start + step, ... up to end (inclusive); nothing of it is kept for other queries.</summary>
     public QueryResult Range(ISeriesReader reader, PreparedQuery query, long startMs, long endMs, long stepMs, CancellationToken cancellation = default) =>
-        GridOf(startMs, endMs, stepMs, out QueryError? error) is { } grid ? Run(reader, query.Text, query.Parsed, grid, true, cancellation, mayExceed: true) : Failed(error!);
+        GridOf(startMs, endMs, stepMs, out QueryError? error) is { } grid ? Run(reader, query.Text, query.Parsed, grid, true, cancellation, prepared: query) : Failed(error!);
 
     /// <summary>Evaluates at start, start + step, ... up to end (inclusive). The result is a matrix (scalars become one series without labels).</summary>
     public QueryResult Range(ISeriesReader reader, string query, long startMs, long endMs, long stepMs, CancellationToken cancellation = default)
@@ -142,7 +142,7 @@ public sealed class PromQlEngine
         }
     }
 
-    private QueryResult Run(ISeriesReader reader, string query, ParseResult parsed, Grid grid, bool isRange, CancellationToken cancellation, SharedEvaluation? shared = null, bool mayExceed = false)
+    private QueryResult Run(ISeriesReader reader, string query, ParseResult parsed, Grid grid, bool isRange, CancellationToken cancellation, SharedEvaluation? shared = null, PreparedQuery? prepared = null)
     {
         if (parsed.Expr is not { } expr)
             return Failed(new QueryError(QueryErrorKind.BadData, parsed.Errors[0].ToString(), parsed.Errors[0].Span.Start));
@@ -150,7 +150,7 @@ public sealed class PromQlEngine
             return Failed(new QueryError(QueryErrorKind.BadData, $"invalid expression type \"{PromQlParser.TypeName(expr.Type)}\" for range query, must be Scalar or instant Vector"));
         var notes = new Annotations(query);
         Scratch scratch = _scratches.Rent();
-        var evaluator = new Evaluator(reader, _options, notes, grid, isRange, new QueryDeadline(_time, _options.Timeout, cancellation), scratch, _budget, shared, mayExceed);
+        var evaluator = new Evaluator(reader, _options, notes, grid, isRange, new QueryDeadline(_time, _options.Timeout, cancellation), scratch, _budget, shared, prepared);
         try
         {
             return Evaluate(evaluator, expr, grid, isRange, notes);

@@ -34,7 +34,7 @@ internal sealed partial class Evaluator
         var call = new RangeCall { Notes = _notes, Span = m.Span, RangeMs = input.RangeMs, Scalars = new double[scalars.Count] };
         var result = new List<EvalSeries>();
         var refused = new bool[grid.Count];
-        bool needsSamples = kind is not { } k || !WindowColumns.TakesSummaries(k);
+        bool needsSamples = kind is not { } k || !WindowColumns.TakesSummaries(k), byEdges = kind is WindowKind.Present or WindowKind.Last or WindowKind.TimeOfLast or WindowKind.First or WindowKind.TimeOfFirst;
         long results = 0;
         for (int s = 0; s < set.Count; s++)
         {
@@ -47,11 +47,20 @@ internal sealed partial class Evaluator
             call.Metric = labels.MetricName;
             TakeSlots();
             bool isPlain = _buffer.HasHistograms || _buffer.HasStartTimes;
-            Refuse(windows, needsSamples || isPlain, refused);
+            if (byEdges && !isPlain)
+                RefuseInside(kind!.Value, windows, refused);
+            else
+                Refuse(windows, needsSamples || isPlain, refused);
+            if (byEdges && !isPlain && _slots.Count > 0)
+            {
+                // What is known of the slots is all that is asked for.
+                _summaries.Clear();
+                set.Read(s, _buffer);
+            }
             EvalSeries series = keepName ? new EvalSeries(labels, grid.Count) : Renamed(new EvalSeries(labels, 0), grid.Count);
             bool? any = isPlain ? SlidePlain(labels, input, function, call, scalars, series, grid, name)
                 : needsSamples && kind is null ? SlideGeneric(function, input, call, scalars, series, grid)
-                : SlideSlots(kind!.Value, windows, scalars, series, name, call);
+                : SlideSlots(kind!.Value, windows, scalars, series, name, call, refused);
             if (any is null)
                 return Fail<EvalValue>($"{name} over infinite values needs samples, and only slots of {DurationText.Format(set.ResolutionMs)} are kept of a part of its range (retention)", m.Span);
             if (any == false)
@@ -59,7 +68,8 @@ internal sealed partial class Evaluator
             result.Add(series);
             results += series.Samples;
         }
-        if (!LeaveOut(refused, result, name, needsSamples, set.ResolutionMs, m.Span))
+        string why = needsSamples ? WhySamples(name, set.ResolutionMs) : byEdges ? WhyInside(name, set.ResolutionMs) : WhyCut(name, set.ResolutionMs);
+        if (!LeaveOut(refused, result, why, m.Span))
             return null;
         return keepName ? EvalValue.OfSeries(result) : Unique(result, c, true);
     }
@@ -89,6 +99,43 @@ internal sealed partial class Evaluator
             _summaries.Clear();
     }
 
+    /// <summary>As <see cref="Refuse"/>, of functions that ask for a first or a last sample, or for any: only where that lies inside a slot.</summary>
+    private void RefuseInside(WindowKind kind, in WindowCuts windows, bool[] refused)
+    {
+        ReadOnlySpan<SlotSummary> slots = CollectionsMarshal.AsSpan(_summaries);
+        for (int i = 0; i < refused.Length && slots.Length > 0; i++)
+        {
+            long end = windows.FirstEndMs + (i * windows.StepMs), start = end - windows.RangeMs;
+            refused[i] |= kind switch
+            {
+                WindowKind.Present => IsInside(slots, start, end),
+                WindowKind.First or WindowKind.TimeOfFirst => IsUnknownAt(slots, start),
+                _ => IsUnknownAt(slots, end),
+            };
+        }
+    }
+
+    /// <summary>Whether a slot holds samples on both sides of an edge of which it is not known which are the nearest: the first and the last are known.</summary>
+    private static bool IsUnknownAt(ReadOnlySpan<SlotSummary> slots, long edge) => LastBegun(slots, edge) is var at && IsCut(slots, at, edge) && slots[at].Count > 2;
+
+    /// <summary>Whether a window lies inside a slot, so that it is not known whether it holds a sample.</summary>
+    private static bool IsInside(ReadOnlySpan<SlotSummary> slots, long start, long end) =>
+        LastBegun(slots, start) is var at && IsCut(slots, at, end) && slots[at].Count > 2;
+
+    private static bool MayHoldUnknown(ReadOnlySpan<CoarseSlot> slots, long start, long end) =>
+        LastBegun(slots, start) is >= 0 and var at && end < slots[at].Floats.LastMs && slots[at].Floats.Count > 2;
+
+    private static int LastBegun(ReadOnlySpan<CoarseSlot> slots, long timeMs)
+    {
+        int low = 0, high = slots.Length;
+        while (low < high)
+        {
+            int middle = (low + high) / 2;
+            (low, high) = slots[middle].FirstMs <= timeMs ? (middle + 1, high) : (low, middle);
+        }
+        return low - 1;
+    }
+
     private static bool IsCut(ReadOnlySpan<SlotSummary> slots, int at, long edge) => at >= 0 && edge < slots[at].LastMs;
 
     /// <summary>The last slot that has begun at a time; -1: none.</summary>
@@ -106,17 +153,25 @@ internal sealed partial class Evaluator
         return low - 1;
     }
 
-    private bool? SlideSlots(WindowKind kind, in WindowCuts windows, List<double[]> scalars, EvalSeries into, string name, RangeCall call)
+    private bool? SlideSlots(WindowKind kind, in WindowCuts windows, List<double[]> scalars, EvalSeries into, string name, RangeCall call, bool[] refused)
     {
         FloatColumns columns = Columns();
         if (columns.Times.IsEmpty && columns.Summaries.IsEmpty)
             return false;
         bool? any = _windows.Run(kind, columns, windows, scalars.Count > 0 ? scalars[0] : [], into.Values);
         if (!columns.Summaries.IsEmpty && !IsSameInAnyOrder(kind, columns, windows.RangeMs))
-            _notes.Info($"sums over slots of a coarser resolution may differ in their last bits from those over samples, for metric name {GoText.Quote(call.Metric)}", call.Span);
+        {
+            if (_isExact)
+                Refuse(windows, needsSamples: true, refused);
+            else
+                NoteLastBits(call);
+        }
         NoteCounterName(name, call);
         return any;
     }
+
+    private void NoteLastBits(RangeCall call) =>
+        _notes.Info($"sums over slots of a coarser resolution may differ in their last bits from those over samples, for metric name {GoText.Quote(call.Metric)}", call.Span);
 
     /// <summary>
     /// Whether sums give the same in any order: no digit of a sum, or of its compensation, is lost, since all values are multiples of a unit that is not too small beside their sum.
@@ -174,15 +229,10 @@ internal sealed partial class Evaluator
     }
 
     /// <summary>Takes the refused steps out. False: that leaves nothing, so the query fails.</summary>
-    private bool LeaveOut(bool[] refused, List<EvalSeries> series, string function, bool needsSamples, long resolutionMs, TextSpan span)
+    private bool LeaveOut(bool[] refused, List<EvalSeries> series, string why, TextSpan span)
     {
-        int count = refused.Count(static r => r);
-        if (count == 0)
+        if (!refused.Contains(true))
             return true;
-        string resolution = DurationText.Format(resolutionMs);
-        string why = needsSamples
-            ? $"{function} needs samples, and only slots of up to {resolution} are kept of a part of its range (retention)"
-            : $"only slots of up to {resolution} are kept of a part of the range (retention): {function} is exact where the windows begin and end at multiples of {resolution}, so choose times, step, range and offset so";
         if (!KeepRefused(refused, why, span))
             return false;
         for (int i = 0; i < refused.Length; i++)
@@ -192,6 +242,27 @@ internal sealed partial class Evaluator
         }
         series.RemoveAll(static s => s.IsEmpty);
         return true;
+    }
+
+    private static string WhySamples(string function, long resolutionMs) =>
+        $"{function} needs samples, and only slots of up to {DurationText.Format(resolutionMs)} are kept of a part of its range (retention)";
+
+    private static string WhyCut(string function, long resolutionMs)
+    {
+        string resolution = DurationText.Format(resolutionMs);
+        return $"only slots of up to {resolution} are kept of a part of the range (retention): {function} is exact where the windows begin and end at multiples of {resolution}, so choose times, step, range and offset so";
+    }
+
+    private static string WhyInside(string function, long resolutionMs)
+    {
+        string resolution = DurationText.Format(resolutionMs);
+        return $"only slots of up to {resolution} are kept of a part of the range (retention): what {function} asks for lies inside a slot, and is known where the windows begin and end at multiples of {resolution}";
+    }
+
+    private static string WhyBetween(long resolutionMs)
+    {
+        string resolution = DurationText.Format(resolutionMs);
+        return $"only slots of up to {resolution} are kept of a part of the range (retention): values between multiples of {resolution} are not known";
     }
 
     /// <summary>Notes steps as refused, for the whole query. False: that leaves none, so it fails.</summary>
@@ -224,37 +295,32 @@ internal sealed partial class Evaluator
         return !refused.Contains(true) || KeepRefused(refused, $"their windows hold steps without result: {input.WhyRefused}", span);
     }
 
-    /// <summary>The samples of a series for those who look at each of them, in the buffer. False: some are in slots, and the query fails. With <paramref name="windows"/>, it only counts whether there are any in each window.</summary>
-    private bool ReadSamples(ISeriesSet set, int index, WindowCuts? windows, TextSpan span)
+    /// <summary>The samples of a series, for those who look at each of them, and the slots beside them. Null: the samples of the slots are needed, and the query fails.</summary>
+    private RangeSeries? ReadSamples(ISeriesSet set, int index, SlotUse use, TextSpan span)
     {
+        Labels labels = set.LabelsAt(index);
         if (set is not ICoarseSeriesSet { ResolutionMs: > 0 } coarse)
         {
             set.Read(index, _buffer);
-            return true;
+            return Split(labels);
         }
         coarse.Read(index, _buffer, _slots);
-        TakeSlots();
-        if (_summaries.Count == 0)
-            return true;
-        if (windows is { } cuts)
-        {
-            var refused = new bool[cuts.Count];
-            Refuse(cuts, needsSamples: false, refused);
+        bool any = _slots.Exists(static s => s.Floats.Count > 0);
+        if (any && use == SlotUse.Fail)
+            return Fail<RangeSeries>($"the samples themselves are needed, and only slots of up to {DurationText.Format(coarse.ResolutionMs)} are kept of a part of the range (retention)", span);
+        if (_slots.Count > 0 && use == SlotUse.Known)
             set.Read(index, _buffer);
-            if (!refused.Contains(true))
-                return true;
-        }
-        string resolution = DurationText.Format(coarse.ResolutionMs);
-        return FailBool(windows is null
-            ? $"the samples themselves are needed, and only slots of up to {resolution} are kept of a part of the range (retention)"
-            : $"only slots of up to {resolution} are kept of a part of the range (retention): whether there is a sample is known where the windows begin and end at multiples of {resolution}", span);
+        RangeSeries series = Split(labels);
+        if (any)
+            series.Slots.AddRange(_slots.Where(static s => s.Floats.Count > 0));
+        return series;
     }
 
     /// <summary>
     /// An instant selector where only slots are kept: the newest sample that is known, as old as a slot is long at most. At the end of a slot, and up to the next sample, it is what it
-    /// would be of samples.
+    /// would be of samples. With <paramref name="refused"/>, what is between is refused instead.
     /// </summary>
-    private bool WalkCoarse(ICoarseSeriesSet set, int index, EvalSeries series, Grid grid, long? at, long offset, long lookback, PointValue what, TextSpan span)
+    private bool WalkCoarse(ICoarseSeriesSet set, int index, EvalSeries series, Grid grid, long? at, long offset, long lookback, PointValue what, TextSpan span, bool[]? refused)
     {
         set.Read(index, _buffer, _slots);
         TakeSlots();
@@ -267,13 +333,19 @@ internal sealed partial class Evaluator
         {
             long t = (at ?? grid.At(i)) - offset;
             int last = LastBegun(slots, t);
-            if (!IsCut(slots, last, t))
+            bool isCut = IsCut(slots, last, t), isFirst = last >= 0 && slots[last].FirstMs == t;
+            // Stale markers between two floats of a slot are not known, nor are those before its first.
+            bool mayHaveEnded = series.Has(i) && last + 1 < slots.Length && slots[last + 1].FirstMs <= CoarseSlot.EndOf(t, set.ResolutionMs) && t % set.ResolutionMs != 0;
+            bool isUnknown = !isFirst && (isCut || mayHaveEnded);
+            isBetween |= isUnknown;
+            if (refused is not null)
+                refused[i] |= isUnknown;
+            if (refused is not null || !isCut)
                 continue;
             any = true;
-            isBetween |= slots[last].FirstMs < t;
             series.Set(i, what switch { PointValue.Value => slots[last].First, PointValue.Timestamp => slots[last].FirstMs / 1000.0, _ => 0 });
         }
-        if (isBetween)
+        if (isBetween && refused is null)
             _notes.Info($"values are up to {DurationText.Format(set.ResolutionMs)} old where only slots are kept (retention); at multiples of it they are exact", span);
         return any;
     }

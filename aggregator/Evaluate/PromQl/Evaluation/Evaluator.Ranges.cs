@@ -45,7 +45,8 @@ internal sealed partial class Evaluator
         }
         if (!_options.Plain && Unwrapped(c.Arguments[rangeAt]) is MatrixSelector { Selector.Boundary: Boundary.None } matrix && (matrix.Selector.At.Kind == AtKind.None || grid.Count == 1))
             return OverColumns(c, function, matrix, scalars, grid);
-        RangeInput? input = Range(c.Arguments[rangeAt], grid);
+        bool isExtended = Unwrapped(c.Arguments[rangeAt]) is MatrixSelector { Selector.Boundary: not Boundary.None };
+        RangeInput? input = Range(c.Arguments[rangeAt], grid, isExtended ? SlotUse.Beside : SlotUse.Fail);
         if (input is null || !CheckBoundary(c, input) || !RefuseOver(input, grid, c.Arguments[rangeAt].Span))
             return null;
         CheckScalarRanges(c, scalars);
@@ -53,6 +54,7 @@ internal sealed partial class Evaluator
         bool keepName = name is "last_over_time" or "first_over_time";
         var call = new RangeCall { Notes = _notes, Span = c.Arguments[rangeAt].Span, RangeMs = input.RangeMs, Scalars = new double[scalars.Count] };
         var result = new List<EvalSeries>(input.Series.Count);
+        bool[]? refused = input.ResolutionMs > 0 ? new bool[grid.Count] : null;
         foreach (RangeSeries source in input.Series)
         {
             if (Stopped(c))
@@ -61,16 +63,18 @@ internal sealed partial class Evaluator
             EvalSeries series = keepName
                 ? new EvalSeries(source.Labels, grid.Count) { DropName = source.DropName }
                 : Renamed(new EvalSeries(source.Labels, 0), grid.Count);
-            if (Slide(source, input, function, call, scalars, series, grid))
+            if (source.Slots.Count > 0 ? SlideExtended(source, input, name, function, call, series, grid, refused!) : Slide(source, input, function, call, scalars, series, grid))
                 result.Add(series);
             NoteCounterName(name, source, call);
         }
+        if (refused is not null && !LeaveOut(refused, result, input.Boundary == Boundary.Smoothed ? WhySamples("smoothed", input.ResolutionMs) : WhyCut(name, input.ResolutionMs), call.Span))
+            return null;
         return keepName ? EvalValue.OfSeries(result) : Unique(result, c, true);
     }
 
     private void NoteCounterName(string function, RangeSeries source, RangeCall call)
     {
-        if (source.Floats.Count > 0)
+        if (source.Floats.Count + source.Slots.Count > 0)
             NoteCounterName(function, call);
     }
 
@@ -177,17 +181,21 @@ internal sealed partial class Evaluator
 
     private EvalValue? AbsentOverTime(CallExpr c, Grid grid)
     {
-        RangeInput? input = Range(c.Arguments[0], grid, counts: true);
+        RangeInput? input = Range(c.Arguments[0], grid, SlotUse.Known);
         if (input is null || !RefuseOver(input, grid, c.Arguments[0].Span))
             return null;
         var absent = new EvalSeries(AbsentLabels(c.Arguments[0]), grid.Count);
+        var refused = new bool[grid.Count];
         for (int i = 0; i < grid.Count; i++)
         {
             long end = (input.AtMs ?? grid.At(i)) - input.OffsetMs, start = end - input.RangeMs;
-            if (!input.Series.Exists(s => Within(s.FloatTimes, start, end) || Within(s.HistogramTimes, start, end)))
-                absent.Set(i, 1);
+            if (input.Series.Exists(s => Within(s.FloatTimes, start, end) || Within(s.HistogramTimes, start, end)))
+                continue;
+            refused[i] = input.Series.Exists(s => MayHoldUnknown(CollectionsMarshal.AsSpan(s.Slots), start, end));
+            absent.Set(i, 1);
         }
-        return EvalValue.OfSeries(absent.IsEmpty ? [] : [absent]);
+        List<EvalSeries> result = absent.IsEmpty ? [] : [absent];
+        return LeaveOut(refused, result, WhyInside(c.Function.Name, input.ResolutionMs), c.Arguments[0].Span) ? EvalValue.OfSeries(result) : null;
     }
 
     private static bool Within(List<long> times, long start, long end)

@@ -22,9 +22,10 @@ internal sealed partial class Evaluator
         long lookback = (long)_options.Lookback.TotalMilliseconds;
         long? at = AtTime(v.At);
         long first = (at ?? grid.StartMs) - offset, last = (at ?? grid.EndMs) - offset;
-        using ISeriesSet set = _reader.Select(first - lookback + 1, last, v.Matchers, _deadline.Cancellation);
+        using ISeriesSet set = SelectWhole(first - lookback + 1, last, v.Matchers);
         ICoarseSeriesSet? coarse = set is ICoarseSeriesSet { ResolutionMs: > 0 } slots ? slots : null;
         var result = new List<EvalSeries>(set.Count);
+        bool[]? refused = coarse is not null && _isExact ? new bool[grid.Count] : null;
         for (int s = 0; s < set.Count; s++)
         {
             if ((s & 1023) == 0 && Stopped(v))
@@ -34,13 +35,24 @@ internal sealed partial class Evaluator
             if (coarse is null && _buffer.Count == 0)
                 continue;
             var series = new EvalSeries(set.LabelsAt(s), grid.Count);
-            if (coarse is null ? !Walk(series, grid, at, offset, lookback, what) : !WalkCoarse(coarse, s, series, grid, at, offset, lookback, what, v.Span))
+            if (coarse is null ? !Walk(series, grid, at, offset, lookback, what) : !WalkCoarse(coarse, s, series, grid, at, offset, lookback, what, v.Span, refused))
                 continue;
             result.Add(series);
             if (!Account(series.Samples, v))
                 return null;
         }
-        return EvalValue.OfSeries(result);
+        return refused is null || LeaveOut(refused, result, WhyBetween(coarse!.ResolutionMs), v.Span) ? EvalValue.OfSeries(result) : null;
+    }
+
+    /// <summary>Selects; a slot in which the last time lies is there also when its first float comes later, since something may have ended before that.</summary>
+    private ISeriesSet SelectWhole(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers)
+    {
+        ISeriesSet set = _reader.Select(fromMs, toMs, matchers, _deadline.Cancellation);
+        long resolution = CoarseSets.ResolutionOf(set);
+        if (resolution == 0 || toMs % resolution == 0)
+            return set;
+        set.Dispose();
+        return _reader.Select(fromMs, CoarseSlot.EndOf(toMs, resolution), matchers, _deadline.Cancellation);
     }
 
     /// <summary>Takes for each step the newest sample within the lookback; a stale marker means none.</summary>
@@ -110,20 +122,35 @@ internal sealed partial class Evaluator
 
         public Boundary Boundary { get; set; }
 
+        /// <summary>The length of the coarsest slots in the series, in ms; 0: there are none.</summary>
+        public long ResolutionMs { get; set; }
+
         /// <summary>Times of a subquery's steps that have no result, in order.</summary>
         public List<long> Refused { get; } = [];
 
         public string WhyRefused { get; set; } = "";
     }
 
-    /// <param name="counts">Only whether a window holds samples matters.</param>
-    private RangeInput? Range(Expr expr, Grid grid, bool counts = false)
+    /// <summary>What is done where only slots are kept.</summary>
+    private enum SlotUse
+    {
+        /// <summary>The samples are needed: it fails.</summary>
+        Fail,
+
+        /// <summary>The series keep them beside their samples.</summary>
+        Beside,
+
+        /// <summary>The same, and the samples that are known of them are samples of the series.</summary>
+        Known,
+    }
+
+    private RangeInput? Range(Expr expr, Grid grid, SlotUse slots = SlotUse.Fail)
     {
         while (expr is ParenExpr p)
             expr = p.Inner;
         return expr switch
         {
-            MatrixSelector m => Matrix(m, grid, counts),
+            MatrixSelector m => Matrix(m, grid, slots),
             SubqueryExpr q => Subquery(q, grid),
             _ => Fail<RangeInput>("expected a range vector", expr.Span),
         };
@@ -142,7 +169,7 @@ internal sealed partial class Evaluator
         return input;
     }
 
-    private RangeInput? Matrix(MatrixSelector m, Grid grid, bool counts)
+    private RangeInput? Matrix(MatrixSelector m, Grid grid, SlotUse slots)
     {
         if (WindowsOf(m) is not { } input)
             return null;
@@ -155,13 +182,13 @@ internal sealed partial class Evaluator
         {
             if ((s & 1023) == 0 && Stopped(m))
                 return null;
-            if (!ReadSamples(set, s, counts ? new WindowCuts((input.AtMs ?? grid.StartMs) - offset, input.AtMs is null ? grid.StepMs : 0, input.AtMs is null ? grid.Count : 1, range) : null, m.Span))
+            if (ReadSamples(set, s, slots, m.Span) is not { } series)
                 return null;
-            RangeSeries series = Split(set.LabelsAt(s));
             if (!Account(series.Samples, m))
                 return null;
-            if (series.Count > 0)
+            if (series.Count + series.Slots.Count > 0)
                 input.Series.Add(series);
+            input.ResolutionMs = Math.Max(input.ResolutionMs, series.Slots.Count > 0 ? CoarseSets.ResolutionOf(set) : 0);
         }
         return input;
     }
@@ -304,12 +331,13 @@ internal sealed partial class Evaluator
         long first = (at ?? grid.StartMs) - offset, last = (at ?? grid.EndMs) - offset;
         using ISeriesSet set = _reader.Select(first - lookback + 1, last + lookback, v.Matchers, _deadline.Cancellation);
         var result = new List<EvalSeries>(set.Count);
+        var refused = new bool[grid.Count];
         for (int s = 0; s < set.Count; s++)
         {
-            if (!ReadSamples(set, s, null, v.Span))
+            if (ReadSamples(set, s, SlotUse.Beside, v.Span) is not { } samples)
                 return null;
-            var series = new EvalSeries(set.LabelsAt(s), grid.Count);
-            RangeSeries samples = Split(series.Labels);
+            var series = new EvalSeries(samples.Labels, grid.Count);
+            RefuseTouched(samples, new WindowCuts(first + lookback, at is null ? grid.StepMs : 0, grid.Count, 2 * lookback), refused);
             for (int i = 0; i < grid.Count; i++)
                 SmoothPoint(v, samples, series, i, (at ?? grid.At(i)) - offset, lookback);
             if (series.IsEmpty)
@@ -318,7 +346,7 @@ internal sealed partial class Evaluator
             if (!Account(series.Samples, v))
                 return null;
         }
-        return EvalValue.OfSeries(result);
+        return LeaveOut(refused, result, WhySamples("smoothed", CoarseSets.ResolutionOf(set)), v.Span) ? EvalValue.OfSeries(result) : null;
     }
 
     private void SmoothPoint(VectorSelector v, RangeSeries samples, EvalSeries into, int i, long t, long lookback)

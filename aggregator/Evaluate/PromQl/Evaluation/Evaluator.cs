@@ -21,15 +21,17 @@ internal sealed partial class Evaluator
     private readonly SampleBuffer _buffer;
     private readonly SampleBudget _budget;
     private readonly bool _mayExceed;
+    private readonly bool _isExact;
     private long _taken;
     private long _samples;
     private bool _detectsResets;
     private readonly SharedEvaluation? _shared;
 
-    public Evaluator(ISeriesReader reader, EngineOptions options, Annotations notes, Grid query, bool isRange, QueryDeadline deadline, Scratch scratch, SampleBudget budget, SharedEvaluation? shared = null, bool mayExceed = false)
+    public Evaluator(ISeriesReader reader, EngineOptions options, Annotations notes, Grid query, bool isRange, QueryDeadline deadline, Scratch scratch, SampleBudget budget, SharedEvaluation? shared = null, PreparedQuery? prepared = null)
     {
         _budget = budget;
-        _mayExceed = mayExceed;
+        _mayExceed = prepared is not null;
+        _isExact = prepared is { IsExact: true };
         _scratch = scratch;
         (_buffer, _windows, _summaries, _columnFold) = (scratch.Buffer, scratch.Windows, scratch.Summaries, scratch.Fold);
         _shared = shared;

@@ -128,10 +128,13 @@ internal sealed class RangeSeries
 
     public List<long> HistogramStarts { get; } = [];
 
+    /// <summary>Slots with floats of which the samples are not kept, in time order; none of its samples lies within one, unless only those that are known are asked for.</summary>
+    public List<CoarseSlot> Slots { get; } = [];
+
     public int Count => Floats.Count + Histograms.Count;
 
     /// <summary>What it counts for the limits: its samples, and its histograms by their size.</summary>
-    public long Samples => Count + SampleWeight.Of(CollectionsMarshal.AsSpan<NativeHistogram?>(Histograms!));
+    public long Samples => Count + Slots.Count + SampleWeight.Of(CollectionsMarshal.AsSpan<NativeHistogram?>(Histograms!));
 }
 
 /// <summary>The samples of one series within (<see cref="StartMs"/>, <see cref="EndMs"/>].</summary>

@@ -17,7 +17,7 @@ internal sealed class HealUnit
     public HealUnit(RuleGroupDefinition group, RuleDefinition rule, PreparedQuery query, RuleReach reach, RuleEngineOptions options)
     {
         Rule = rule;
-        Query = query;
+        Query = query.Exactly();
         Reach = reach;
         GroupName = group.Name;
         IntervalMs = (long)(group.Interval ?? options.DefaultInterval).TotalMilliseconds;

@@ -225,7 +225,7 @@ public sealed class CoarseStoreTests : IDisposable
     [InlineData("irate(up_total[1h])")]
     [InlineData("deriv(up_total[1h])")]
     [InlineData("up_total[1h]")]
-    [InlineData("increase(up_total[1h] anchored)")]
+    [InlineData("increase(up_total[1h] smoothed)")]
     [InlineData("up_total smoothed")]
     public void What_needs_samples_says_so(string query)
     {

@@ -22,7 +22,7 @@ public sealed class ResolutionTests
     [InlineData(true, false)]
     public void Slots_answer_what_samples_answer_at_their_borders(bool five, bool hour)
     {
-        int answered = 0;
+        int answered = 0, known = 0, refused = 0;
         CoarseResolution[] resolutions = [.. new[] { five ? s_five with { Retention = hour ? s_five.Retention : s_hour.Retention } : null, hour ? s_hour : null }.OfType<CoarseResolution>()];
         Check.One(Config.QuickThrowOnFailure.WithMaxTest(8), Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
         {
@@ -30,8 +30,11 @@ public sealed class ResolutionTests
             for (int round = 0; round < 10; round++)
                 run.Step();
             answered += run.Compare(hour ? 3_600_000 : 300_000);
+            (int anywhere, int not) = run.CompareAnywhere(hour ? 3_600_000 : 300_000);
+            (known, refused) = (known + anywhere, refused + not);
         }));
         Assert.True(answered > 1000, $"only {answered} values were compared");
+        Assert.True(known > 2000 && refused > 500, $"{known} answers, {refused} refusals");
     }
 
     private sealed class Run : IDisposable
@@ -85,7 +88,8 @@ public sealed class ResolutionTests
             int answered = 0;
             string range = unitMs == 300_000 ? _random.Next(2) == 0 ? "5m" : "25m" : _random.Next(2) == 0 ? "1h" : "3h";
             string[] functions = ["rate", "increase", "delta", "count_over_time", "present_over_time", "last_over_time", "first_over_time", "ts_of_last_over_time", "ts_of_first_over_time", "sum_over_time", "avg_over_time", "max_over_time", "min_over_time", "changes", "resets"];
-            foreach (string query in (string[])[.. functions.Select(f => $"{f}(x{(f is "rate" or "increase" ? "{s!~\"[19]\"}" : "")}[{range}])"), "x", "timestamp(x)", "x offset 2h", $"absent_over_time(x{{s=\"4\"}}[{range}])", $"sum(rate(x{{s=~\"[03]\"}}[{range}])) / count(x)", "max_over_time(x[6h:1h])"])
+            string[] anchored = ["rate", "increase", "delta", "changes", "resets"];
+            foreach (string query in (string[])[.. anchored.Select(f => $"{f}(x{(f is "rate" or "increase" ? "{s!~\"[19]\"}" : "")}[{range}] anchored)"), .. functions.Select(f => $"{f}(x{(f is "rate" or "increase" ? "{s!~\"[19]\"}" : "")}[{range}])"), "x", "timestamp(x)", "x offset 2h", $"absent_over_time(x{{s=\"4\"}}[{range}])", $"sum(rate(x{{s=~\"[03]\"}}[{range}])) / count(x)", "max_over_time(x[6h:1h])"])
             {
                 QueryResult expected = _plain.Range(_raw.Reader, query, from, now, unitMs), actual = _fast.Range(_coarse.Reader, query, from, now, unitMs);
                 Assert.Null(actual.Error);
@@ -98,6 +102,34 @@ public sealed class ResolutionTests
             }
             Assert.Contains(_fast.Range(_coarse.Reader, $"rate(x{{s=\"9\"}}[{range}])", from, now, unitMs).Infos, i => i.Contains("last bits", StringComparison.Ordinal));
             return answered;
+        }
+
+        /// <summary>At any time, with any range: what is answered is the same, too; gives how many answers there were, and how many refusals.</summary>
+        public (int Answered, int Refused) CompareAnywhere(long unitMs)
+        {
+            int answered = 0, refused = 0;
+            string[] functions = ["absent_over_time", "present_over_time", "last_over_time", "first_over_time", "ts_of_last_over_time", "ts_of_first_over_time", "count_over_time", "changes"];
+            for (int n = 0; n < 150; n++)
+            {
+                long at = _startMs + _random.NextInt64(_time.NowMs - _startMs);
+                if (_random.Next(3) == 0)
+                    at = at / unitMs * unitMs;
+                string range = $"{1 + _random.Next(_random.Next(2) == 0 ? 240 : 8000)}s", series = $"x{{s=\"{_random.Next(10)}\"}}";
+                string function = functions[_random.Next(functions.Length)];
+                foreach (string query in (string[])[$"{function}({series}[{range}])", $"increase({series}[{range}] anchored)", $"delta({series}[{range}] smoothed)", series, $"{series} smoothed"])
+                {
+                    QueryResult expected = _plain.Instant(_raw.Reader, query, at), actual = _fast.Instant(_coarse.Reader, _fast.Prepare(query).Exactly(), at);
+                    if (actual.Error is { } error)
+                    {
+                        Assert.Contains("retention", error.Message, StringComparison.Ordinal);
+                        refused++;
+                        continue;
+                    }
+                    Assert.True(Text(expected) == Text(actual), $"{query} @ {at}: {Text(expected)} of samples is {Text(actual)} of slots");
+                    answered++;
+                }
+            }
+            return (answered, refused);
         }
 
         public void Dispose()

@@ -174,6 +174,42 @@ public sealed class RefusedStepsTests : IDisposable
         }
     }
 
+    [Fact]
+    public async Task Values_between_the_ends_of_slots_never_take_the_place_of_exact_ones()
+    {
+        var world = new RuleWorld(this, "groups: [{name: a, interval: 1m, rules: [{record: then, expr: 'sum(load offset 10h) + 0 * sum(late)'}]}]");
+        Live(12);
+        await world.LiveAsync(4);
+        long to = _time.NowMs - (3 * Hour / Minute * Minute), from = to - (20 * Minute);
+        // What it reads of ten hours before is in slots by now. Written while it was, those of the first hours were exact.
+        Assert.Equal(AppendOutcome.Stored, Append("late", from - Minute, 1));
+        HealReport report = await world.Healer.HealAsync(from - Minute, from - Minute, default);
+        Assert.True(report is { Failures: > 0, Added: > 0, Replaced: 0, Removed: 0 }, report.ToString());
+        // A slot is known at its first sample, a minute after its beginning, and at its last, at its end.
+        SortedDictionary<long, double> added = world.Results("then", from, from + (4 * Minute));
+        Assert.All(added, r => Assert.True(r.Key % Slot is 0 or Minute, $"{r.Key}"));
+        Assert.All(added.Where(r => !SpecialValues.IsStale(r.Value)), r => Assert.Equal((r.Key - (10 * Hour)) / Minute % 7, r.Value));
+        // Who only asks gets the newest that is known, and is told.
+        long between = (from / Slot * Slot) + (3 * Minute);
+        QueryResult asked = _engine.Instant(_store.Reader, "load offset 10h", between);
+        Assert.Contains("up to 5m old", Assert.Single(asked.Infos), StringComparison.Ordinal);
+        Assert.Equal("only slots of up to 5m are kept of a part of the range (retention): values between multiples of 5m are not known", _engine.Instant(_store.Reader, _engine.Prepare("load offset 10h").Exactly(), between).Error!.Message);
+    }
+
+    [Fact]
+    public async Task A_backfill_of_plain_selectors_writes_only_what_is_known()
+    {
+        var world = new RuleWorld(this, "groups: [{name: a, interval: 1m, rules: [{record: first, expr: sum(load)}]}]");
+        Live(18);
+        await world.LiveAsync(2);
+        world.Use("groups: [{name: a, interval: 1m, rules: [{record: then, expr: sum(load offset 10h)}]}]");
+        await world.LiveAsync(1);
+        long from = (_time.NowMs - (5 * Hour)) / Slot * Slot, to = from + (20 * Minute);
+        HealReport report = await world.Healer.HealAsync(new HealRequest(from, to) { Kind = HealKind.Backfill, Rules = (_, _) => true }, default);
+        Assert.True(report is { Failures: > 0, Added: > 0 }, report.ToString());
+        Assert.Equal(Enumerable.Range(0, 21).Where(i => i % 5 < 2).Select(i => (from + (i * Minute), (double)((from / Minute) - 600 + i) % 7)), world.Results("then", from, to).Where(r => !SpecialValues.IsStale(r.Value)).Select(r => (r.Key, r.Value)));
+    }
+
     private void Live(int hours)
     {
         for (int h = 0; h < hours; h++)
