@@ -135,7 +135,7 @@ public sealed partial class StoreEngine
 
     private CutJob? BeginCutIfDue()
     {
-        if (_cut is not null)
+        if (_cut is not null || _saver is not null)
             return null;
         long slot = (long)_options.Partition.TotalMilliseconds;
         long boundary = PartitionOf(_head.NowMs - (long)_options.PartitionGrace.TotalMilliseconds, slot);
@@ -180,8 +180,8 @@ public sealed partial class StoreEngine
     // All at once, when nothing may come between.
     private void CutNow(long boundaryMs, SeriesDeletion? deletion)
     {
-        if (_cut is not null)
-            throw new InvalidOperationException("a cut is under way; the caller has to wait for its end");
+        if (_cut is not null || _saver is not null)
+            throw new InvalidOperationException("a cut or a save is under way; the caller has to wait for its end");
         CutJob cut = BeginCut(boundaryMs, deletion);
         WriteCut(cut, CancellationToken.None);
         if (cut.Failed is IOException error)

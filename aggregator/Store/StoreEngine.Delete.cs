@@ -1,6 +1,7 @@
 using Bellwether.Core.Model;
 using Bellwether.Store.Blocks;
 using Bellwether.Store.Head;
+using Bellwether.Store.Wal;
 using Microsoft.Extensions.Logging;
 
 namespace Bellwether.Store;
@@ -17,6 +18,8 @@ public sealed partial class StoreEngine
         ArgumentNullException.ThrowIfNull(deletion);
         TakeTime();
         _head.Held.RemoveAll(h => deletion.Takes(h.TimeMs) && deletion.Matches(h.Labels));
+        // The checkpoints behind the cut leave nothing of it; without them it would bring back what is deleted.
+        SavedHeadFile.Remove(_disk, _options.Folder);
         CutAll(deletion);
         NoteChange(deletion.FromMs);
     }

@@ -15,22 +15,26 @@ public sealed partial class StoreEngine
     private long _replayedFrames;
     private ulong _replayNext;
     private long _unreadableFrames;
+    private ulong _savedNext;
+    private bool _damagedHead;
+    private long _unsavedReplayed;
 
     private WriteAheadLog Load(Random random)
     {
         var batches = new BatchFrameReader();
         _blocks.Load();
         CloseCoarse();
-        _checkpoint = _checkpoints.Read(_records, _head);
+        _checkpoint = _checkpoints.Read(out byte[]? state);
         _age = new AgeClock(_time, NewestInFilesMs());
         TakeTime();
         _head.IsReplaying = true;
         _head.BoundaryMs = _checkpoint.BoundaryMs;
+        ulong from = LoadState(state, batches);
         WriteAheadLog wal;
         _index.Gate.EnterWriteLock();
         try
         {
-            wal = new WriteAheadLog(_disk, Path.Combine(_options.Folder, "wal"), _options, _time, random, (kind, sequence, file, frame) => ReplayFrame(batches, (FrameKind)kind, sequence, frame));
+            wal = new WriteAheadLog(_disk, Path.Combine(_options.Folder, "wal"), _options, _time, random, (kind, sequence, file, frame) => ReplayFrame(batches, (FrameKind)kind, sequence, frame), from);
         }
         finally
         {
@@ -38,8 +42,10 @@ public sealed partial class StoreEngine
         }
         _replayed.Samples.Clear();
         _replayed.Samples.TrimExcess();
+        // What was replayed waits to be saved like what is logged from now on.
+        _savedAtBytes = -_unsavedReplayed;
         // A copy has no log: frames that the checkpoint would take for covered must not be numbered again.
-        wal.SkipTo(_checkpoint.Next);
+        wal.SkipTo(Math.Max(_checkpoint.Next, _savedNext));
         _head.ReplayEnded();
         _age.Saw(_head.NewestMs == long.MinValue && _blocks.Count == 0 ? long.MaxValue : _head.NewestMs);
         _records.ReplayEnded();
@@ -48,6 +54,8 @@ public sealed partial class StoreEngine
         Opened = new OpenReport
         {
             ReplayedFrames = _replayedFrames,
+            SavedHead = _savedNext > 0,
+            DamagedHead = _damagedHead,
             ReplayedSamples = _head.Outcomes[(int)AppendOutcome.Stored],
             UnreadableFrames = _unreadableFrames,
             DamagedLogPlaces = wal.Report.Lost.Count,
@@ -59,6 +67,24 @@ public sealed partial class StoreEngine
         foreach (LostRange lost in wal.Report.Lost)
             LogDamaged(_log, lost.File, lost.Offset, lost.Reason, lost.NextSequence - lost.FirstSequence);
         return wal;
+    }
+
+    // The newer of checkpoint and saved head says what agents were told; gives the first frame that is needed of the log.
+    private ulong LoadState(byte[]? state, BatchFrameReader batches)
+    {
+        using HeadLoader? saved = OpenSaved();
+        bool isSaved = saved is not null && TryLoadSaved(saved, batches);
+        if (isSaved)
+        {
+            _savedNext = _replayNext = saved!.Next;
+            _savedBytes = saved.Bytes;
+            if (saved.Next > _checkpoint.Next)
+                state = saved.State;
+        }
+        if (state is not null)
+            CheckpointFile.ReadState(state, _records, _head);
+        _records.CountFrom = Math.Max(_checkpoint.Next, _savedNext);
+        return isSaved ? saved!.FirstNeeded : 0;
     }
 
     // Without files the log alone holds what there is, and nothing of it is too old before it was read. The checkpoint's boundary says nothing: it goes by the wall clock.
@@ -74,7 +100,13 @@ public sealed partial class StoreEngine
 
     private void ReplayFrame(BatchFrameReader batches, FrameKind kind, ulong sequence, ReadOnlySpan<byte> frame)
     {
+        if (sequence < _savedNext)
+        {
+            ReplayContext(kind, sequence, frame);
+            return;
+        }
         _replayedFrames++;
+        _unsavedReplayed += frame.Length;
         // A value is coded against the one before: behind frames that are lost the dictionary must begin anew. Numbers that were skipped on purpose begin one anyway.
         if (sequence != _replayNext)
             batches.Break();
@@ -105,6 +137,22 @@ public sealed partial class StoreEngine
             // ArgumentException: labels that are not sorted, which only a frame of another making can have.
             _unreadableFrames++;
             batches.Break();
+        }
+    }
+
+    // What it brought is in memory, or in chunk files.
+    private void ReplayContext(FrameKind kind, ulong sequence, ReadOnlySpan<byte> frame)
+    {
+        if (kind != FrameKind.Record)
+            return;
+        try
+        {
+            var reader = new ByteReader(frame);
+            _records.ReplayContext(ref reader, sequence, isLater: _checkpoint.Next > _savedNext);
+        }
+        catch (InvalidDataException)
+        {
+            _unreadableFrames++;
         }
     }
 

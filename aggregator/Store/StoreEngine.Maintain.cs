@@ -31,12 +31,27 @@ public sealed partial class StoreEngine
     /// <summary>Does what is due now: samples whose time has come, partitions that are over, retention. A full disk is survived: it is tried again.</summary>
     public void Maintain()
     {
-        if (BeginMaintain() is not { } cut)
-            return;
-        WriteCut(cut, CancellationToken.None);
-        PublishCut(cut);
-        while (DropCut(cut))
+        if (BeginMaintain() is { } cut)
         {
+            WriteCut(cut, CancellationToken.None);
+            PublishCut(cut);
+            while (DropCut(cut))
+            {
+            }
+        }
+        if (IsSaveDue)
+            TrySaveHead();
+    }
+
+    private void TrySaveHead()
+    {
+        try
+        {
+            SaveHead();
+        }
+        catch (IOException e)
+        {
+            NoteFailedCut(e);
         }
     }
 

@@ -81,6 +81,9 @@ public sealed record StoreOptions
     /// <summary>Bytes of one file of the write-ahead log. Default 64 MiB.</summary>
     public long WalFileBytes { get; init; } = 64L << 20;
 
+    /// <summary>The head is saved when so much was logged since it was saved last, and no less than twice what it takes. Default 16 MiB.</summary>
+    public long SaveHeadBytes { get; init; } = 16L << 20;
+
     /// <summary>Below this much free space new data are refused; queries go on. Default 256 MiB.</summary>
     public long MinFreeBytes { get; init; } = 256L << 20;
 

@@ -49,6 +49,12 @@ public sealed record OpenReport
     /// <summary>Frames of the log that were applied.</summary>
     public long ReplayedFrames { get; init; }
 
+    /// <summary>Whether a saved head was read, so that only the log behind it was replayed.</summary>
+    public bool SavedHead { get; init; }
+
+    /// <summary>A saved head was there and was damaged: the whole log was replayed in its place.</summary>
+    public bool DamagedHead { get; init; }
+
     /// <summary>Samples that the log held for the head.</summary>
     public long ReplayedSamples { get; init; }
 

@@ -3,6 +3,7 @@ using System.Threading.Channels;
 using Bellwether.Core.Model;
 using Bellwether.Core.Platform;
 using Bellwether.Core.Telemetry;
+using Bellwether.Store.Wal;
 using Microsoft.Extensions.Logging;
 
 namespace Bellwether.Store;
@@ -159,6 +160,65 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
         Volatile.Write(ref _cutting, FinishCutAsync(cut));
     }
 
+    // On the writer's thread, between groups: the head is written beside it like a cut.
+    private void SaveIfDue()
+    {
+        if (_closing.IsCancellationRequested || !_engine.IsSaveDue || !_cutGate.Wait(0))
+            return;
+        try
+        {
+            HeadSaver saver = _engine.BeginSave();
+            Volatile.Write(ref _cutting, SaveAsync(saver));
+        }
+        catch (IOException e)
+        {
+            _cutGate.Release();
+            LogSaveNotBegun(_log, e);
+        }
+    }
+
+    private async Task SaveAsync(HeadSaver saver)
+    {
+        try
+        {
+            Exception? defect = null;
+            try
+            {
+                await Task.Run(() => _engine.WriteSave(saver, _closing.Token)).ConfigureAwait(false);
+            }
+            catch (Exception e)
+            {
+                // It ends the writer, as a defect on its own thread does.
+                defect = e;
+            }
+            await OnWriterAsync(engine =>
+            {
+                if (defect is not null)
+                    throw new InvalidOperationException("the head could not be saved because of a defect", defect);
+                engine.EndSave(saver);
+                return true;
+            }, CancellationToken.None).ConfigureAwait(false);
+            await Task.Run(() => StoreEngine.PutSaved(saver)).ConfigureAwait(false);
+            await OnWriterAsync(engine =>
+            {
+                engine.FinishSave(saver);
+                return true;
+            }, CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (StoreUnavailableException e)
+        {
+            LogCutStopped(_log, e.Message);
+        }
+        finally
+        {
+            saver.Writer?.Dispose();
+            _cutGate.Release();
+        }
+    }
+
+    [LoggerMessage(EventId = 5715, Level = LogLevel.Error, Message = "the head could not be saved: what it holds could not be made durable in the log")]
+    private static partial void LogSaveNotBegun(ILogger log, Exception error);
+
     private async Task FinishCutAsync(CutJob cut)
     {
         try
@@ -213,6 +273,8 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
         await Volatile.Read(ref _cutting).ConfigureAwait(false);
         _queue.Writer.TryComplete();
         await _ended.Task.ConfigureAwait(false);
+        // One that was begun since.
+        await Volatile.Read(ref _cutting).ConfigureAwait(false);
         _engine.Dispose();
         _closing.Dispose();
         _cutGate.Dispose();
@@ -300,6 +362,8 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
                 work.Fail(refusal);
         }
         group.Clear();
+        if (refusal is null)
+            SaveIfDue();
     }
 
     [LoggerMessage(EventId = 5710, Level = LogLevel.Critical, Message = "the store's writer ended by a defect")]

@@ -6,7 +6,7 @@ namespace Bellwether.Core.Durable;
 /// Reads a log's folder at opening (docs/formats/log.md, "Opening"). It never fails on content: what it cannot read it reports, and what it does not understand
 /// it moves to quarantine/. It fails when the process may not look at a file or has no descriptor for it: the log would go on without it, and so give it up. It never cuts or repairs a file: the log goes on in a new one, whose header says where the one before ends.
 /// </summary>
-internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions options, LogFrameVisitor? visitor)
+internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions options, LogFrameVisitor? visitor, ulong from = 0)
 {
     private const int PieceBytesMax = 1 << 20;
     private const int RewriteBytes = 64 << 10;
@@ -110,6 +110,8 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
             MakeSpare(number); // void: its writes failed and were done again in the next file
             return;
         }
+        if (TrySkip(file, end, header, following))
+            return;
         if (header is null)
             _lost.Add(new LostRange(number, 0, LogFormat.HeaderBytes, _next, _next, "header damaged"));
         for (int attempt = 1; ; attempt++)
@@ -133,6 +135,19 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
                 return;
             }
         }
+    }
+
+    /// <summary>Nobody asked for its frames, and the file that followed it says where they end and how many they are: it is not read.</summary>
+    private bool TrySkip(LogFile file, long? end, LogFileHeader? header, ulong? following)
+    {
+        if (header is null || end is not { } known || following is not { } next || _headers[next] is not { } after)
+            return false;
+        if (after.FirstSequence > from || after.PreviousDelta != next - file.Number || after.FirstSequence <= file.FirstSequence)
+            return false;
+        (file.End, file.NextSequence) = (known, after.FirstSequence);
+        (_any, _next) = (true, Math.Max(_next, after.FirstSequence));
+        Files.Add(file);
+        return true;
     }
 
     /// <summary>Where a file's durable frames end, when the file that followed it says so; 0: it is void.</summary>

@@ -36,14 +36,14 @@ public sealed class SegmentLog : IDisposable
     private bool _folderDirty;
     private long _bytes;
 
-    private SegmentLog(IDisk disk, string folder, SegmentLogOptions options, TimeProvider clock, Random random, IDisposable folderLock, LogFrameVisitor? visitor)
+    private SegmentLog(IDisk disk, string folder, SegmentLogOptions options, TimeProvider clock, Random random, IDisposable folderLock, LogFrameVisitor? visitor, ulong from)
     {
         _disk = disk;
         _folder = folder;
         Options = options;
         _clock = clock;
         _lock = folderLock;
-        var recovery = new LogRecovery(disk, folder, options, visitor);
+        var recovery = new LogRecovery(disk, folder, options, visitor, from);
         Report = recovery.Run();
         _files = recovery.Files;
         _spares = recovery.Spares;
@@ -108,7 +108,14 @@ public sealed class SegmentLog : IDisposable
     /// in order, once. Succeeds whatever the files hold: <see cref="Report"/> says what was lost. Throws <see cref="IOException"/> when the folder cannot be made,
     /// another process has it, the newest frames cannot be made durable, or the process may not open a file of it or has no descriptor left (see <see cref="DiskErrors.IsOfTheProcess"/>).
     /// </summary>
-    public static SegmentLog Open(IDisk disk, string folder, SegmentLogOptions options, TimeProvider clock, Random random, LogFrameVisitor? visitor = null)
+    /// <param name="disk">Where the folder is.</param>
+    /// <param name="folder">The log's folder.</param>
+    /// <param name="options">Limits.</param>
+    /// <param name="clock">When files are begun.</param>
+    /// <param name="random">For a new log's identity.</param>
+    /// <param name="visitor">Is handed the frames.</param>
+    /// <param name="from">Frames before it are not needed: files that hold no others are not read, so that damage in them goes unseen until somebody needs them. Some before it may be handed over all the same.</param>
+    public static SegmentLog Open(IDisk disk, string folder, SegmentLogOptions options, TimeProvider clock, Random random, LogFrameVisitor? visitor = null, ulong from = 0)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(options.PayloadBytesMax, 64 << 20);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(options.FileBytes, 1L << 30);
@@ -116,7 +123,7 @@ public sealed class SegmentLog : IDisposable
         IDisposable folderLock = disk.Lock(folder);
         try
         {
-            return new SegmentLog(disk, folder, options, clock, random, folderLock, visitor);
+            return new SegmentLog(disk, folder, options, clock, random, folderLock, visitor, from);
         }
         catch
         {

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
+using System.Runtime.InteropServices;
 using System.Text;
 
 namespace Bellwether.Store.Chunks;
@@ -38,6 +39,18 @@ internal ref struct ByteReader
     public ulong UInt64() => BinaryPrimitives.ReadUInt64LittleEndian(Bytes(8));
 
     public double Double() => BitConverter.UInt64BitsToDouble(UInt64());
+
+    public void Doubles(Span<double> into)
+    {
+        ReadOnlySpan<byte> bytes = Bytes(into.Length * 8);
+        if (BitConverter.IsLittleEndian)
+        {
+            bytes.CopyTo(MemoryMarshal.AsBytes(into));
+            return;
+        }
+        for (int i = 0; i < into.Length; i++)
+            into[i] = BinaryPrimitives.ReadDoubleLittleEndian(bytes[(i * 8)..]);
+    }
 
     public ulong Varint()
     {

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 using System.Text;
 
 namespace Bellwether.Store.Chunks;
@@ -40,6 +41,18 @@ internal sealed class ByteWriter
     public void UInt64(ulong value) => BinaryPrimitives.WriteUInt64LittleEndian(Take(8), value);
 
     public void Double(double value) => UInt64(BitConverter.DoubleToUInt64Bits(value));
+
+    public void Doubles(ReadOnlySpan<double> values)
+    {
+        Span<byte> room = Take(values.Length * 8);
+        if (BitConverter.IsLittleEndian)
+        {
+            MemoryMarshal.AsBytes(values).CopyTo(room);
+            return;
+        }
+        for (int i = 0; i < values.Length; i++)
+            BinaryPrimitives.WriteDoubleLittleEndian(room[(i * 8)..], values[i]);
+    }
 
     public void Varint(ulong value)
     {

@@ -45,6 +45,40 @@ internal sealed class HeadIndex : IDisposable
         return series;
     }
 
+    /// <summary>All series in order of their numbers. The gate must be held.</summary>
+    public HeadSeries[] Live()
+    {
+        var live = new HeadSeries[_byLabels.Count];
+        int at = 0;
+        foreach (HeadSeries? series in _byReference)
+        {
+            if (series is not null)
+                live[at++] = series;
+        }
+        return live;
+    }
+
+    /// <summary>Adds series that were saved, whose texts are this index' own and whose numbers are 0 and so on; the index must be empty. <see cref="Postings"/> are the caller's.</summary>
+    public void Restore(IReadOnlyList<HeadSeries> series)
+    {
+        _byLabels.EnsureCapacity(series.Count);
+        _byReference.EnsureCapacity(series.Count);
+        foreach (HeadSeries one in series)
+        {
+            _byLabels.Add(one.Labels, one);
+            _byReference.Add(one);
+        }
+    }
+
+    /// <summary>Forgets everything, during opening only.</summary>
+    public void Clear()
+    {
+        _byLabels.Clear();
+        _byReference.Clear();
+        _strings.Clear();
+        Postings.Clear();
+    }
+
     /// <summary>Removes series that hold nothing any more.</summary>
     public void Remove(IReadOnlyCollection<HeadSeries> series)
     {
@@ -157,7 +191,8 @@ internal sealed class HeadIndex : IDisposable
         return Labels.FromSorted(items);
     }
 
-    private string Intern(string text)
+    /// <summary>The one string of a text.</summary>
+    public string Intern(string text)
     {
         if (_strings.TryGetValue(text, out string? known))
             return known;

@@ -33,6 +33,13 @@ internal sealed class HeadPools
         return column;
     }
 
+    /// <summary>A column that was saved: series that begin where it begins share it.</summary>
+    public void Restore(TimeColumn column)
+    {
+        if (_starts.Count < MaxColumnStarts)
+            _starts.TryAdd(column[0], column);
+    }
+
     /// <summary>The times of two blocks that follow each other as those of one, made once for all series that have both; together at most <see cref="SealedTimes.MaxCount"/>.</summary>
     public SealedTimes Join(SealedTimes first, SealedTimes second)
     {
@@ -57,6 +64,13 @@ internal sealed class HeadPools
     {
         _starts.Clear();
         _joined.Clear();
+    }
+
+    /// <summary>Nothing in memory uses it any more.</summary>
+    public void Clear()
+    {
+        ForgetColumns();
+        LateSamples = 0;
     }
 
     /// <summary>An array of at least <paramref name="count"/> values, up to <see cref="TimeColumn.MaxCount"/>; its content is arbitrary.</summary>

@@ -8,7 +8,7 @@ namespace Bellwether.Store.Head;
 /// The recent samples of one series in memory: sealed blocks, one open block, and what is rare (late samples, histograms, start times) beside.
 /// A constant series owns no value array. Written under the head's write lock, read under its read lock.
 /// </summary>
-internal sealed class HeadSeries
+internal sealed partial class HeadSeries
 {
     private const long Never = long.MinValue;
     private TimeColumn? _column;

@@ -109,12 +109,22 @@ internal sealed class HeadWriter
     /// <summary>Newest sample ever appended, Unix ms.</summary>
     public long NewestMs { get; private set; } = long.MinValue;
 
+    /// <summary>A saved head is in place.</summary>
+    public void Restored(long newestMs, long behindBoundary)
+    {
+        NewestMs = Math.Max(NewestMs, newestMs);
+        BehindBoundary = behindBoundary;
+    }
+
     /// <summary>Newest sample since the last <see cref="TakeNewest"/>: what a log file holds.</summary>
     private long _newestOfFrame = long.MinValue;
 
     /// <summary>Whether a time may be stored now.</summary>
     public AppendOutcome Judge(long timeMs) =>
         timeMs > NowMs + _futureMs ? AppendOutcome.TooNew : timeMs < AgeNowMs - _retentionMs || timeMs <= ClosedMs ? AppendOutcome.TooOld : AppendOutcome.Stored;
+
+    /// <summary>Samples before it are too old by now.</summary>
+    public long OldestTakenMs => AgeNowMs - _retentionMs;
 
     /// <summary>What is to be done with an agent's sample.</summary>
     /// <param name="timeMs">Its time.</param>

@@ -6,17 +6,25 @@ namespace Bellwether.Store.Head;
 /// <summary>A growing, sorted list of series numbers.</summary>
 internal sealed class PostingList
 {
-    private uint[] _items = new uint[1];
+    private uint[] _items;
+
+    public PostingList() => _items = new uint[1];
+
+    /// <summary>Takes an array of sorted numbers.</summary>
+    public PostingList(uint[] items) => (_items, Count) = (items, items.Length);
 
     public int Count { get; private set; }
 
     public ReadOnlySpan<uint> Items => _items.AsSpan(0, Count);
 
+    /// <summary>The numbers as they are now: additions do not change them, removals do.</summary>
+    public ReadOnlyMemory<uint> Taken => _items.AsMemory(0, Count);
+
     /// <summary>Adds a number that is larger than all before.</summary>
     public void Add(uint item)
     {
         if (Count == _items.Length)
-            Array.Resize(ref _items, Count * 2);
+            Array.Resize(ref _items, Math.Max(1, Count * 2));
         _items[Count++] = item;
     }
 
@@ -61,6 +69,16 @@ internal sealed class Postings
             list.Add(reference);
         }
     }
+
+    /// <summary>Adds a whole list, of a label that has none.</summary>
+    public void Restore(string name, string value, uint[] sorted)
+    {
+        ref Dictionary<string, PostingList>? values = ref CollectionsMarshal.GetValueRefOrAddDefault(_names, name, out _);
+        values ??= [];
+        values[value] = new PostingList(sorted);
+    }
+
+    public void Clear() => _names.Clear();
 
     /// <summary>How many series have a label.</summary>
     public int Count(string name, string value) =>

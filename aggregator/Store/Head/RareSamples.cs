@@ -3,7 +3,7 @@ using Bellwether.Core.Model;
 namespace Bellwether.Store.Head;
 
 /// <summary>What few series have: late samples, native histograms, start times, exemplars. Same locking as <see cref="HeadSeries"/>.</summary>
-internal sealed class RareSamples
+internal sealed partial class RareSamples
 {
     // Late samples in order, and of those that came out of order the last few beside: to make room in a long run for each one took minutes for half a million.
     private const int FreshMax = 512;
@@ -157,6 +157,7 @@ internal sealed class RareSamples
         _exemplars ??= [];
         if (timeIsOfTick && _exemplars.Count > 0 && _exemplars[^1].Labels.Equals(exemplar.Labels) && _exemplars[^1].Value.Equals(exemplar.Value))
             return false;
+        // Also further back: what a saved head holds may be replayed on top of it.
         if (_exemplars.Contains(exemplar))
             return false;
         if (_exemplars.Count >= limit)

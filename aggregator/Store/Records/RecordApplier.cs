@@ -171,6 +171,41 @@ internal sealed class RecordApplier
         return isWhole;
     }
 
+    /// <summary>A record's frame during replay whose samples stand in the saved head: it only rebuilds the decoder of a segment that is open there.</summary>
+    /// <param name="frame">The frame.</param>
+    /// <param name="sequence">Which frame.</param>
+    /// <param name="isLater">What was read of segments is as of a later frame: segments that are complete by then may have been open.</param>
+    public void ReplayContext(ref ByteReader frame, ulong sequence, bool isLater)
+    {
+        SegmentKey key = RecordFrame.Read(ref frame, out RecordFlags flags, out ulong record);
+        if (!_open.TryGetValue(key, out OpenSegment? open))
+        {
+            if (!isLater)
+                return;
+            _open.Add(key, open = new OpenSegment(key));
+        }
+        open.LastUse = ++_uses;
+        if ((flags & RecordFlags.Empty) == 0)
+            ReplayRecord(open, frame.Rest, record, flags | RecordFlags.Context, sequence);
+        // Nothing of it comes behind the saved head.
+        if ((flags & (RecordFlags.Last | RecordFlags.Context)) == RecordFlags.Last)
+            Remove(open);
+    }
+
+    /// <summary>The first frame of the log that a decoder needs; at most <paramref name="limit"/>.</summary>
+    public ulong FirstNeeded(ulong limit)
+    {
+        lock (_gate)
+        {
+            foreach (OpenSegment open in _open.Values)
+            {
+                if (open.Decoder is not null)
+                    limit = Math.Min(limit, open.Context);
+            }
+            return limit;
+        }
+    }
+
     /// <summary>The end of replay: segments that were completed before the checkpoint and whose last frame is gone are not open.</summary>
     public void ReplayEnded()
     {

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Bellwether.Core.Platform;
+using Bellwether.Store.Wal;
 
 namespace Bellwether.Store.Upkeep;
 
@@ -77,10 +78,10 @@ public static class StoreRestore
         disk.SyncFolder(folder);
     }
 
-    // What imports brought may not be in the copy: their list goes with the rest.
+    // What imports brought may not be in the copy: their list goes with the rest, and so does the saved head.
     private static string? PutAside(IDisk disk, string folder, DateTimeOffset now)
     {
-        string[] files = [.. s_files.Append("imports").Where(n => disk.Exists(Path.Combine(folder, n)))];
+        string[] files = [.. s_files.Append("imports").Append(SavedHeadWriter.FileName).Where(n => disk.Exists(Path.Combine(folder, n)))];
         string[] folders = [.. new[] { Wal, Chunks }.Where(n => Directory.Exists(Path.Combine(folder, n)))];
         if (files.Length + folders.Length == 0)
             return null;

@@ -70,6 +70,7 @@ public sealed class StoreVerifier
         _report.Quarantined = _real.List(Path.Combine(chunks, "quarantine")).Count + _real.List(Path.Combine(_folder, "wal", SegmentLog.QuarantineFolder)).Count;
         CheckIdentity();
         Checkpoint checkpoint = CheckCheckpoints();
+        CheckSavedHead();
         foreach (string name in names)
             CheckFile(chunks, name, cancellation);
         CheckLog(checkpoint, cancellation);
@@ -121,6 +122,13 @@ public sealed class StoreVerifier
             _report.Add(name, -1, wrong, damaged == 1 ? "nothing is missing while the other checkpoint is whole: the log is kept back to it" : "what agents had been told is stored is not known any more, and they send again what they still hold; the log is read from its beginning");
         }
         return newest;
+    }
+
+    private void CheckSavedHead()
+    {
+        using HeadLoader? saved = HeadLoader.TryOpen(_disk, _folder, out string? damage);
+        if (damage is not null)
+            _report.Add(SavedHeadWriter.FileName, -1, damage, "nothing is missing: the log is replayed in its place, which takes longer");
     }
 
     private static Checkpoint ParseCheckpoint(byte[] content)

@@ -23,6 +23,7 @@ internal sealed class BatchFrameWriter
     private readonly ByteWriter _samples = new(4096);
     private int _dictionary;
     private readonly List<double> _last = [];
+    private readonly List<HeadSeries> _series = [];
     private readonly ByteWriter _exemplars = new();
     private readonly ByteWriter _metadata = new();
     private int _exemplarCount;
@@ -54,6 +55,7 @@ internal sealed class BatchFrameWriter
             return;
         _dictionary++;
         _last.Clear();
+        _series.Clear();
         _bytes = _definitionBytes = 0;
         _isOver = false;
     }
@@ -64,6 +66,9 @@ internal sealed class BatchFrameWriter
     /// <summary>Begins a dictionary with the next frame (the frame in making was not logged).</summary>
     public void Forget() => _isOver = true;
 
+    /// <summary>The dictionary as it is now: what frames from here on are read by. Empty: the next frame begins one.</summary>
+    public (HeadSeries[] Series, double[] Last) TakeDictionary() => _isOver ? ([], []) : ([.. _series], [.. _last]);
+
     public void Add(HeadSeries series, long timeMs, double value, NativeHistogram? histogram, long startMs)
     {
         (int dictionary, int number) = series.InLog;
@@ -73,6 +78,7 @@ internal sealed class BatchFrameWriter
             number = _last.Count;
             series.InLog = (_dictionary, number);
             _last.Add(0);
+            _series.Add(series);
         }
         int head = _samples.Length;
         _samples.Byte(0);
@@ -97,10 +103,7 @@ internal sealed class BatchFrameWriter
     {
         _exemplarCount++;
         RecordFrame.WriteLabels(labels, _exemplars);
-        RecordFrame.WriteLabels(exemplar.Labels, _exemplars);
-        _exemplars.Double(exemplar.Value);
-        _exemplars.Byte(exemplar.TimestampMs is null ? (byte)0 : (byte)1);
-        _exemplars.Zigzag(exemplar.TimestampMs ?? 0);
+        RecordFrame.WriteExemplar(exemplar, _exemplars);
     }
 
     public void Add(string family, MetricMetadata metadata)
@@ -197,16 +200,29 @@ internal sealed class BatchFrameReader
         int exemplars = from.Count(from.Left);
         for (int i = 0; i < exemplars; i++)
         {
-            Labels series = RecordFrame.ReadLabels(ref from), labels = RecordFrame.ReadLabels(ref from);
-            double value = from.Double();
-            bool hasTime = from.Byte() != 0;
-            long at = from.Zigzag();
-            into.Exemplars.Add((series, new Exemplar(labels, value, hasTime ? at : null)));
+            Labels series = RecordFrame.ReadLabels(ref from);
+            into.Exemplars.Add((series, RecordFrame.ReadExemplar(ref from)));
         }
         int families = from.Count(from.Left);
         for (int i = 0; i < families; i++)
             into.Metadata.Add(ReadMetadata(ref from));
         return true;
+    }
+
+    /// <summary>Goes on with a dictionary that was kept; series that are not in memory are null, and their labels too where nothing can name them any more.</summary>
+    public void Restore(ulong context, IReadOnlyList<(Labels? Labels, HeadSeries? Series, double Last)> dictionary)
+    {
+        _labels.Clear();
+        _last.Clear();
+        _series.Clear();
+        foreach ((Labels? labels, HeadSeries? series, double last) in dictionary)
+        {
+            _labels.Add(labels ?? Labels.Empty);
+            _series.Add(series);
+            _last.Add(last);
+        }
+        Context = context;
+        _isWhole = dictionary.Count > 0;
     }
 
     /// <summary>A frame was damaged: the rest of its dictionary cannot be read.</summary>

@@ -40,10 +40,11 @@ internal sealed class CheckpointFile
     /// <summary>Checkpoint files that were not whole.</summary>
     public int Damaged { get; private set; }
 
-    /// <summary>Reads the newest whole checkpoint into the store's state.</summary>
-    public Checkpoint Read(RecordApplier records, HeadWriter head)
+    /// <summary>Reads the newest whole checkpoint.</summary>
+    /// <param name="best">Its content; null: there is none.</param>
+    public Checkpoint Read(out byte[]? best)
     {
-        byte[]? best = null;
+        best = null;
         Checkpoint newest = Checkpoint.None;
         foreach (string name in s_names)
         {
@@ -57,9 +58,6 @@ internal sealed class CheckpointFile
             if (best is null || checkpoint.Number > newest.Number)
                 (best, newest) = (content, checkpoint);
         }
-        if (best is not null)
-            ReadState(best, records, head);
-        records.CountFrom = newest.Next;
         return newest;
     }
 
@@ -119,7 +117,8 @@ internal sealed class CheckpointFile
         return bytes.Written.ToArray();
     }
 
-    private static void ReadState(byte[] content, RecordApplier records, HeadWriter head)
+    /// <summary>Reads a checkpoint's content into the store's state.</summary>
+    public static void ReadState(byte[] content, RecordApplier records, HeadWriter head)
     {
         var reader = new ByteReader(content.AsSpan(1));
         reader.Varint();

@@ -71,4 +71,21 @@ internal static class RecordFrame
             items[i] = new Label(from.Text(from.Left), from.Text(from.Left));
         return Labels.FromSorted(items);
     }
+
+    public static void WriteExemplar(Exemplar exemplar, ByteWriter into)
+    {
+        WriteLabels(exemplar.Labels, into);
+        into.Double(exemplar.Value);
+        into.Byte(exemplar.TimestampMs is null ? (byte)0 : (byte)1);
+        into.Zigzag(exemplar.TimestampMs ?? 0);
+    }
+
+    public static Exemplar ReadExemplar(ref ByteReader from)
+    {
+        Labels labels = ReadLabels(ref from);
+        double value = from.Double();
+        bool hasTime = from.Byte() != 0;
+        long at = from.Zigzag();
+        return new Exemplar(labels, value, hasTime ? at : null);
+    }
 }

@@ -1,3 +1,5 @@
+using Bellwether.Store.Chunks;
+
 namespace Bellwether.Store.Wal;
 
 /// <summary>Knows of the log's frames, some at a time, what keeps them: their newest sample, and the oldest frame that they need to be understood.</summary>
@@ -46,5 +48,26 @@ internal sealed class WalLedger
     {
         foreach (ulong group in _groups.Keys.TakeWhile(g => (g + 1) << BitsPerGroup <= before).ToList())
             _groups.Remove(group);
+    }
+
+    public void Write(ByteWriter into)
+    {
+        into.Varint((ulong)_groups.Count);
+        foreach ((ulong group, (long newest, ulong needs)) in _groups)
+        {
+            into.Varint(group);
+            into.Zigzag(newest);
+            into.Varint(needs);
+        }
+    }
+
+    public void Read(ref ByteReader from)
+    {
+        int groups = from.Count(from.Left);
+        for (int i = 0; i < groups; i++)
+        {
+            ulong group = from.Varint();
+            _groups[group] = (from.Zigzag(), from.Varint());
+        }
     }
 }

@@ -14,10 +14,10 @@ internal sealed class WriteAheadLog : IDisposable
 
     private readonly SegmentLog _log;
 
-    public WriteAheadLog(IDisk disk, string folder, StoreOptions options, TimeProvider time, Random random, LogFrameVisitor replay)
+    public WriteAheadLog(IDisk disk, string folder, StoreOptions options, TimeProvider time, Random random, LogFrameVisitor replay, ulong from = 0)
     {
         var logOptions = new SegmentLogOptions { PayloadBytesMax = PayloadBytesMax, FileBytes = options.WalFileBytes, PendingBytesMax = PendingBytesMax };
-        _log = SegmentLog.Open(disk, folder, logOptions, time, random, replay);
+        _log = SegmentLog.Open(disk, folder, logOptions, time, random, replay, from);
     }
 
     /// <summary>What opening found.</summary>
@@ -29,6 +29,9 @@ internal sealed class WriteAheadLog : IDisposable
     /// <summary>Durable bytes. Thread-safe.</summary>
     public long Bytes => _log.Bytes;
 
+    /// <summary>Bytes of all frames appended since it was opened.</summary>
+    public long AppendedBytes { get; private set; }
+
     /// <summary>The sequence that the next frame gets.</summary>
     public ulong Next => _log.NextSequence;
 
@@ -38,6 +41,7 @@ internal sealed class WriteAheadLog : IDisposable
         LogAppend outcome = _log.Append((ushort)kind, payload, out ulong sequence);
         if (outcome != LogAppend.Appended)
             throw new InvalidOperationException($"the write-ahead log does not take a frame of {payload.Length} bytes: {outcome}");
+        AppendedBytes += payload.Length;
         return sequence;
     }
 

@@ -48,6 +48,31 @@ public sealed class StoreCrashTests(ITestOutputHelper output)
     });
 
     [Fact]
+    public void A_crash_at_any_change_while_the_head_is_saved_leaves_everything_once() => Run(s_small, 20, Filled, work =>
+    {
+        work.Store.SaveHead();
+        work.Append(5);
+        work.Send();
+        work.Store.SaveHead();
+        work.Send();
+        work.Append(2);
+    });
+
+    [Fact]
+    public void A_crash_at_any_change_of_cuts_between_saved_heads_leaves_everything_once() => Run(s_small with { SaveHeadBytes = 1 }, 40, InFiles, work =>
+    {
+        for (int i = 0; i < 2; i++)
+        {
+            work.Append(5);
+            work.Send();
+            work.Time.Advance(TimeSpan.FromMinutes(7));
+            work.Store.Maintain();
+            work.Send();
+        }
+        work.IsDone = () => Assert.Equal((true, true), (work.Store.SavedHeads > 0, work.Store.Blocks.Count > 2));
+    });
+
+    [Fact]
     public void A_crash_at_any_change_of_a_merge_of_files_leaves_everything_once() => Run(s_small, 6, InFiles, work =>
     {
         work.Time.Advance(TimeSpan.FromHours(13));
@@ -84,6 +109,7 @@ public sealed class StoreCrashTests(ITestOutputHelper output)
     public void A_crash_at_any_change_of_a_deletion_leaves_the_other_series_whole() => Run(s_small, 8, InFiles, work =>
     {
         work.Append(5);
+        work.Store.SaveHead();
         work.Forget("m1");
         var deletion = new SeriesDeletion([[new LabelMatcher(Bellwether.Core.Model.MatchType.Equal, "__name__", "m1")]], long.MinValue, long.MaxValue);
         work.Store.DeleteFromMemory(deletion);

@@ -3,6 +3,7 @@ using Bellwether.Core.Model;
 using Bellwether.Core.Platform;
 using Bellwether.Kit;
 using Bellwether.Store;
+using Bellwether.Store.Wal;
 using Microsoft.Extensions.Logging.Abstractions;
 using MatchType = Bellwether.Core.Model.MatchType;
 
@@ -22,18 +23,19 @@ public sealed class StoreCutTests : IDisposable
     }
 
     [Fact]
-    public void Whatever_comes_between_the_parts_of_a_cut_stands_in_the_store_once_also_after_crashes()
+    public void Whatever_comes_between_the_parts_of_a_cut_or_a_save_stands_in_the_store_once_also_after_crashes()
     {
-        int cuts = 0, duringWriting = 0, crashes = 0;
+        int cuts = 0, saves = 0, duringWriting = 0, crashes = 0;
         for (int seed = 0; seed < 60; seed++)
         {
             var run = new Run(seed, _time, _meter);
             run.Go();
             cuts += run.Cuts;
+            saves += run.Saves;
             duringWriting += run.DuringWriting;
             crashes += run.Crashes;
         }
-        Assert.True(cuts > 200 && duringWriting > 200 && crashes > 100, $"{cuts} cuts, {duringWriting} appends while files were written, {crashes} crashes");
+        Assert.True(cuts > 200 && saves > 200 && duringWriting > 200 && crashes > 100, $"{cuts} cuts, {saves} saved heads, {duringWriting} appends while files were written, {crashes} crashes");
     }
 
     [Fact]
@@ -115,10 +117,13 @@ public sealed class StoreCutTests : IDisposable
         private readonly Dictionary<(int Series, long TimeMs), double> _model = [];
         private StoreEngine _store = null!;
         private CutJob? _cut;
+        private HeadSaver? _saver;
         private int _phase;
         private bool _isWithin;
 
         public int Cuts { get; private set; }
+
+        public int Saves { get; private set; }
 
         public int DuringWriting { get; private set; }
 
@@ -141,7 +146,7 @@ public sealed class StoreCutTests : IDisposable
                 if (i % 4 == 0)
                     Compare();
             }
-            while (_cut is not null)
+            while (_cut is not null || _saver is not null)
                 Advance();
             time.Advance(TimeSpan.FromHours(3));
             _store.Maintain();
@@ -160,6 +165,7 @@ public sealed class StoreCutTests : IDisposable
         {
             Crashes++;
             _cut = null;
+            _saver = null;
             _disk.Fault = null;
             _disk.Crash(onlyProcess: _random.Next(2) == 0);
             Open();
@@ -183,6 +189,17 @@ public sealed class StoreCutTests : IDisposable
 
         private void Advance()
         {
+            if (_saver is not null)
+            {
+                Save(_saver);
+                return;
+            }
+            if (_cut is null && _random.Next(2) == 0)
+            {
+                _saver = _store.BeginSave();
+                _phase = 0;
+                return;
+            }
             if (_cut is null)
             {
                 _cut = _store.BeginMaintain();
@@ -207,7 +224,32 @@ public sealed class StoreCutTests : IDisposable
             }
         }
 
-        // The writer goes on while the disk works for a chunk file or the checkpoint.
+        private void Save(HeadSaver saver)
+        {
+            switch (_phase++)
+            {
+                case 0:
+                    _disk.Fault = Between;
+                    _store.WriteSave(saver, CancellationToken.None);
+                    _disk.Fault = null;
+                    break;
+                case 1:
+                    _store.EndSave(saver);
+                    break;
+                case 2:
+                    _disk.Fault = Between;
+                    StoreEngine.PutSaved(saver);
+                    _disk.Fault = null;
+                    break;
+                default:
+                    _store.FinishSave(saver);
+                    Saves++;
+                    _saver = null;
+                    break;
+            }
+        }
+
+        // The writer goes on while the disk works for a chunk file, the checkpoint or the saved head.
         private bool Between(DiskCall call, string path)
         {
             if (_isWithin || path.Contains("/wal/", StringComparison.Ordinal) || _random.Next(3) != 0)

@@ -15,15 +15,17 @@ public sealed class StoreModelTests
     [Fact]
     public void Nothing_committed_is_lost_or_doubled_whatever_happens()
     {
-        int files = 0, samplesInFiles = 0;
+        int files = 0, samplesInFiles = 0, saved = 0;
         Check.One(Config.QuickThrowOnFailure.WithMaxTest(60), Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
         {
             using var journey = new Journey(seed);
             journey.Run();
             files += journey.Files;
             samplesInFiles += journey.SamplesInFiles;
+            saved += journey.OpenedSaved;
         }));
         Assert.True(files > 60 && samplesInFiles > 1000, $"only {files} chunk files with {samplesInFiles} samples: the journeys do not reach them");
+        Assert.True(saved > 60, $"a saved head was opened {saved} times only");
     }
 
     private sealed class Journey : IDisposable
@@ -40,6 +42,7 @@ public sealed class StoreModelTests
             MaxLateSamples = 100,
             MaxOpenSegments = 3,
             WalFileBytes = 16 << 10,
+            SaveHeadBytes = 2_000,
             MinFreeBytes = 0,
         };
 
@@ -60,6 +63,8 @@ public sealed class StoreModelTests
         public int Files { get; private set; }
 
         public int SamplesInFiles { get; private set; }
+
+        public int OpenedSaved { get; private set; }
 
         public void Run()
         {
@@ -210,6 +215,7 @@ public sealed class StoreModelTests
                 _disk = _disk.Crash(_random);
             _store.Dispose();
             _store = Open();
+            OpenedSaved += _store.Opened.SavedHead ? 1 : 0;
             Assert.Equal(0, _store.Opened.UnreadableFrames);
             Settle();
             foreach (Agent agent in _agents)

@@ -53,6 +53,38 @@ public sealed class SegmentLogTests
     }
 
     [Fact]
+    public void Files_of_which_no_frame_is_asked_for_are_not_read_and_the_log_goes_on_as_if_they_were()
+    {
+        using (SegmentLog log = Open(out _))
+        {
+            for (int i = 0; i < 40; i++)
+            {
+                Append(log, "frame number " + i.ToString("D4", System.Globalization.CultureInfo.InvariantCulture));
+                Assert.Equal(LogSync.Durable, log.Sync());
+            }
+            Assert.True(log.Files.Count > 4);
+        }
+        IReadOnlyList<LogFileInfo> files;
+        using (SegmentLog log = Open(out List<string> all))
+        {
+            files = log.Files;
+            Assert.Equal(40, all.Count);
+        }
+        var found = new List<ulong>();
+        _disk.FlipBit("/log/0000000000000001.seg", 80 * 8);
+        using (SegmentLog log = SegmentLog.Open(_disk, "/log", Small, TimeProvider.System, new Random(1), (_, sequence, _, _) => found.Add(sequence), files[2].FirstSequence))
+        {
+            Assert.Equal(files[2].FirstSequence, found[0]);
+            Assert.Equal(40 - (int)files[2].FirstSequence, found.Count);
+            Assert.Empty(log.Report.Lost);
+            Assert.Equal(files.Take(3), log.Files.Take(3));
+            Assert.Equal(40UL, log.NextSequence);
+        }
+        using SegmentLog whole = Open(out _);
+        Assert.NotEmpty(whole.Report.Lost);
+    }
+
+    [Fact]
     public void A_read_that_fails_once_while_the_log_is_opened_costs_nothing()
     {
         var all = new List<string>();

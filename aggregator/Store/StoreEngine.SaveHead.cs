@@ -1,0 +1,178 @@
+using Bellwether.Store.Head;
+using Bellwether.Store.Wal;
+using Microsoft.Extensions.Logging;
+
+namespace Bellwether.Store;
+
+// The head is saved from time to time, so that opening replays only what came after (docs/formats/head.md). The log is kept as if it were not: a saved head that is damaged costs time and nothing else.
+// It is begun on the writer's thread and written beside it; a commit comes before it is put in place. A cut and a save do not run at once: both walk through all series.
+public sealed partial class StoreEngine
+{
+    private HeadSaver? _saver;
+    private long _savedAtBytes;
+    private long _savedBytes;
+    private long _savedHeads;
+    private long _failedSaves;
+
+    /// <summary>How often the head was saved since the store was opened. Thread-safe.</summary>
+    public long SavedHeads => Interlocked.Read(ref _savedHeads);
+
+    /// <summary>Saves of the head that failed. Thread-safe.</summary>
+    public long FailedSaves => Interlocked.Read(ref _failedSaves);
+
+    /// <summary>
+    /// So much was logged since the head was saved last that replaying it would take longer than is wanted. It goes by the size of the saved head as well, so that saving costs a small part of what
+    /// it follows. The writer's thread.
+    /// </summary>
+    internal bool IsSaveDue => _saver is null && _cut is null && UnsavedBytes >= Math.Max(_options.SaveHeadBytes, 2 * _savedBytes) && _disk.FreeBytes(_options.Folder) - (2 * _savedBytes) >= _options.MinFreeBytes;
+
+    /// <summary>The number of the next frame of the log.</summary>
+    internal ulong NextFrame => _wal.Next;
+
+    private long UnsavedBytes => _wal.AppendedBytes - _savedAtBytes;
+
+    /// <summary>Saves the head now, whether that is due or not. Must not be called while a cut is under way.</summary>
+    internal void SaveHead()
+    {
+        HeadSaver saver = BeginSave();
+        WriteSave(saver, CancellationToken.None);
+        EndSave(saver);
+        PutSaved(saver);
+        FinishSave(saver);
+    }
+
+    /// <summary>The first part. Throws <see cref="IOException"/>: nothing was begun.</summary>
+    internal HeadSaver BeginSave()
+    {
+        if (_saver is not null || _cut is not null)
+            throw new InvalidOperationException("a cut or a save is under way; the caller has to wait for its end");
+        Commit();
+        ulong next = _wal.Next;
+        // Only the writer changes what is read here.
+        HeadSeries[] series = _index.Live();
+        ulong firstNeeded = _records.FirstNeeded(next);
+        var saver = new HeadSaver
+        {
+            Next = next,
+            FirstNeeded = firstNeeded,
+            Begin = HeadLoader.WriteBegin(next, firstNeeded, _head, series.Length, _batches.Context, _ledger),
+            State = CheckpointFile.Build(new Checkpoint(_checkpoint.Number, next, _checkpoint.BoundaryMs), _records, _head),
+            Series = series,
+            Dictionary = _batches.TakeDictionary(),
+        };
+        _savedAtBytes = _wal.AppendedBytes;
+        return _saver = saver;
+    }
+
+    /// <summary>The second part. May run beside the writer. What fails is noted.</summary>
+    internal void WriteSave(HeadSaver saver, CancellationToken cancellation)
+    {
+        try
+        {
+            saver.Write(_disk, _options.Folder, _index, cancellation);
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException)
+        {
+            saver.Failed = e;
+        }
+    }
+
+    /// <summary>The third part, on the writer's thread: what it holds becomes durable in the log first, so that the log's numbers stand for it.</summary>
+    internal void EndSave(HeadSaver saver)
+    {
+        if (saver.Failed is not null)
+            return;
+        try
+        {
+            Commit();
+            saver.End = _wal.Next;
+        }
+        catch (IOException e)
+        {
+            saver.Failed = e;
+        }
+    }
+
+    /// <summary>The fourth part: puts the file in place. May run beside the writer. What fails is noted.</summary>
+    internal static void PutSaved(HeadSaver saver)
+    {
+        try
+        {
+            if (saver.Failed is null)
+                saver.Finish();
+        }
+        catch (IOException e)
+        {
+            saver.Failed = e;
+        }
+        finally
+        {
+            saver.Writer?.Dispose();
+        }
+    }
+
+    /// <summary>The last part, on the writer's thread.</summary>
+    internal void FinishSave(HeadSaver saver)
+    {
+        _saver = null;
+        if (saver.Failed is null)
+        {
+            _savedBytes = saver.Bytes;
+            Interlocked.Increment(ref _savedHeads);
+        }
+        // Else cancelled: the store is being closed.
+        else if (saver.Failed is IOException failed)
+        {
+            Interlocked.Increment(ref _failedSaves);
+            LogSaveFailed(_log, failed);
+        }
+    }
+
+    // Before the log is read. The head that is not usable is left to the next save to replace.
+    private HeadLoader? OpenSaved()
+    {
+        HeadLoader? saved = HeadLoader.TryOpen(_disk, _options.Folder, out string? damage);
+        _damagedHead = damage is not null;
+        if (damage is not null)
+            LogSavedDamaged(_log, damage);
+        // The tap must hear of every sample again that it does not hold: only the log tells which came when.
+        if (saved is not null && _tap is not null && _tap.HeldTo < saved.End)
+        {
+            saved.Dispose();
+            return null;
+        }
+        return saved;
+    }
+
+    private bool TryLoadSaved(HeadLoader saved, BatchFrameReader batches)
+    {
+        // A checkpoint behind it says that what was older stands in files since; else that stands in files of which none was dropped from this head.
+        long cutMs = saved.Next <= _checkpoint.Next ? _checkpoint.BoundaryMs : long.MinValue;
+        long goneMs = _head.ClosedMs == long.MinValue ? _head.OldestTakenMs : Math.Max(_head.OldestTakenMs, _head.ClosedMs + 1);
+        _index.Gate.EnterWriteLock();
+        try
+        {
+            saved.Load(_head, new SavedBounds(cutMs, goneMs), (long)_options.Partition.TotalMilliseconds, _ledger, batches);
+            _head.Restored(saved.NewestMs, saved.Next <= _checkpoint.Next ? 0 : saved.BehindBoundary);
+            return true;
+        }
+        catch (Exception e) when (e is IOException or InvalidDataException or ArgumentException)
+        {
+            _index.Clear();
+            _head.Pools.Clear();
+            _damagedHead = true;
+            LogSavedDamaged(_log, e.Message);
+            return false;
+        }
+        finally
+        {
+            _index.Gate.ExitWriteLock();
+        }
+    }
+
+    [LoggerMessage(EventId = 5747, Level = LogLevel.Error, Message = "the head could not be saved; a restart would replay more of the log; it will be tried again")]
+    private static partial void LogSaveFailed(ILogger log, Exception error);
+
+    [LoggerMessage(EventId = 5748, Level = LogLevel.Error, Message = "the saved head is damaged ({Damage}): the log is replayed instead, nothing is lost")]
+    private static partial void LogSavedDamaged(ILogger log, string damage);
+}
