@@ -389,7 +389,7 @@ public sealed class SavedHeadTests : IDisposable
 
         public ulong HeldTo => heldTo;
 
-        public void OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples) => Samples += samples.Length;
+        public void OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples, ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars) => Samples += samples.Length;
     }
 
     private sealed class Sender
