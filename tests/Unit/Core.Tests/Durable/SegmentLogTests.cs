@@ -57,7 +57,7 @@ public sealed class SegmentLogTests
     {
         using (SegmentLog log = Open(out _))
         {
-            for (int i = 0; i < 40; i++)
+            for (int i = 0; i < 100; i++)
             {
                 Append(log, "frame number " + i.ToString("D4", System.Globalization.CultureInfo.InvariantCulture));
                 Assert.Equal(LogSync.Durable, log.Sync());
@@ -68,17 +68,17 @@ public sealed class SegmentLogTests
         using (SegmentLog log = Open(out List<string> all))
         {
             files = log.Files;
-            Assert.Equal(40, all.Count);
+            Assert.Equal(100, all.Count);
         }
         var found = new List<ulong>();
         _disk.FlipBit("/log/0000000000000001.seg", 80 * 8);
         using (SegmentLog log = SegmentLog.Open(_disk, "/log", Small, TimeProvider.System, new Random(1), (_, sequence, _, _) => found.Add(sequence), files[2].FirstSequence))
         {
             Assert.Equal(files[2].FirstSequence, found[0]);
-            Assert.Equal(40 - (int)files[2].FirstSequence, found.Count);
+            Assert.Equal(100 - (int)files[2].FirstSequence, found.Count);
             Assert.Empty(log.Report.Lost);
             Assert.Equal(files.Take(3), log.Files.Take(3));
-            Assert.Equal(40UL, log.NextSequence);
+            Assert.Equal(100UL, log.NextSequence);
         }
         using SegmentLog whole = Open(out _);
         Assert.NotEmpty(whole.Report.Lost);
