@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.Intrinsics;
 
 namespace Bellwether.Core.Codec;
 
@@ -25,6 +26,9 @@ public static class Snappy
     private const int HashBits = 14;
     private const int BlockSize = 1 << 16;
     private const int TailMin = 15;
+
+    /// <summary>Bytes that are copied at once where there is room for them: most literals and copies are shorter.</summary>
+    private const int Wide = 16;
 
     /// <summary>Reads the length that a block declares. Nothing is allocated.</summary>
     /// <param name="block">The block.</param>
@@ -207,7 +211,10 @@ public static class Snappy
         }
         if (length > block.Length - at || length > into.Length - to)
             return false;
-        block.Slice(at, (int)length).CopyTo(into[to..]);
+        if (length <= Wide && block.Length - at >= Wide && into.Length - to >= Wide)
+            Vector128.Create(block.Slice(at, Wide)).CopyTo(into.Slice(to, Wide));
+        else
+            block.Slice(at, (int)length).CopyTo(into[to..]);
         at += (int)length;
         to += (int)length;
         return true;
@@ -215,6 +222,13 @@ public static class Snappy
 
     private static void Copy(Span<byte> into, int to, int offset, int length)
     {
+        if (offset >= Wide && into.Length - to >= length + Wide)
+        {
+            // What is written beyond the length is written again by what follows.
+            for (int done = 0; done < length; done += Wide)
+                Vector128.Create(into.Slice(to + done - offset, Wide)).CopyTo(into.Slice(to + done, Wide));
+            return;
+        }
         if (offset >= length)
         {
             into.Slice(to - offset, length).CopyTo(into[to..]);

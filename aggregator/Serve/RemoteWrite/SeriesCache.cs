@@ -93,19 +93,23 @@ internal sealed class SeriesCache
     private (ulong Slot, ulong Check) HashOf(ReadOnlySpan<byte> bytes)
     {
         ulong a = _key3 ^ (ulong)bytes.Length, b = _key4;
-        while (bytes.Length >= 16)
+        // Sixteen bytes at once; the last sixteen overlap those before, which costs less than a copy of what is left over.
+        scoped ReadOnlySpan<byte> words = bytes;
+        Span<byte> padded = stackalloc byte[16];
+        if (bytes.Length < 16)
         {
-            ulong low = BinaryPrimitives.ReadUInt64LittleEndian(bytes), high = BinaryPrimitives.ReadUInt64LittleEndian(bytes[8..]);
+            padded.Clear();
+            bytes.CopyTo(padded);
+            words = padded;
+        }
+        for (int at = 0, last = words.Length - 16; ; at = Math.Min(at + 16, last))
+        {
+            ulong low = BinaryPrimitives.ReadUInt64LittleEndian(words[at..]), high = BinaryPrimitives.ReadUInt64LittleEndian(words[(at + 8)..]);
             a = Fold(a ^ low, _key1 ^ high);
             b = Fold(b ^ high, _key2 ^ low);
-            bytes = bytes[16..];
+            if (at == last)
+                break;
         }
-        Span<byte> rest = stackalloc byte[16];
-        rest.Clear();
-        bytes.CopyTo(rest);
-        ulong last = BinaryPrimitives.ReadUInt64LittleEndian(rest), more = BinaryPrimitives.ReadUInt64LittleEndian(rest[8..]);
-        a = Fold(a ^ last, _key1 ^ more);
-        b = Fold(b ^ more, _key2 ^ last);
         return (Fold(a ^ _key4, b ^ _key1), Fold(a ^ _key2, b ^ _key3));
     }
 

@@ -96,9 +96,10 @@ internal sealed class WriteRequestReader(RemoteWriteReceiveOptions options, Seri
     private static int LabelsEnd(ReadOnlySpan<byte> bytes, out bool isWhole)
     {
         isWhole = false;
-        int end = 0;
         bool isBehind = false;
         var reader = new WireReader(bytes);
+        reader.SkipRun(1);
+        int end = bytes.Length - reader.Left;
         while (!reader.AtEnd)
         {
             if (!reader.TryField(out int field, out int type) || !reader.TrySkip(type))
