@@ -24,7 +24,8 @@ internal sealed class QueryBench(TimeProvider time) : IBench
     public async Task RunAsync(bool quick, Action<string> tell, CancellationToken cancel)
     {
         await using QueryServer ours = QueryServer.Bellwether(time), prometheus = QueryServer.Prometheus(time), victoria = QueryServer.VictoriaMetrics(time);
-        QueryServer[] servers = [ours, prometheus, victoria];
+        string? only = Environment.GetEnvironmentVariable("BELLWETHER_BENCH_SERVERS");
+        QueryServer[] servers = [.. new[] { ours, prometheus, victoria }.Where(s => only is null || only.Split(',').Contains(s.Name))];
         foreach (QueryServer server in servers)
             await server.StartAsync(null, cancel);
         History history = await Loading.LoadAsync(servers, quick, time, tell, cancel);
@@ -33,11 +34,11 @@ internal sealed class QueryBench(TimeProvider time) : IBench
         tell("| --- | --- | --- | --- | --- | --- | --- |");
         foreach (MeasuredQuery query in _queries)
         {
-            var cpu = new double[servers.Length];
-            for (int s = 0; s < servers.Length; s++)
-                cpu[s] = await MeasureAsync(servers[s], query, history, quick, cancel);
+            double[] cpu = new double[3];
+            foreach (QueryServer server in servers)
+                cpu[server == ours ? 0 : server == prometheus ? 1 : 2] = await MeasureAsync(server, query, history, quick, cancel);
             double difference = 0;
-            for (int i = 0; i < 3; i++)
+            for (int i = 0; i < 3 && servers.Contains(ours) && servers.Contains(prometheus); i++)
             {
                 long end = history.EndMs - (i * 600_000);
                 double mine = await ours.AskAsync(query, end, cancel), theirs = await prometheus.AskAsync(query, end, cancel);
