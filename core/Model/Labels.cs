@@ -23,6 +23,9 @@ public sealed class Labels : IEquatable<Labels>, IComparable<Labels>
     /// <summary>A 64-bit hash of the content; the same in every process and version 1 of the store's files relies on it nowhere.</summary>
     public ulong Hash { get; }
 
+    /// <summary>For who keeps this very object as its own: what it has under it, so that the object alone finds it. Not part of the content; whoever sets it says who may when.</summary>
+    public object? Owner { get; set; }
+
     /// <summary>How many labels there are.</summary>
     public int Count => _items.Length;
 

@@ -25,9 +25,14 @@ internal sealed class SeriesCache
 
     private sealed class Table(int slots)
     {
-        public readonly ulong[] Checks = new ulong[slots];
-        public readonly Labels?[] Sets = new Labels?[slots];
+        public readonly Entry[] Entries = new Entry[slots];
         public int Count;
+    }
+
+    private struct Entry
+    {
+        public Labels? Set;
+        public ulong Check;
     }
 
     /// <summary>The set that came in these bytes before; null: not known.</summary>
@@ -54,10 +59,11 @@ internal sealed class SeriesCache
 
     private static Labels? Find(Table table, (ulong Slot, ulong Check) hash)
     {
-        ulong mask = (ulong)table.Sets.Length - 1;
-        for (ulong at = hash.Slot & mask; Volatile.Read(ref table.Sets[at]) is { } found; at = (at + 1) & mask)
+        Entry[] entries = table.Entries;
+        ulong mask = (ulong)entries.Length - 1;
+        for (ulong at = hash.Slot & mask; Volatile.Read(ref entries[at].Set) is { } found; at = (at + 1) & mask)
         {
-            if (table.Checks[at] == hash.Check)
+            if (entries[at].Check == hash.Check)
                 return found;
         }
         return null;
@@ -65,28 +71,29 @@ internal sealed class SeriesCache
 
     private void Add((ulong Slot, ulong Check) hash, Labels labels)
     {
-        if (_table.Count >= _table.Sets.Length / 8 * 7)
+        if (_table.Count >= _table.Entries.Length / 8 * 7)
         {
-            bool isFull = _table.Sets.Length >= SlotsMax;
+            bool isFull = _table.Entries.Length >= SlotsMax;
             // What still comes moves over when it comes; the rest goes with the table at the next growth.
             Volatile.Write(ref _smaller, isFull ? null : _table);
-            Volatile.Write(ref _table, new Table(isFull ? FirstSlots : _table.Sets.Length * 2));
+            Volatile.Write(ref _table, new Table(isFull ? FirstSlots : _table.Entries.Length * 2));
         }
         Put(_table, hash, labels);
     }
 
     private static void Put(Table table, (ulong Slot, ulong Check) hash, Labels labels)
     {
-        ulong mask = (ulong)table.Sets.Length - 1;
+        Entry[] entries = table.Entries;
+        ulong mask = (ulong)entries.Length - 1;
         ulong at = hash.Slot & mask;
-        for (; table.Sets[at] is not null; at = (at + 1) & mask)
+        for (; entries[at].Set is not null; at = (at + 1) & mask)
         {
-            if (table.Checks[at] == hash.Check)
+            if (entries[at].Check == hash.Check)
                 return;
         }
-        table.Checks[at] = hash.Check;
+        entries[at].Check = hash.Check;
         // Last, so that a reader who sees the set sees its check.
-        Volatile.Write(ref table.Sets[at], labels);
+        Volatile.Write(ref entries[at].Set, labels);
         table.Count++;
     }
 

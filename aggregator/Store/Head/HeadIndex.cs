@@ -29,7 +29,16 @@ internal sealed class HeadIndex : IDisposable
 
     public Dictionary<Labels, HeadSeries>.ValueCollection All => _byLabels.Values;
 
-    public bool TryGet(Labels labels, [NotNullWhen(true)] out HeadSeries? series) => _byLabels.TryGetValue(labels, out series);
+    public bool TryGet(Labels labels, [NotNullWhen(true)] out HeadSeries? series)
+    {
+        // The set that a series has itself says which it is; of the same content, any other is looked up.
+        if (labels.Owner is HeadSeries own && ReferenceEquals(At(own.Reference), own))
+        {
+            series = own;
+            return true;
+        }
+        return _byLabels.TryGetValue(labels, out series);
+    }
 
     /// <summary>The series with a number, or null when it is gone.</summary>
     public HeadSeries? At(uint reference) => reference < _byReference.Count ? _byReference[(int)reference] : null;
@@ -91,6 +100,7 @@ internal sealed class HeadIndex : IDisposable
             _byLabels.Remove(s.Labels);
             _byReference[(int)s.Reference] = null;
             s.IsRemoved = true;
+            s.Labels.Owner = null;
         }
         _strings.Clear();
         foreach ((string name, Dictionary<string, PostingList> values) in Postings.Names)

@@ -23,8 +23,10 @@ internal sealed partial class HeadSeries
     {
         Labels = labels;
         Reference = reference;
+        labels.Owner = this;
     }
 
+    /// <summary>Its own object: its <see cref="Labels.Owner"/> is this series until it is removed. Set and read under the head's write lock.</summary>
     public Labels Labels { get; }
 
     /// <summary>Its number in the head; grows, never used twice.</summary>
