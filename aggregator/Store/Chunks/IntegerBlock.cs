@@ -33,7 +33,7 @@ internal static class IntegerBlock
         ulong[] best = Scratch(ref t_best, n);
         ulong[] trial = Scratch(ref t_scratch, n);
         byte mode = ModeDelta;
-        (long bestCost, long offset, ulong divisor) = (Prepare(values, best.AsSpan(0, n), ModeDelta, out long o0, out ulong d0), o0, d0);
+        long bestCost = Prepare(values, best.AsSpan(0, n), ModeDelta, out long offset, out ulong divisor);
         for (byte m = ModeDeltaDelta; m <= ModeOffset && bestCost > n; m++)
         {
             long cost = Prepare(values, trial.AsSpan(0, n), m, out long o, out ulong d);
@@ -152,37 +152,81 @@ internal static class IntegerBlock
     private static long Prepare(ReadOnlySpan<long> values, Span<ulong> residuals, byte mode, out long offset, out ulong divisor)
     {
         offset = 0;
-        if (mode == ModeOffset)
+        switch (mode)
         {
-            offset = long.MaxValue;
-            foreach (long v in values[1..])
-                offset = Math.Min(offset, v);
+            case ModeDelta:
+                Deltas(values, residuals);
+                break;
+            case ModeDeltaDelta:
+                DeltasOfDeltas(values, residuals);
+                break;
+            default:
+                Offsets(values, residuals, out offset);
+                break;
         }
-        ulong shared = 0;
-        long previousDelta = 0;
-        for (int i = 0; i < residuals.Length; i++)
+        divisor = Shared(residuals);
+        bool isSigned = mode != ModeOffset;
+        if (divisor > 1)
         {
-            long delta = unchecked(values[i + 1] - values[i]);
-            long residual = mode switch
-            {
-                ModeDelta => delta,
-                ModeDeltaDelta => unchecked(delta - previousDelta),
-                _ => unchecked(values[i + 1] - offset),
-            };
-            previousDelta = delta;
-            residuals[i] = unchecked((ulong)residual);
-            if (shared != 1 && residual != 0)
-                shared = Gcd(shared, residual == long.MinValue ? 1 : (ulong)Math.Abs(residual));
+            for (int i = 0; i < residuals.Length; i++)
+                residuals[i] = unchecked((ulong)((long)residuals[i] / (long)divisor));
         }
-        divisor = shared <= 1 ? 1 : shared;
-        for (int i = 0; i < residuals.Length; i++)
+        if (isSigned)
         {
-            long v = unchecked((long)residuals[i]);
-            if (divisor > 1)
-                v /= (long)divisor;
-            residuals[i] = mode == ModeOffset ? unchecked((ulong)v) : ByteWriter.Zigzagged(v);
+            for (int i = 0; i < residuals.Length; i++)
+                residuals[i] = ByteWriter.Zigzagged(unchecked((long)residuals[i]));
         }
         return CheapestWidth(residuals, out _);
+    }
+
+    private static void Deltas(ReadOnlySpan<long> values, Span<ulong> residuals)
+    {
+        long last = values[0];
+        values = values.Slice(1, residuals.Length);
+        for (int i = 0; i < residuals.Length; i++)
+        {
+            long value = values[i];
+            residuals[i] = unchecked((ulong)(value - last));
+            last = value;
+        }
+    }
+
+    private static void DeltasOfDeltas(ReadOnlySpan<long> values, Span<ulong> residuals)
+    {
+        long last = values[0], lastDelta = 0;
+        values = values.Slice(1, residuals.Length);
+        for (int i = 0; i < residuals.Length; i++)
+        {
+            long value = values[i], delta = unchecked(value - last);
+            residuals[i] = unchecked((ulong)(delta - lastDelta));
+            (last, lastDelta) = (value, delta);
+        }
+    }
+
+    private static void Offsets(ReadOnlySpan<long> values, Span<ulong> residuals, out long offset)
+    {
+        values = values.Slice(1, residuals.Length);
+        offset = long.MaxValue;
+        foreach (long v in values)
+            offset = Math.Min(offset, v);
+        for (int i = 0; i < residuals.Length; i++)
+            residuals[i] = unchecked((ulong)(values[i] - offset));
+    }
+
+    // What all share; it is 1 after a few values as a rule.
+    private static ulong Shared(ReadOnlySpan<ulong> residuals)
+    {
+        ulong shared = 0;
+        foreach (ulong raw in residuals)
+        {
+            long residual = unchecked((long)raw);
+            if (residual == 0)
+                continue;
+            shared = Gcd(shared, residual == long.MinValue ? 1 : (ulong)Math.Abs(residual));
+            if (shared == 1)
+                return 1;
+        }
+        return shared == 0 ? 1 : shared;
     }
 
     private static ulong Gcd(ulong a, ulong b)

@@ -18,6 +18,10 @@ internal static class ValueBlock
     private const int MaxExponent = 13;
     private const double MaxInteger = 1L << 52;
 
+    /// <summary>A whole number below <see cref="MaxShifted"/> added to it stands in the sum's low bits.</summary>
+    private const double ShiftToInteger = 3L << 51;
+    private const double MaxShifted = 1L << 51;
+
     private static readonly double[] s_powers = [1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13];
 
     [ThreadStatic]
@@ -32,8 +36,8 @@ internal static class ValueBlock
             return;
         }
         Span<long> integers = Integers(values.Length);
-        int exponent = FindExponent(values, out int exceptions);
-        if (exponent < 0 || exceptions > values.Length / 4 + 1 || !ToIntegers(values, exponent, integers))
+        int exponent = FindIntegers(values, integers, out int exceptions);
+        if (exponent < 0 || exceptions > values.Length / 4 + 1)
         {
             into.Byte(KindXor);
             XorBlock.Encode(values, into);
@@ -125,25 +129,55 @@ internal static class ValueBlock
     private static bool IsOrdinary(double value) =>
         double.IsFinite(value) && (value != 0 || BitConverter.DoubleToUInt64Bits(value) == 0);
 
-    // The least exponent that fits all ordinary values, or -1.
-    private static int FindExponent(ReadOnlySpan<double> values, out int exceptions)
+    // The least exponent that fits all ordinary values, with their integers; or -1.
+    private static int FindIntegers(ReadOnlySpan<double> values, Span<long> integers, out int exceptions)
     {
         exceptions = 0;
-        int e = 0;
-        foreach (double v in values)
+        int exponent = 0;
+        bool isMixed = false;
+        for (int i = 0; (i = Convert(values, s_powers[exponent], integers, i)) < values.Length;)
         {
-            if (!IsOrdinary(v))
+            if (!IsOrdinary(values[i]))
             {
                 exceptions++;
+                i++;
                 continue;
             }
-            while (!Fits(v, e))
+            isMixed |= i > exceptions;
+            do
             {
-                if (++e > MaxExponent)
+                if (++exponent > MaxExponent)
                     return -1;
             }
+            while (!Fits(values[i], exponent));
         }
-        return e;
+        // Those before were made with a smaller exponent, or there are gaps to fill.
+        return (!isMixed && exceptions == 0) || ToIntegers(values, exponent, integers) ? exponent : -1;
+    }
+
+    // Where the first value from a place on stands that is no integer with this power.
+    private static int Convert(ReadOnlySpan<double> values, double power, Span<long> integers, int from)
+    {
+        int i = from;
+        Vector256<double> shift = Vector256.Create(ShiftToInteger);
+        for (; i + Vector256<double>.Count <= values.Length; i += Vector256<double>.Count)
+        {
+            Vector256<double> four = Vector256.Create(values[i..]);
+            // The sum with zero makes plus zero of minus zero, which is then seen to be another value.
+            Vector256<double> scaled = Vector256.Round(four * power) + Vector256<double>.Zero;
+            bool isSmall = Vector256.LessThanAll(Vector256.Abs(scaled), Vector256.Create(MaxShifted));
+            if (!isSmall || (scaled / power).AsInt64() != four.AsInt64())
+                break;
+            ((scaled + shift).AsInt64() - shift.AsInt64()).CopyTo(integers[i..]);
+        }
+        for (; i < values.Length; i++)
+        {
+            double scaled = Math.Round(values[i] * power);
+            if (!(Math.Abs(scaled) < MaxInteger) || BitConverter.DoubleToUInt64Bits((double)(long)scaled / power) != BitConverter.DoubleToUInt64Bits(values[i]))
+                break;
+            integers[i] = (long)scaled;
+        }
+        return i;
     }
 
     private static bool Fits(double value, int exponent)

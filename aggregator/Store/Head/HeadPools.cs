@@ -11,6 +11,8 @@ internal sealed class HeadPools
     private readonly Dictionary<(SealedTimes First, SealedTimes Second), SealedTimes> _joined = [];
     private readonly Stack<double[]>[] _free = [new(), new(), new()];
     private readonly ByteWriter _scratch = new(1024);
+    private long _slotStart;
+    private long _slotEnd;
 
     /// <summary>Samples that lie in late (out-of-order) overlays over all series.</summary>
     public int LateSamples { get; set; }
@@ -20,6 +22,17 @@ internal sealed class HeadPools
     public long[] Times { get; } = new long[SealedTimes.MaxCount];
 
     public double[] Values { get; } = new double[SealedTimes.MaxCount];
+
+    /// <summary>Where the partition begins in which a time lies. Samples that come one after the other lie in the same one as a rule.</summary>
+    public long SlotStart(long timeMs, long slotMs)
+    {
+        if (timeMs < _slotStart || timeMs >= _slotEnd || _slotEnd - _slotStart != slotMs)
+        {
+            _slotStart = timeMs - (((timeMs % slotMs) + slotMs) % slotMs);
+            _slotEnd = _slotStart + slotMs;
+        }
+        return _slotStart;
+    }
 
     /// <summary>A column that begins at a time; the one that others began there, if it is known.</summary>
     public TimeColumn ColumnFrom(long timeMs)

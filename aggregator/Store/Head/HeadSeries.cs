@@ -59,7 +59,7 @@ internal sealed partial class HeadSeries
     {
         if (timeMs <= NewestMs)
             return AppendLate(timeMs, value, pools);
-        if (_count > 0 && (_count == TimeColumn.MaxCount || SlotOf(timeMs, slotMs) != SlotOf(_column![0], slotMs)))
+        if (_count > 0 && (_count == TimeColumn.MaxCount || pools.SlotStart(timeMs, slotMs) > _column![0]))
             Seal(slotMs, pools);
         if (_count == 0)
             _column = pools.ColumnFrom(timeMs);

@@ -34,6 +34,34 @@ public sealed class ChunkCodecTests
     }
 
     [Fact]
+    public void The_kind_and_exponent_of_a_block_go_by_all_values_wherever_the_odd_ones_stand()
+    {
+        // A block of eight whole numbers but one; and what its kind and exponent must be: values are looked at four at a time, which no place may show.
+        (double Odd, byte Kind, int Exponent)[] cases =
+        [
+            (0.25, 2, 2), (-12.5, 2, 1), (1e-13, 2, 13), (1e-14, 3, -1), (Math.Pow(2, 51), 2, 0), (-Math.Pow(2, 51) - 1, 2, 0), (Math.Pow(2, 52) - 1, 2, 0), (Math.Pow(2, 52), 3, -1),
+            (Math.Pow(2, 51) - 0.25, 3, -1), (-0.0, 0x82, 0), (double.NaN, 0x82, 0), (double.NegativeInfinity, 0x82, 0), (SpecialValues.StaleMarker, 0x82, 0), (double.Epsilon, 3, -1), (-double.Epsilon, 3, -1),
+        ];
+        foreach ((double odd, byte kind, int exponent) in cases)
+        {
+            for (int place = 0; place < 9; place++)
+            {
+                double[] values = [1, 2, -3, 4, 50, 6, 7, 80, 9];
+                values[place] = odd;
+                var writer = new ByteWriter();
+                ValueBlock.Encode(values, writer);
+                Assert.Equal(kind, writer.Written[0]);
+                if (exponent >= 0)
+                    Assert.Equal(exponent, writer.Written[1]);
+                double[] back = new double[values.Length];
+                var reader = new ByteReader(writer.Written);
+                ValueBlock.Decode(ref reader, back);
+                Assert.Equal(values.Select(BitConverter.DoubleToInt64Bits), back.Select(BitConverter.DoubleToInt64Bits));
+            }
+        }
+    }
+
+    [Fact]
     public void Integers_of_every_kind_come_back()
     {
         Check.One(Config.QuickThrowOnFailure.WithMaxTest(2000), Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
