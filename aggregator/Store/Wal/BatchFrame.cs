@@ -13,6 +13,9 @@ internal sealed class BatchFrameWriter
     /// <summary>Begins a dictionary.</summary>
     public const byte NewDictionary = 1;
 
+    /// <summary>Samples have the short form: what is as it was for the sample before is not written.</summary>
+    public const byte ShortSamples = 2;
+
     private const int DictionaryBytes = 8 << 20;
 
     /// <summary>A dictionary is kept for so many times the bytes of its definitions: of a million series they alone are more than <see cref="DictionaryBytes"/>.</summary>
@@ -24,6 +27,9 @@ internal sealed class BatchFrameWriter
     private int _dictionary;
     private readonly List<double> _last = [];
     private readonly List<HeadSeries> _series = [];
+    private readonly List<byte> _exponents = [];
+    private int _frames;
+    private BatchPlace _place;
     private readonly ByteWriter _exemplars = new();
     private readonly ByteWriter _metadata = new();
     private int _exemplarCount;
@@ -31,7 +37,6 @@ internal sealed class BatchFrameWriter
     private long _bytes;
     private long _definitionBytes;
     private bool _isOver = true;
-    private long _time;
     private int _count;
 
     /// <summary>Whether there is anything to log.</summary>
@@ -49,13 +54,15 @@ internal sealed class BatchFrameWriter
         _exemplars.Clear();
         _metadata.Clear();
         _count = _exemplarCount = _metadataCount = 0;
-        _time = 0;
+        _place = new BatchPlace();
+        _frames++;
         IsNew = _isOver || _bytes >= Math.Max(DictionaryBytes, DefinitionShare * _definitionBytes) || _last.Count >= MaxNumbers;
         if (!IsNew)
             return;
         _dictionary++;
         _last.Clear();
         _series.Clear();
+        _exponents.Clear();
         _bytes = _definitionBytes = 0;
         _isOver = false;
     }
@@ -79,23 +86,37 @@ internal sealed class BatchFrameWriter
             series.InLog = (_dictionary, number);
             _last.Add(0);
             _series.Add(series);
+            _exponents.Add(0);
+        }
+        if (startMs != 0)
+        {
+            _samples.Byte(BatchPlace.Start);
+            _samples.Zigzag(timeMs - startMs);
         }
         int head = _samples.Length;
         _samples.Byte(0);
-        _samples.Varint((ulong)number);
+        int given = 0;
+        if (timeMs != _place.TimeMs)
+        {
+            given = BatchPlace.TimeGiven;
+            _samples.Zigzag(unchecked(timeMs - _place.TimeMs - _place.StepMs));
+        }
+        if (number - _place.Expected(timeMs) is not 0 and int distance)
+        {
+            given |= BatchPlace.NumberGiven;
+            _samples.Zigzag(distance);
+        }
+        _place = _place.To(timeMs, number);
         if (isNew)
         {
+            int labels = _samples.Length;
             RecordFrame.WriteLabels(series.Labels, _samples);
-            _definitionBytes += _samples.Length - head;
+            _definitionBytes += _samples.Length - labels;
         }
-        _samples.Zigzag(timeMs - _time);
-        _time = timeMs;
-        if (startMs != 0)
-            _samples.Zigzag(timeMs - startMs);
-        int kind = histogram is null ? WriteValue(number, value) : 3;
+        int form = histogram is null ? WriteValue(number, value) : 3;
         if (histogram is not null)
             HistogramCodec.Write(histogram, _samples);
-        _samples.PatchByte(head, (byte)(kind | (startMs != 0 ? 4 : 0) | (isNew ? 8 : 0)));
+        _samples.PatchByte(head, (byte)(form | given));
         _count++;
     }
 
@@ -116,7 +137,7 @@ internal sealed class BatchFrameWriter
     public ReadOnlySpan<byte> Finish()
     {
         _frame.Clear();
-        _frame.Byte(IsNew ? NewDictionary : (byte)0);
+        _frame.Byte((byte)(ShortSamples | (IsNew ? NewDictionary : 0)));
         _frame.Varint((ulong)_count);
         _frame.Bytes(_samples.Written);
         _frame.Varint((ulong)_exemplarCount);
@@ -148,13 +169,20 @@ internal sealed class BatchFrameWriter
         _last[number] = value;
         if (SampleRule.Same(value, last))
             return 0;
-        if (BatchFrameReader.IsSmallInteger(value) && BatchFrameReader.IsSmallInteger(last))
+        int exponent = _exponents[number];
+        if (!DecimalDelta.TryInteger(value, exponent, out long integer))
         {
-            _samples.Zigzag((long)value - (long)last);
-            return 1;
+            // What is no decimal number looks for its exponent again now and then only.
+            bool isDue = exponent != DecimalDelta.None || ((_frames + number) & 15) == 0;
+            _exponents[number] = (byte)(exponent = isDue ? DecimalDelta.Find(value, out integer) : DecimalDelta.None);
         }
-        _samples.Double(value);
-        return 2;
+        if (exponent == DecimalDelta.None)
+        {
+            _samples.Double(value);
+            return 2;
+        }
+        _samples.Zigzag(integer - DecimalDelta.Integer(last, exponent));
+        return 1 | (exponent << 4);
     }
 }
 
@@ -182,7 +210,8 @@ internal sealed class BatchFrameReader
     /// <summary>Reads a frame into a batch. False: its dictionary began in a frame that is lost.</summary>
     public bool TryRead(ref ByteReader from, ulong sequence, SampleBatch into)
     {
-        if ((from.Byte() & BatchFrameWriter.NewDictionary) != 0)
+        byte flags = from.Byte();
+        if ((flags & BatchFrameWriter.NewDictionary) != 0)
         {
             _labels.Clear();
             _last.Clear();
@@ -194,9 +223,9 @@ internal sealed class BatchFrameReader
             return false;
         _numbers.Clear();
         int count = from.Count(from.Left);
-        long time = 0;
+        var place = new BatchPlace();
         for (int i = 0; i < count; i++)
-            into.Samples.Add(ReadSample(ref from, ref time));
+            into.Samples.Add((flags & BatchFrameWriter.ShortSamples) != 0 ? ReadShort(ref from, ref place) : ReadSample(ref from, ref place));
         int exemplars = from.Count(from.Left);
         for (int i = 0; i < exemplars; i++)
         {
@@ -235,10 +264,28 @@ internal sealed class BatchFrameReader
         return (family, new MetricMetadata(type, from.Text(from.Left), from.Text(from.Left)));
     }
 
-    internal static bool IsSmallInteger(double value) =>
-        Math.Abs(value) < 1L << 52 && BitConverter.DoubleToInt64Bits(value) == BitConverter.DoubleToInt64Bits((long)value);
+    private SeriesSample ReadShort(ref ByteReader from, ref BatchPlace place)
+    {
+        byte head = from.Byte();
+        long sinceStart = 0;
+        bool hasStart = head == BatchPlace.Start;
+        if (hasStart)
+        {
+            sinceStart = from.Zigzag();
+            head = from.Byte();
+        }
+        long time = (head & BatchPlace.TimeGiven) != 0 ? unchecked(place.TimeMs + place.StepMs + from.Zigzag()) : place.TimeMs;
+        long number = place.Expected(time) + ((head & BatchPlace.NumberGiven) != 0 ? from.Zigzag() : 0);
+        if ((ulong)number > (ulong)_labels.Count)
+            throw new InvalidDataException("a batch names a series that it does not define");
+        place = place.To(time, (int)number);
+        if (number == _labels.Count)
+            Define(ref from);
+        return Sample(ref from, (int)number, time, hasStart ? time - sinceStart : 0, head & 3, head >> 4);
+    }
 
-    private SeriesSample ReadSample(ref ByteReader from, ref long time)
+    // The form of logs that were written before there was a short one.
+    private SeriesSample ReadSample(ref ByteReader from, ref BatchPlace place)
     {
         byte head = from.Byte();
         int number = from.Count(int.MaxValue);
@@ -246,21 +293,33 @@ internal sealed class BatchFrameReader
         {
             if (number != _labels.Count)
                 throw new InvalidDataException("a batch defines a series out of order");
-            _labels.Add(RecordFrame.ReadLabels(ref from));
-            _last.Add(0);
-            _series.Add(null);
+            Define(ref from);
         }
         if (number >= _labels.Count)
             throw new InvalidDataException("a batch names a series that it does not define");
+        long time = place.TimeMs + from.Zigzag();
+        place = place.To(time, number);
+        return Sample(ref from, number, time, (head & 4) != 0 ? time - from.Zigzag() : 0, head & 3, 0);
+    }
+
+    private void Define(ref ByteReader from)
+    {
+        _labels.Add(RecordFrame.ReadLabels(ref from));
+        _last.Add(0);
+        _series.Add(null);
+    }
+
+    private SeriesSample Sample(ref ByteReader from, int number, long time, long start, int form, int exponent)
+    {
         _numbers.Add(number);
-        time += from.Zigzag();
-        long start = (head & 4) != 0 ? time - from.Zigzag() : 0;
-        if ((head & 3) == 3)
+        if (form == 3)
             return new SeriesSample(_labels[number], time, 0, HistogramCodec.Read(ref from), start);
-        double value = (head & 3) switch
+        if (exponent >= DecimalDelta.None)
+            throw new InvalidDataException($"a batch has a value with the exponent {exponent}");
+        double value = form switch
         {
             0 => _last[number],
-            1 => (long)_last[number] + from.Zigzag(),
+            1 => DecimalDelta.Value(unchecked(DecimalDelta.Integer(_last[number], exponent) + from.Zigzag()), exponent),
             _ => from.Double(),
         };
         _last[number] = value;
