@@ -66,12 +66,12 @@ internal static class MutantList
         new("spool-frees-what-is-still-written", "a segment that is not closed is freed as soon as all of it is held", Spool,
             "if (!complete || !found.Closed || found.Waiting > 0 || found.Acknowledged < found.Records)", "if (found.Acknowledged < found.Records)", Catcher.Simulation()),
         new("spool-keeps-its-epoch", "a lost log does not begin a new epoch", SpoolRecover, "            state.Epoch = Math.Max(state.Epoch, replay.EpochMax) + 1;\n", "            state.Epoch = Math.Max(state.Epoch, replay.EpochMax);\n",
-            Catcher.Test("Agent", "LogSpoolTests.A_lost_folder_grows_the_epoch")),
+            Catcher.Test("Agent", "LogSpoolOpeningTests.A_lost_folder_grows_the_epoch")),
         new("spool-takes-arrived-for-lost", "what was dropped after it had arrived stays counted as lost", SpoolDrop, "is not { } dropped)\n            return;\n        ulong arrived", "is not { Rest.Count: 0 } dropped)\n            return;\n        ulong arrived", Catcher.Simulation()),
         new("spool-forgets-what-a-file-lost", "what could not be read when the spool was opened is not counted", SpoolRecover, "        CountMissing(replay, state);\n", "",
-            Catcher.Test("Agent", "LogSpoolTests.What_cannot_be_read_when_the_spool_is_opened_is_counted_once")),
+            Catcher.Test("Agent", "LogSpoolOpeningTests.What_cannot_be_read_when_the_spool_is_opened_is_counted_once")),
         new("spool-names-segments-again", "a restart gives the number of a segment that was there before", SpoolRecover, "        state.NextNumber = Math.Max(state.NextNumber, replay.NumberMax + 1);\n", "        state.NextNumber = 1;\n",
-            Catcher.Test("Agent", "LogSpoolTests.Numbers_that_are_skipped_stay_skipped_after_a_restart")),
+            Catcher.Test("Agent", "LogSpoolOpeningTests.Numbers_that_are_skipped_stay_skipped_after_a_restart")),
     ];
 
     private static IEnumerable<Mutant> OfTheStore() =>

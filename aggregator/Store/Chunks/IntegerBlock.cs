@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 
@@ -52,18 +53,12 @@ internal static class IntegerBlock
         int n = values.Length - 1;
         if (n == 0)
             return;
-        byte head = from.Byte();
-        int mode = head & 3;
-        ulong divisor = (head & 4) != 0 ? from.Varint() : 1;
-        long offset = mode == ModeOffset ? from.Zigzag() : 0;
-        int width = from.Byte();
-        if (width > 64)
-            throw new InvalidDataException($"a block claims {width} bits for a value");
+        Head head = ReadHead(ref from);
         Span<ulong> raw = MemoryMarshal.Cast<long, ulong>(values[1..]);
-        BitPack.Unpack(from.Bytes(BitPack.Bytes(n, width)), width, raw);
-        if ((head & 8) != 0)
-            Patch(ref from, raw, width);
-        Restore(values, mode, (long)divisor, offset);
+        BitPack.Unpack(from.Bytes(BitPack.Bytes(n, head.Width)), head.Width, raw);
+        if (head.IsPatched)
+            Patch(ref from, raw, head.Width);
+        Restore(values, head.Mode, head.Divisor, head.Offset);
     }
 
     /// <summary>Reads only the integers at some places, which ascend: those between are unpacked and summed, not kept.</summary>
@@ -74,21 +69,27 @@ internal static class IntegerBlock
         values.Fill(first);
         if (n == 0)
             return;
-        byte head = from.Byte();
-        int mode = head & 3;
-        ulong divisor = (head & 4) != 0 ? from.Varint() : 1;
+        Head head = ReadHead(ref from);
+        ReadOnlySpan<byte> packed = from.Bytes(BitPack.Bytes(n, head.Width));
+        // Outliers may lie behind the last place: they are patched in, so all is unpacked then.
+        Span<ulong> raw = Scratch(ref t_scratch, n).AsSpan(0, head.IsPatched ? n : places[^1]);
+        BitPack.Unpack(packed, head.Width, raw);
+        if (head.IsPatched)
+            Patch(ref from, raw, head.Width);
+        PickAt(raw, head.Mode, first, head.Divisor, head.Offset, places, values);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Head ReadHead(ref ByteReader from)
+    {
+        byte bits = from.Byte();
+        int mode = bits & 3;
+        ulong divisor = (bits & 4) != 0 ? from.Varint() : 1;
         long offset = mode == ModeOffset ? from.Zigzag() : 0;
         int width = from.Byte();
         if (width > 64)
             throw new InvalidDataException($"a block claims {width} bits for a value");
-        ReadOnlySpan<byte> packed = from.Bytes(BitPack.Bytes(n, width));
-        bool isPatched = (head & 8) != 0;
-        // Outliers may lie behind the last place: they are patched in, so all is unpacked then.
-        Span<ulong> raw = Scratch(ref t_scratch, n).AsSpan(0, isPatched ? n : places[^1]);
-        BitPack.Unpack(packed, width, raw);
-        if (isPatched)
-            Patch(ref from, raw, width);
-        PickAt(raw, mode, first, (long)divisor, offset, places, values);
+        return new Head(mode, (long)divisor, offset, width, (bits & 8) != 0);
     }
 
     private static void PickAt(ReadOnlySpan<ulong> raw, int mode, long first, long divisor, long offset, ReadOnlySpan<int> places, Span<long> values)
@@ -334,4 +335,7 @@ internal static class IntegerBlock
                 throw new InvalidDataException($"an integer block has the unknown mode {mode}");
         }
     }
+
+    /// <summary>What stands before the packed integers of a block.</summary>
+    private readonly record struct Head(int Mode, long Divisor, long Offset, int Width, bool IsPatched);
 }

@@ -69,40 +69,22 @@ internal sealed class HealReader(ISeriesReader inner, UnitIndex units) : ISeries
 
     private sealed record Entry(Labels Labels, int Stored, HealUnit? Owner);
 
-    private sealed class Set(ISeriesSet stored, List<Entry> entries, long fromMs, long toMs, (long StepMs, int Unit, int First, int Last)? place) : ICoarseSeriesSet
+    private sealed class Set(ISeriesSet stored, List<Entry> entries, long fromMs, long toMs, (long StepMs, int Unit, int First, int Last)? place) : OverlaidSet(stored)
     {
         private readonly SampleBuffer _all = new();
         private readonly SampleBuffer _kept = new();
         private readonly SampleBuffer _made = new();
 
-        public int Count => entries.Count;
+        public override int Count => entries.Count;
 
-        public long ResolutionMs => CoarseSets.ResolutionOf(stored);
+        public override Labels LabelsAt(int index) => entries[index].Labels;
 
-        public Labels LabelsAt(int index) => entries[index].Labels;
+        protected override int StoredAt(int index) => entries[index].Stored;
 
-        public void Read(int index, SampleBuffer into)
+        // Results are evaluated again only where there are samples.
+        protected override void Lay(int index, SampleBuffer into)
         {
             Entry entry = entries[index];
-            into.Clear();
-            if (entry.Stored >= 0)
-                stored.Read(entry.Stored, into);
-            LayComputed(entry, into);
-        }
-
-        // Results are evaluated again only where there are samples: what is in slots stays.
-        public void Read(int index, SampleBuffer samples, List<CoarseSlot> slots)
-        {
-            Entry entry = entries[index];
-            samples.Clear();
-            slots.Clear();
-            if (entry.Stored >= 0)
-                CoarseSets.Read(stored, entry.Stored, samples, slots);
-            LayComputed(entry, samples);
-        }
-
-        private void LayComputed(Entry entry, SampleBuffer into)
-        {
             if (entry.Owner is not { } owner)
                 return;
             Samples.Copy(into, _all);
@@ -125,8 +107,6 @@ internal sealed class HealReader(ISeriesReader inner, UnitIndex units) : ISeries
             }
             Samples.Lay(_made, _kept, into);
         }
-
-        public void Dispose() => stored.Dispose();
 
         private bool IsToCome(HealUnit owner, long timeMs)
         {

@@ -59,16 +59,15 @@ public sealed class RevisionReader(ISeriesReader inner) : ISeriesReader, IChange
         return false;
     }
 
-    private sealed class RevisedSet : ICoarseSeriesSet
+    private sealed class RevisedSet : OverlaidSet
     {
-        private readonly ISeriesSet _inner;
         private readonly List<Entry> _series = [];
         private readonly SampleBuffer _below = new();
         private readonly SampleBuffer _above = new();
 
         public RevisedSet(ISeriesSet inner)
+            : base(inner)
         {
-            _inner = inner;
             var revised = new Dictionary<Labels, List<(int Number, int Index)>>();
             for (int i = 0; i < inner.Count; i++)
             {
@@ -96,40 +95,21 @@ public sealed class RevisionReader(ISeriesReader inner) : ISeriesReader, IChange
                 _series.Sort(static (a, b) => a.Labels.CompareTo(b.Labels));
         }
 
-        public int Count => _series.Count;
+        public override int Count => _series.Count;
 
-        public long ResolutionMs => CoarseSets.ResolutionOf(_inner);
+        public override Labels LabelsAt(int index) => _series[index].Labels;
 
-        public Labels LabelsAt(int index) => _series[index].Labels;
-
-        public void Read(int index, SampleBuffer into)
-        {
-            Entry entry = _series[index];
-            into.Clear();
-            if (entry.Stored >= 0)
-                _inner.Read(entry.Stored, into);
-            LayRevisions(entry, into);
-        }
+        protected override int StoredAt(int index) => _series[index].Stored;
 
         // What a revision may change never becomes slots, nor do revisions.
-        public void Read(int index, SampleBuffer samples, List<CoarseSlot> slots)
+        protected override void Lay(int index, SampleBuffer into)
         {
-            Entry entry = _series[index];
-            samples.Clear();
-            slots.Clear();
-            if (entry.Stored >= 0)
-                CoarseSets.Read(_inner, entry.Stored, samples, slots);
-            LayRevisions(entry, samples);
-        }
-
-        private void LayRevisions(Entry entry, SampleBuffer into)
-        {
-            if (entry.Revisions is null)
+            if (_series[index].Revisions is not { } revisions)
                 return;
-            foreach ((_, int above) in entry.Revisions)
+            foreach ((_, int above) in revisions)
             {
                 Samples.Copy(into, _below);
-                _inner.Read(above, _above);
+                Stored.Read(above, _above);
                 Samples.Lay(_above, _below, into);
             }
             if (into.Values.ContainsAnyRemoved())
@@ -143,8 +123,6 @@ public sealed class RevisionReader(ISeriesReader inner) : ISeriesReader, IChange
                 }
             }
         }
-
-        public void Dispose() => _inner.Dispose();
 
         private sealed record Entry(Labels Labels, int Stored, List<(int Number, int Index)>? Revisions);
     }
