@@ -10,79 +10,33 @@ namespace Bellwether.Agent.Spool;
 /// The spool on the durable log: each segment of records begins with a frame that names it, and begins a file of the log, so that freeing it frees the file.
 /// Folder: <c>log/</c> (docs/formats/log.md, docs/formats/segment.md) and <c>state</c>. Thread-safe; one process at a time.
 /// </summary>
-internal sealed partial class LogSpool : ISpool, ISpoolLedger
+internal sealed class LogSpool : ISpool, ISpoolLedger
 {
-    private const int RecordSlackBytes = 1024;
     private const int ReadErrorsMax = 3;
     private const long UnreadableMaxMs = 10_000;
 
-    /// <summary>So many records that a usual segment has; more make the list grow.</summary>
-    private const int FactsCapacity = 1024;
-
-    /// <summary>Dropped segments that are remembered because they may have arrived: more than the window of a session holds, also where a failing disk made them short.</summary>
-    private const int DroppedSegmentsMax = 256;
-
-    private const int DroppedRecordsMax = 16_384;
-
-    /// <summary>Room for the two frames before a segment's records, beside the ledger.</summary>
-    private const int FramesBytes = 96;
-
-    /// <summary>Drops of what was never in a record are written down with a sync, at most this often; those of records before their files are freed.</summary>
-    private const long StateIntervalMs = 1_000;
-
-    /// <summary>Metadata is repeated in each so many segments: once an hour by default.</summary>
-    private const int MetadataEvery = 12;
-
     private readonly Lock _gate;
     private readonly SpoolShare _share;
-    private readonly SpoolStateFile _stateFile;
     private readonly SpoolOptions _options;
     private readonly TimeProvider _clock;
-    private readonly Random _random;
-    private readonly SegmentLog _log;
-    private readonly SpoolReaders _readers;
-    private readonly SegmentEncoder _encoder = new();
-    private readonly List<SpoolSegment> _segments;
-    private readonly SpoolLedger _ledger;
-    private readonly SpoolState _state;
-    private readonly AgeClock _age;
-    private SpoolSegment? _live;
-    private int _segmentsSinceMetadata = MetadataEvery;
-    private long _droppedSamples;
+    private readonly SpoolBooks _books;
+    private readonly SpoolWriter _writer;
+    private readonly SpoolDrops _drops;
     private int _largestRecord;
-    private byte[] _sealed = [];
-    private bool _stateDirty;
     private long _acknowledgedRecords;
-    private long _stateSavedMs;
     private long _appended;
-    private long _errors;
-    private long _damaged;
-    private IOException? _lastError;
 
     private LogSpool(IDisk disk, string folder, SpoolOptions options, TimeProvider clock, Random random, SpoolShare share, string className)
     {
         _share = share;
         _gate = share.Gate;
         ClassName = className;
-        _stateFile = new SpoolStateFile(disk, folder, NoteError);
         _options = options;
         _clock = clock;
-        _random = random;
-        _ledger = new SpoolLedger(options.DropSourcesMax);
-        SpoolState? kept = _stateFile.Read();
-        var replay = new SpoolReplay(_ledger, kept, options.Keys);
-        _log = SegmentLog.Open(disk, Path.Combine(folder, "log"), LogOptions(options), clock, random, replay.Visit);
-        _readers = new SpoolReaders(_log);
-        _segments = replay.Segments;
-        _age = new AgeClock(clock, _segments.Count == 0 ? long.MaxValue : _segments.Max(s => s.NewestMs));
-        _state = Recover(replay, kept);
-        _share.Epoch = Math.Max(_share.Epoch, _state.Epoch);
-        _share.NextNumber = Math.Max(_share.NextNumber, _state.NextNumber);
+        _books = new SpoolBooks(disk, folder, options, clock, random, share);
+        _writer = new SpoolWriter(this, _books, share, options, random);
+        _drops = new SpoolDrops(_books, _writer, options, clock);
         _share.Add(this);
-        // What was read may not be durable: until it is written again, nothing is freed because of it.
-        _stateDirty = true;
-        SaveState();
-        _damaged = _log.Report.Lost.Count;
     }
 
     /// <summary>The name of its priority class.</summary>
@@ -95,10 +49,10 @@ internal sealed partial class LogSpool : ISpool, ISpoolLedger
     public long AcknowledgedRecords => Volatile.Read(ref _acknowledgedRecords);
 
     /// <summary>Damaged places found.</summary>
-    public long Damaged => Volatile.Read(ref _damaged);
+    public long Damaged => _drops.Damaged;
 
     /// <summary>Bytes of the log, what waits for a sync included. The gate must be held.</summary>
-    internal long LogBytes => _log.Bytes + _log.PendingBytes;
+    internal long LogBytes => _books.Log.Bytes + _books.Log.PendingBytes;
 
     /// <inheritdoc/>
     public ulong Epoch => _share.Epoch;
@@ -119,7 +73,7 @@ internal sealed partial class LogSpool : ISpool, ISpoolLedger
         get
         {
             lock (_gate)
-                return _segments.Sum(s => s.OpenBytes);
+                return _books.Segments.Sum(s => s.OpenBytes);
         }
     }
 
@@ -129,7 +83,7 @@ internal sealed partial class LogSpool : ISpool, ISpoolLedger
         get
         {
             lock (_gate)
-                return (long)_segments.Aggregate(0UL, (sum, s) => sum + s.OpenRecords);
+                return (long)_books.Segments.Aggregate(0UL, (sum, s) => sum + s.OpenRecords);
         }
     }
 
@@ -151,34 +105,34 @@ internal sealed partial class LogSpool : ISpool, ISpoolLedger
             lock (_gate)
             {
                 var dropped = new List<SpoolDrop>();
-                foreach (SpoolLedger.Account account in _ledger.Accounts)
+                foreach (SpoolLedger.Account account in _books.Ledger.Accounts)
                     dropped.AddRange(account.Dropped.Select(d => new SpoolDrop(account.Name, d.Key, d.Value.Samples)));
                 return new SpoolStatistics(
-                    _segments.Sum(s => s.OpenBytes), (long)_segments.Aggregate(0UL, (sum, s) => sum + s.OpenRecords), _segments.Count, OldestMsLocked(),
-                    _log.Bytes, _log.PendingBytes, _errors + _log.Errors, (_lastError ?? _log.LastError)?.Message, dropped, _segments.Count(s => s.Locked is not null), _segments.Find(s => s.Locked is not null)?.Locked);
+                    _books.Segments.Sum(s => s.OpenBytes), (long)_books.Segments.Aggregate(0UL, (sum, s) => sum + s.OpenRecords), _books.Segments.Count, OldestMsLocked(),
+                    _books.Log.Bytes, _books.Log.PendingBytes, _books.Errors, _books.LastError?.Message, dropped, _books.Segments.Count(s => s.Locked is not null), _books.Segments.Find(s => s.Locked is not null)?.Locked);
             }
         }
     }
 
     /// <inheritdoc/>
-    public PreviousEnd Previous { get; private set; }
+    public PreviousEnd Previous => _books.Previous;
 
     /// <inheritdoc/>
-    public long DroppedSamples => Volatile.Read(ref _droppedSamples);
+    public long DroppedSamples => _books.DroppedSamples;
 
     /// <summary>Leaves the end marker: this run stops on purpose. Written with the state at once, and again when the spool is closed.</summary>
     public void MarkStop()
     {
         lock (_gate)
         {
-            _state.StoppedMs = _clock.GetUtcNow().ToUnixTimeMilliseconds();
-            SyncLocked();
-            SaveState();
+            _books.State.StoppedMs = _clock.GetUtcNow().ToUnixTimeMilliseconds();
+            _writer.Sync();
+            _books.Save();
         }
     }
 
     /// <summary>What the log found at opening.</summary>
-    public LogOpenReport Report => _log.Report;
+    public LogOpenReport Report => _books.Log.Report;
 
     /// <summary>
     /// Opens the spool in a folder, made when missing. What is there is kept as backlog; the first append begins a new segment. Succeeds whatever the files hold.
@@ -203,7 +157,7 @@ internal sealed partial class LogSpool : ISpool, ISpoolLedger
     internal bool Has(SegmentRef segment)
     {
         lock (_gate)
-            return Find(segment) is not null || _state.Dropped.Exists(d => d.Id == segment);
+            return _books.Find(segment) is not null || _books.State.Dropped.Exists(d => d.Id == segment);
     }
 
     /// <inheritdoc/>
@@ -212,32 +166,32 @@ internal sealed partial class LogSpool : ISpool, ISpoolLedger
         lock (_gate)
         {
             long nowMs = _clock.GetUtcNow().ToUnixTimeMilliseconds();
-            DropAged();
-            if (_live is not null && (_encoder.Bytes >= _options.SegmentBytes || nowMs - _live.CreatedMs >= _options.SegmentAge.TotalMilliseconds || nowMs < _live.CreatedMs || IsCut(_live)))
-                CloseLive();
-            int likely = Math.Max(_largestRecord, RecordSlackBytes);
-            MakeRoom(likely);
+            _drops.DropAged();
+            if (_writer.IsLiveDone(nowMs))
+                _writer.CloseLive();
+            int likely = Math.Max(_largestRecord, SpoolBooks.RecordSlackBytes);
+            _share.MakeRoom(this, likely);
             if (!_share.HasRoom(likely))
-                return DropTick(tick, _options.WhenFull == SpoolPolicy.RefuseNew ? SpoolDropReasons.Refused : SpoolDropReasons.Size, SpoolAppend.Refused);
-            if (_live is null && !TryBegin(nowMs))
-                return DropTick(tick, SpoolDropReasons.Disk, SpoolAppend.DiskFailed);
-            EncodeOutcome outcome = _encoder.Encode(tick);
+                return _drops.DropTick(tick, _options.WhenFull == SpoolPolicy.RefuseNew ? SpoolDropReasons.Refused : SpoolDropReasons.Size, SpoolAppend.Refused);
+            if (_writer.Live is null && !_writer.TryBegin(nowMs))
+                return _drops.DropTick(tick, SpoolDropReasons.Disk, SpoolAppend.DiskFailed);
+            EncodeOutcome outcome = _writer.Encoder.Encode(tick);
             if (outcome == EncodeOutcome.SegmentFull)
             {
-                CloseLive();
-                if (!TryBegin(nowMs))
-                    return DropTick(tick, SpoolDropReasons.Disk, SpoolAppend.DiskFailed);
-                outcome = _encoder.Encode(tick);
+                _writer.CloseLive();
+                if (!_writer.TryBegin(nowMs))
+                    return _drops.DropTick(tick, SpoolDropReasons.Disk, SpoolAppend.DiskFailed);
+                outcome = _writer.Encoder.Encode(tick);
             }
             if (outcome != EncodeOutcome.Encoded)
-                return DropTick(tick, SpoolDropReasons.OverLimit, SpoolAppend.OverLimit);
-            _largestRecord = Math.Max(_largestRecord, _encoder.Record.Length);
-            MakeRoom(_encoder.Record.Length);
-            if (!TryAppendRecord(_encoder.Record))
-                return DropTick(tick, SpoolDropReasons.Disk, SpoolAppend.DiskFailed);
-            int account = _ledger.IndexOf(tick.Table.Name);
-            _ledger[account].Spooled += _encoder.Samples;
-            _live!.Saw(account, _encoder.Samples, tick.TimestampMs, _encoder.Record.Length);
+                return _drops.DropTick(tick, SpoolDropReasons.OverLimit, SpoolAppend.OverLimit);
+            _largestRecord = Math.Max(_largestRecord, _writer.Encoder.Record.Length);
+            _share.MakeRoom(this, _writer.Encoder.Record.Length);
+            if (!_writer.TryAppendRecord(_writer.Encoder.Record))
+                return _drops.DropTick(tick, SpoolDropReasons.Disk, SpoolAppend.DiskFailed);
+            int account = _books.Ledger.IndexOf(tick.Table.Name);
+            _books.Ledger[account].Spooled += _writer.Encoder.Samples;
+            _writer.Live!.Saw(account, _writer.Encoder.Samples, tick.TimestampMs, _writer.Encoder.Record.Length);
             _appended++;
             return SpoolAppend.Appended;
         }
@@ -247,7 +201,7 @@ internal sealed partial class LogSpool : ISpool, ISpoolLedger
     public LogSync Sync()
     {
         lock (_gate)
-            return SyncLocked();
+            return _writer.Sync();
     }
 
     /// <inheritdoc/>
@@ -255,21 +209,21 @@ internal sealed partial class LogSpool : ISpool, ISpoolLedger
     {
         lock (_gate)
         {
-            SpoolSegment? found = Find(segment);
+            SpoolSegment? found = _books.Find(segment);
             if (found is null)
             {
-                NoteArrived(segment, records, complete);
+                _drops.NoteArrived(segment, records, complete);
                 return;
             }
             ulong before = found.Acknowledged;
-            TakeAcknowledged(found, Math.Min(records, found.Records), isNew: true);
+            _books.TakeAcknowledged(found, Math.Min(records, found.Records), isNew: true);
             Volatile.Write(ref _acknowledgedRecords, _acknowledgedRecords + (long)(found.Acknowledged - before));
             // Freed is only what is closed here and wholly held there, whatever the answer says.
             if (!complete || !found.Closed || found.Waiting > 0 || found.Acknowledged < found.Records)
                 return;
-            Remove(found);
-            SaveState();
-            FreeFiles();
+            _books.Remove(found);
+            _books.Save();
+            _books.FreeFiles();
         }
     }
 
@@ -278,9 +232,8 @@ internal sealed partial class LogSpool : ISpool, ISpoolLedger
     {
         lock (_gate)
         {
-            if (_live is not null)
-                CloseLive();
-            _segmentsSinceMetadata = MetadataEvery;
+            _writer.CloseLive();
+            _writer.RepeatMetadata();
             return _share.NextNumber;
         }
     }
@@ -293,7 +246,7 @@ internal sealed partial class LogSpool : ISpool, ISpoolLedger
             if (number <= _share.NextNumber)
                 return;
             _share.NextNumber = number;
-            _stateDirty = true;
+            _books.Change();
         }
     }
 
@@ -302,62 +255,139 @@ internal sealed partial class LogSpool : ISpool, ISpoolLedger
     {
         lock (_gate)
         {
-            SyncLocked();
-            SaveState();
-            _readers.Dispose();
-            _log.Dispose();
+            _writer.Sync();
+            _books.Save();
+            _books.Dispose();
         }
     }
 
-    private static SegmentLogOptions LogOptions(SpoolOptions options) => new()
+    /// <inheritdoc/>
+    public void ListLedger(List<SourceLedger> into, IReadOnlySet<SegmentRef>? carried = null)
     {
-        FileBytes = Math.Max(2L * options.SegmentBytes, 64 << 10),
-        PayloadBytesMax = CodecLimits.Default.RecordBytesMax + RecordSlackBytes,
-        PendingBytesMax = options.PendingBytesMax,
-        SpareFiles = 2,
-    };
-
-    private SpoolSegment? Find(SegmentRef id) => _segments.Find(s => s.Id == id);
-
-    /// <summary>Takes the samples of acknowledged records out of what a segment holds. Not <paramref name="isNew"/>: the ledger counts them already.</summary>
-    private void TakeAcknowledged(SpoolSegment segment, ulong records, bool isNew)
-    {
-        if (records <= segment.Acknowledged)
-            return;
-        if (records == segment.Records && segment.Waiting == 0)
+        into.Clear();
+        lock (_gate)
         {
-            foreach ((int account, SourceSpan span) in segment.Sources)
-                _ledger[account].Acknowledged += isNew ? span.Samples : 0;
-            segment.Sources.Clear();
-        }
-        else
-        {
-            List<RecordFact> facts = segment.Facts ?? ReadFacts(segment, segment.Records);
-            if ((ulong)facts.Count < records)
-                return; // the disk does not say whose they are: the next acknowledgement says it again
-            segment.Facts = facts;
-            for (ulong i = segment.Acknowledged; i < records; i++)
+            SourceSpan[] held = _books.Held(carried);
+            for (int i = 0; i < held.Length; i++)
             {
-                long taken = segment.TakeOut(facts[(int)i]);
-                _ledger[facts[(int)i].Account].Acknowledged += isNew ? taken : 0;
+                SpoolLedger.Account account = _books.Ledger[i];
+                into.Add(new SourceLedger(account.Name, account.Spooled + account.Early, account.Spooled, held[i], [.. account.Lost]));
             }
         }
-        segment.Acknowledged = records;
     }
 
-    private void Remove(SpoolSegment segment)
+    /// <inheritdoc/>
+    public void ListBuffered(ulong liveFrom, List<SpooledClass> into, IReadOnlySet<SegmentRef>? carried = null)
     {
-        _readers.Forget(segment);
-        _segments.Remove(segment);
-        if (ReferenceEquals(segment, _live))
-            _live = null;
-        _state.Acknowledged[segment.Id] = new SegmentFate(segment.Records, true, segment.FirstSequence, segment.EndSequence);
-        _stateDirty = true;
+        into.Clear();
+        lock (_gate)
+        {
+            SpooledClass live = new("live", 0, 0, 0, 0, 0), backlog = new("backlog", 0, 0, 0, 0, 0), locked = new("locked", 0, 0, 0, 0, 0);
+            foreach (SpoolSegment segment in _books.Segments)
+            {
+                if (segment.OpenRecords == 0 || (carried?.Contains(segment.Id) ?? false))
+                    continue;
+                ref SpooledClass of = ref segment.Locked is not null ? ref locked : ref segment.Id.Number >= liveFrom ? ref live : ref backlog;
+                long from = segment.OpenOldestMs;
+                of = new SpooledClass(of.Name, of.Segments + 1, of.Records + (long)segment.OpenRecords, of.Bytes + segment.OpenBytes,
+                    of.Segments == 0 ? from : Math.Min(of.FromMs, from), Math.Max(of.ToMs, segment.NewestMs));
+            }
+            into.Add(live);
+            into.Add(backlog);
+            if (locked.Segments > 0)
+                into.Add(locked);
+        }
     }
 
-    private void NoteError(IOException error)
+    /// <inheritdoc/>
+    public void ListHeld(List<HeldSegment> into) => AddHeld(Cleared(into));
+
+    /// <summary>Adds the segments behind what is in the list.</summary>
+    internal void AddHeld(List<HeldSegment> into)
     {
-        _errors++;
-        _lastError = error;
+        lock (_gate)
+        {
+            foreach (SpoolSegment segment in _books.Segments)
+                into.Add(new HeldSegment(segment.Id, segment.Records, segment.Closed && segment.Waiting == 0 && segment.Locked is null, segment.Bytes, segment.Records == 0 ? 0 : segment.OldestMs, segment.Records == 0 ? 0 : segment.NewestMs));
+        }
     }
+
+    /// <inheritdoc/>
+    public void ListSegments(List<SpooledSegment> into) => AddSegments(Cleared(into));
+
+    /// <summary>Adds the segments behind what is in the list.</summary>
+    internal void AddSegments(List<SpooledSegment> into)
+    {
+        lock (_gate)
+        {
+            foreach (SpoolSegment segment in _books.Segments)
+            {
+                // While records of a closed segment still wait, it must not look complete.
+                if (segment.Records > 0 && segment.Locked is null)
+                    into.Add(new SpooledSegment(segment.Id, segment.Records, segment.Closed && segment.Waiting == 0));
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public void ListDropped(List<SegmentRef> into) => AddDropped(Cleared(into));
+
+    /// <summary>Adds the segments behind what is in the list.</summary>
+    internal void AddDropped(List<SegmentRef> into)
+    {
+        lock (_gate)
+        {
+            foreach (DroppedSegment dropped in _books.State.Dropped)
+                into.Add(dropped.Id);
+        }
+    }
+
+    /// <inheritdoc/>
+    public bool TryRead(SegmentRef segment, ulong firstRecord, int maxBytes, List<ReadOnlyMemory<byte>> into)
+    {
+        lock (_gate)
+        {
+            SpoolSegment? found = _books.Find(segment);
+            if (found is null || found.Locked is not null)
+                return false;
+            try
+            {
+                if (_books.Read(found, firstRecord, maxBytes, into, out ulong next) == SegmentRead.Damaged)
+                    _drops.CutDamaged(found, next);
+                found.ReadErrors = 0;
+                found.UnreadableSinceMs = null;
+                found.MayBeSent = true;
+            }
+            catch (IOException error)
+            {
+                _books.NoteError(error);
+                long nowMs = _clock.GetUtcNow().ToUnixTimeMilliseconds();
+                found.UnreadableSinceMs ??= nowMs;
+                // A disk that fails for a moment costs nothing; one that goes on failing here must not hold up what stands behind.
+                if (++found.ReadErrors >= ReadErrorsMax && Math.Abs(nowMs - found.UnreadableSinceMs.Value) >= UnreadableMaxMs)
+                    _drops.CutDamaged(found, firstRecord);
+            }
+            return _books.Segments.Contains(found);
+        }
+    }
+
+    private long OldestMsLocked()
+    {
+        long oldest = long.MaxValue;
+        foreach (SpoolSegment segment in _books.Segments)
+        {
+            if (segment.OpenRecords > 0 && segment.Locked is null)
+                oldest = Math.Min(oldest, segment.OpenOldestMs);
+        }
+        return oldest == long.MaxValue ? 0 : oldest;
+    }
+
+    private static List<T> Cleared<T>(List<T> list)
+    {
+        list.Clear();
+        return list;
+    }
+
+    /// <summary>Drops the oldest closed segment; see <see cref="SpoolDrops.DropOldest"/>. The gate must be held.</summary>
+    internal bool DropOldest(string reason) => _drops.DropOldest(reason);
 }

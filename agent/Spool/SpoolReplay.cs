@@ -69,13 +69,10 @@ internal sealed class SpoolReplay(SpoolLedger ledger, SpoolState? kept, SpoolKey
         foreach (Jump jump in _jumps)
         {
             if (jump.Account == account && lost.Any(l => l.NextSequence > l.FirstSequence && l.FirstSequence < jump.Sequence && l.NextSequence > jump.AfterSequence))
-                sum = Together(sum, jump.Samples);
+                sum = sum.Plus(jump.Samples);
         }
-        return ledger[account].Name.Length == 0 && Orphans.Samples > 0 ? Together(sum, Orphans) : sum;
+        return ledger[account].Name.Length == 0 && Orphans.Samples > 0 ? sum.Plus(Orphans) : sum;
     }
-
-    private static SourceSpan Together(SourceSpan a, SourceSpan b) =>
-        a.Samples == 0 ? b : new SourceSpan(a.Samples + b.Samples, Math.Min(a.FromMs, b.FromMs), Math.Max(a.ToMs, b.ToMs));
 
     private void VisitSealed(ulong sequence, ReadOnlySpan<byte> frame)
     {

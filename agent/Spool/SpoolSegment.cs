@@ -133,7 +133,9 @@ internal readonly record struct RecordFact(int Account, long Samples, long Times
 internal readonly record struct SourceSpan(long Samples, long FromMs, long ToMs)
 {
     public SourceSpan Plus(long samples, long timestampMs) =>
-        Samples == 0 ? new SourceSpan(samples, timestampMs, timestampMs) : new SourceSpan(Samples + samples, Math.Min(FromMs, timestampMs), Math.Max(ToMs, timestampMs));
+        Plus(new SourceSpan(samples, timestampMs, timestampMs));
+
+    public SourceSpan Plus(in SourceSpan more) => Samples == 0 ? more : new SourceSpan(Samples + more.Samples, Math.Min(FromMs, more.FromMs), Math.Max(ToMs, more.ToMs));
 }
 
 /// <summary>What became of a segment, for the next start.</summary>

@@ -28,6 +28,14 @@ internal sealed class SpoolShare(SpoolOptions options)
         return bytes <= options.BytesMax - reserve;
     }
 
+    /// <summary>Lets what is oldest give way until so many bytes have room, as far as the policy says.</summary>
+    public void MakeRoom(LogSpool who, int bytes)
+    {
+        while (!HasRoom(bytes) && options.WhenFull != SpoolPolicy.RefuseNew && DropFor(who, SpoolDropReasons.Size))
+        {
+        }
+    }
+
     /// <summary>Drops the oldest segment of the lowest priority that has one, up to that of who needs the room; where priorities do not count, of any. False: there is none.</summary>
     public bool DropFor(LogSpool who, string reason)
     {

@@ -7,8 +7,9 @@ internal static class MutantList
     private const string Recovery = "core/Durable/LogRecovery.cs";
     private const string Atomic = "core/Durable/AtomicFile.cs";
     private const string Spool = "agent/Spool/LogSpool.cs";
-    private const string SpoolDrop = "agent/Spool/LogSpool.Drop.cs";
-    private const string SpoolRecover = "agent/Spool/LogSpool.Recover.cs";
+    private const string SpoolBooks = "agent/Spool/SpoolBooks.cs";
+    private const string SpoolDrop = "agent/Spool/SpoolDrops.cs";
+    private const string SpoolRecover = "agent/Spool/SpoolRecovery.cs";
     private const string Records = "aggregator/Store/Records/RecordApplier.cs";
     private const string Maintenance = "aggregator/Store/StoreEngine.Maintain.cs";
     private const string Cut = "aggregator/Store/StoreEngine.Cut.cs";
@@ -51,14 +52,14 @@ internal static class MutantList
 
     private static IEnumerable<Mutant> OfTheSpool() =>
     [
-        new("spool-frees-before-it-counts", "a dropped segment's file goes before its count is durable", "agent/Spool/LogSpool.Save.cs", "        if (_stateDirty)\n            return 0;\n", "",
+        new("spool-frees-before-it-counts", "a dropped segment's file goes before its count is durable", SpoolBooks, "        if (_stateDirty)\n            return 0;\n", "",
             Catcher.Test("Agent", "LogSpoolTests.What_gives_way_keeps_its_file_until_its_count_is_written_down")),
         new("spool-drops-without-counting", "what gives way is not counted", SpoolDrop, "        CountRest(oldest, Remember(oldest, reason) ? reason : SpoolDropReasons.Damaged);\n", "        Remember(oldest, reason);\n", Catcher.Simulation()),
         new("spool-keeps-no-room", "on a full disk the count of what gives way finds no place", "agent/Spool/SpoolStateFile.cs", "            WriteWithoutRoom(content, makeRoom);\n", "            throw;\n",
             Catcher.Test("Agent", "LogSpoolTests.On_a_full_disk_the_room_that_is_kept_takes_the_count_of_what_gives_way")),
-        new("spool-codes-against-what-it-refused", "the tick behind one that was refused is coded against it", SpoolDrop, "        CloseLive(); // a tick is coded against the one before: the next cannot build on this one\n", "",
+        new("spool-codes-against-what-it-refused", "the tick behind one that was refused is coded against it", SpoolDrop, "        writer.CloseLive(); // a tick is coded against the one before: the next cannot build on this one\n", "",
             Catcher.Test("Agent", "SpoolLedgerTests.What_follows_a_refused_tick_has_its_right_values")),
-        new("spool-forgets-what-it-gave-up", "what became of a segment is forgotten while its frames still stand in the log", "agent/Spool/LogSpool.Save.cs", "            if (id.Number + 8 < keepFrom && !files.Any(", "            if (id.Number + 8 < keepFrom || !files.Any(",
+        new("spool-forgets-what-it-gave-up", "what became of a segment is forgotten while its frames still stand in the log", SpoolBooks, "            if (id.Number + 8 < keepFrom && !files.Any(", "            if (id.Number + 8 < keepFrom || !files.Any(",
             Catcher.Test("Agent", "LogSpoolTests.A_dropped_segment_in_the_newest_file_does_not_come_back")),
         new("spool-takes-up-what-it-gave-up", "what a failed sync wrote and was given up comes back behind the end of its segment", "agent/Spool/SpoolReplay.cs", "        if (sequence >= _doneAt)\n            return;\n", "",
             Catcher.Test("Agent", "LogSpoolTests.A_record_that_was_given_up_after_a_failed_sync_does_not_come_back_behind_a_segment_that_is_done_with")),

@@ -1,27 +1,31 @@
 namespace Bellwether.Agent.Spool;
 
-// Opening: what the log holds, what the state remembers, and what of it is missing.
-internal sealed partial class LogSpool
+/// <summary>Opening: what the log holds, what the state remembers, and what of it is missing.</summary>
+/// <param name="books">What is brought together: the log has been read, the state too.</param>
+/// <param name="clock">The clock.</param>
+internal sealed class SpoolRecovery(SpoolBooks books, TimeProvider clock)
 {
-    /// <summary>Brings the replayed segments and the remembered state together, and says which epoch it is.</summary>
-    private SpoolState Recover(SpoolReplay replay, SpoolState? kept)
+    /// <summary>Brings the replayed segments and the remembered state together, and says which epoch it is. Returns how the run before ended.</summary>
+    /// <param name="replay">What the log's frames say.</param>
+    /// <param name="isNew">There was no state.</param>
+    public PreviousEnd Run(SpoolReplay replay, bool isNew)
     {
-        SpoolState state = kept ?? new SpoolState();
-        bool lost = _log.Report.Lost.Any(l => l.NextSequence > l.FirstSequence);
-        bool recreated = _log.Report.IsNew && state.NextNumber > 1;
+        SpoolState state = books.State;
+        bool lost = books.Log.Report.Lost.Any(l => l.NextSequence > l.FirstSequence);
+        bool recreated = books.Log.Report.IsNew && state.NextNumber > 1;
         // Without a state the old epoch may be unknown: seconds since 1970 lie above every epoch that grew by losses.
-        if (kept is null)
-            state.Epoch = Math.Max(replay.EpochMax + 1, (ulong)Math.Max(1, _clock.GetUtcNow().ToUnixTimeSeconds()));
+        if (isNew)
+            state.Epoch = Math.Max(replay.EpochMax + 1, (ulong)Math.Max(1, clock.GetUtcNow().ToUnixTimeSeconds()));
         else if (lost || recreated)
             state.Epoch = Math.Max(state.Epoch, replay.EpochMax) + 1;
         else
             state.Epoch = Math.Max(state.Epoch, replay.EpochMax);
         state.NextNumber = Math.Max(state.NextNumber, replay.NumberMax + 1);
-        long newestMs = _segments.Count == 0 ? 0 : _segments.Max(s => s.NewestMs);
-        Previous = new PreviousEnd(kept is not null && state.NextNumber > 1, state.StoppedMs > 0, state.StoppedMs > 0 ? state.StoppedMs : Math.Max(0, newestMs));
+        long newestMs = books.Segments.Count == 0 ? 0 : books.Segments.Max(s => s.NewestMs);
+        var previous = new PreviousEnd(!isNew && state.NextNumber > 1, state.StoppedMs > 0, state.StoppedMs > 0 ? state.StoppedMs : Math.Max(0, newestMs));
         state.StoppedMs = 0;
         RecoverLedger(replay, state);
-        return state;
+        return previous;
     }
 
     /// <summary>Brings the ledger of the log and that of the state together: each number is the larger of the two, since both only grow. What then is missing is counted.</summary>
@@ -30,40 +34,39 @@ internal sealed partial class LogSpool
         var unseen = new List<(int Account, long Samples)>();
         if (state.Ledger is { } written)
         {
-            _ledger.Take(written, (account, spooled) =>
+            books.Ledger.Take(written, (account, spooled) =>
             {
                 if (spooled > account.Spooled)
-                    unseen.Add((_ledger.IndexOf(account.Name), spooled - account.Spooled));
+                    unseen.Add((books.Ledger.IndexOf(account.Name), spooled - account.Spooled));
                 account.Spooled = Math.Max(account.Spooled, spooled);
             });
         }
         replay.Finish(locked => unseen.ForEach(u => locked.Sources[u.Account] = new SourceSpan(u.Samples, locked.CreatedMs, locked.CreatedMs)));
         // Records behind the newest ledger frame that nobody can name: they were spooled, as far as the state has not counted them already.
         if (replay.Orphans.Samples > 0)
-            _ledger.Of("").Spooled += Math.Max(0, replay.Orphans.Samples - unseen.Sum(u => u.Samples));
-        state.TakeDropped(_ledger);
-        foreach (SpoolSegment segment in _segments)
+            books.Ledger.Of("").Spooled += Math.Max(0, replay.Orphans.Samples - unseen.Sum(u => u.Samples));
+        state.TakeDropped(books.Ledger);
+        foreach (SpoolSegment segment in books.Segments)
         {
             if (state.Acknowledged.TryGetValue(segment.Id, out SegmentFate held))
-                TakeAcknowledged(segment, held.Complete ? segment.Records : Math.Min(held.Records, segment.Records), isNew: false);
+                books.TakeAcknowledged(segment, held.Complete ? segment.Records : Math.Min(held.Records, segment.Records), isNew: false);
         }
-        _segments.RemoveAll(s => s.Records == 0 || (state.Acknowledged.TryGetValue(s.Id, out SegmentFate held) && held.Complete));
-        _ledger.Keep();
+        books.Segments.RemoveAll(s => s.Records == 0 || (state.Acknowledged.TryGetValue(s.Id, out SegmentFate held) && held.Complete));
+        books.Ledger.Keep();
         CountMissing(replay, state);
-        _droppedSamples = _ledger.Accounts.Sum(a => a.Dropped.Values.Sum(d => d.Samples));
     }
 
     /// <summary>What is neither acknowledged nor held nor dropped cannot be read; what could not be read at an opening before and is there again was not lost.</summary>
     private void CountMissing(SpoolReplay replay, SpoolState state)
     {
-        bool isKnown = state.SaysAcknowledged, anyLocked = _segments.Exists(s => s.Locked is not null);
-        long newestMs = _segments.Count == 0 ? _clock.GetUtcNow().ToUnixTimeMilliseconds() : _segments.Max(s => s.NewestMs);
-        SourceSpan[] held = Held();
+        bool isKnown = state.SaysAcknowledged, anyLocked = books.Segments.Exists(s => s.Locked is not null);
+        long newestMs = books.Segments.Count == 0 ? clock.GetUtcNow().ToUnixTimeMilliseconds() : books.Segments.Max(s => s.NewestMs);
+        SourceSpan[] held = books.Held();
         for (int i = 0; i < held.Length; i++)
         {
-            SpoolLedger.Account account = _ledger[i];
+            SpoolLedger.Account account = books.Ledger[i];
             long missing = account.Missing(held[i].Samples);
-            SourceSpan lost = replay.LostOf(i, _log.Report.Lost);
+            SourceSpan lost = replay.LostOf(i, books.Log.Report.Lost);
             if (!isKnown && missing > 0)
             {
                 // The state is lost: what the ledger frames do not know to be missing was acknowledged.
@@ -75,7 +78,7 @@ internal sealed partial class LogSpool
             if (lost.Samples == 0)
                 lost = new SourceSpan(0, newestMs, newestMs);
             if (missing > 0)
-                CountDrop(i, SpoolDropReasons.Damaged, missing, lost.FromMs, lost.ToMs);
+                books.CountDrop(i, SpoolDropReasons.Damaged, missing, lost.FromMs, lost.ToMs);
             else if (missing < 0 && !anyLocked) // of what is locked nobody can say how much of it is acknowledged
                 TakeBack(account, -missing);
         }
