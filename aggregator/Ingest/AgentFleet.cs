@@ -25,7 +25,7 @@ internal enum JoinOutcome
 public sealed class AgentFleet : IIngestProgress
 {
     private readonly Lock _gate = new();
-    private readonly Dictionary<string, Agent> _agents = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, KnownAgent> _agents = new(StringComparer.Ordinal);
     private readonly IngestOptions _options;
     private readonly TimeProvider _time;
 
@@ -54,7 +54,7 @@ public sealed class AgentFleet : IIngestProgress
             long passed = long.MaxValue;
             lock (_gate)
             {
-                foreach (Agent agent in _agents.Values)
+                foreach (KnownAgent agent in _agents.Values)
                 {
                     if (agent.Session is not null)
                         passed = Math.Min(passed, agent.WatermarkMs);
@@ -73,7 +73,7 @@ public sealed class AgentFleet : IIngestProgress
         lock (_gate)
         {
             var states = new List<AgentState>(_agents.Count);
-            foreach (Agent agent in _agents.Values)
+            foreach (KnownAgent agent in _agents.Values)
                 states.Add(agent.Snapshot(now));
             states.Sort(static (a, b) => string.CompareOrdinal(a.Id, b.Id));
             return states;
@@ -132,7 +132,7 @@ public sealed class AgentFleet : IIngestProgress
     {
         lock (_gate)
         {
-            if (_agents.TryGetValue(id, out Agent? agent) && ReferenceEquals(agent.Session, session))
+            if (_agents.TryGetValue(id, out KnownAgent? agent) && ReferenceEquals(agent.Session, session))
                 agent.Session = null;
         }
     }
@@ -215,22 +215,22 @@ public sealed class AgentFleet : IIngestProgress
     internal static ReportedSource ReportedOf(SourceReport source) => new(source.Name, (long)source.Produced, (long)source.Buffered, source.BufferedFromUnixMs, source.BufferedToUnixMs,
         [.. source.Dropped.Select(d => new ReportedDrop(d.Reason, (long)d.Samples, d.FromUnixMs, d.ToUnixMs))]);
 
-    private void With(string id, Action<Agent> change)
+    private void With(string id, Action<KnownAgent> change)
     {
         lock (_gate)
         {
-            if (_agents.TryGetValue(id, out Agent? agent))
+            if (_agents.TryGetValue(id, out KnownAgent? agent))
                 change(agent);
         }
     }
 
-    private Agent? Find(string id)
+    private KnownAgent? Find(string id)
     {
-        if (_agents.TryGetValue(id, out Agent? agent))
+        if (_agents.TryGetValue(id, out KnownAgent? agent))
             return agent;
         if (_agents.Count >= _options.MaxAgents)
             return null;
-        _agents.Add(id, agent = new Agent(id));
+        _agents.Add(id, agent = new KnownAgent(id));
         return agent;
     }
 
@@ -240,136 +240,6 @@ public sealed class AgentFleet : IIngestProgress
         {
             if (value(agent) is { } v)
                 yield return new Measurement<double>(v, new KeyValuePair<string, object?>("agent", agent.Id));
-        }
-    }
-
-    private sealed class Agent(string id)
-    {
-        private const int OffsetsKept = 16;
-
-        public string Id => id;
-
-        public TargetBook Targets { get; } = new();
-
-        public LedgerBook Ledger { get; } = new();
-
-        public long NewestOf(string source) => _sources.TryGetValue(source, out SourceCoverage? coverage) ? coverage.NewestMs : 0;
-
-        private readonly Dictionary<string, SourceCoverage> _sources = new(StringComparer.Ordinal);
-        private string _version = "";
-        private Dictionary<string, string> _labels = [];
-        private long _newestMs;
-        private long _samples;
-
-        public FleetSession? Session { get; set; }
-
-        public string ProcessId { get; set; } = "";
-
-        public string FencedProcessId { get; set; } = "";
-
-        public bool SaidGoodbye { get; set; }
-
-        public long LastSeenMs { get; set; }
-
-        public long WatermarkMs { get; set; }
-
-        public long Records { get; set; }
-
-        public long Bytes { get; set; }
-
-        public long Refused { get; set; }
-
-        public long SpoolBytes { get; set; }
-
-        public long SpoolRecords { get; set; }
-
-        public long SpoolOldestMs { get; set; }
-
-        public Queue<double> Offsets { get; } = new();
-
-        /// <summary>A message's way only makes the agent's clock look late: the largest of the last differences is nearest to the truth.</summary>
-        public double OffsetMs => Offsets.Count == 0 ? 0 : Offsets.Max();
-
-        public void Heard(long nowMs, long clockMs)
-        {
-            LastSeenMs = nowMs;
-            Offsets.Enqueue(clockMs - nowMs);
-            if (Offsets.Count > OffsetsKept)
-                Offsets.Dequeue();
-        }
-
-        /// <summary>A target that was taken out owes nothing from its last tick on.</summary>
-        public void Retarget(Targets targets, IngestOptions options)
-        {
-            foreach (string name in Targets.Take(targets, options))
-            {
-                if (_sources.TryGetValue(name, out SourceCoverage? source))
-                    source.HasEnded = true;
-            }
-            foreach (Target target in targets.Changed)
-            {
-                if (_sources.TryGetValue(target.Name, out SourceCoverage? source))
-                    source.HasEnded = false;
-            }
-        }
-
-        public void Describe(string version, IEnumerable<KeyValuePair<string, string>> labels)
-        {
-            _version = version;
-            _labels = new Dictionary<string, string>(labels);
-        }
-
-        public void Tick(AppliedTick tick, long nowMs, IngestOptions options)
-        {
-            _samples += tick.Samples;
-            _newestMs = Math.Max(_newestMs, Math.Min(tick.TimestampMs, nowMs));
-            if (!_sources.TryGetValue(tick.Source, out SourceCoverage? source))
-            {
-                if (_sources.Count >= options.MaxSourcesPerAgent)
-                    return;
-                _sources.Add(tick.Source, source = new SourceCoverage(tick.Source, (long)options.CoverageWindow.TotalMilliseconds));
-            }
-            // A tick of a clock that was ahead would stand for the newest until that time comes, and hold its place in the window so long.
-            if (tick.TimestampMs - nowMs <= (long)options.CoverageWindow.TotalMilliseconds)
-                source.Tick(tick.IntervalMs, tick.TimestampMs);
-        }
-
-        public AgentState Snapshot(long nowMs)
-        {
-            var sources = new List<SourceState>(_sources.Count);
-            List<string>? gone = null;
-            foreach (SourceCoverage source in _sources.Values)
-            {
-                SourceState state = source.At(nowMs);
-                // A source without a tick in the whole window while others of the agent go on was taken out of its configuration, too.
-                if (source.HasEnded ? nowMs - source.NewestMs > source.WindowMs : state.Due > 1 && state.Received == 0 && _newestMs - source.NewestMs > 2L * state.IntervalMs * (state.Due + 2))
-                    (gone ??= []).Add(source.Name);
-                else
-                    sources.Add(state);
-            }
-            foreach (string name in gone ?? [])
-                _sources.Remove(name);
-            sources.Sort(static (a, b) => string.CompareOrdinal(a.Name, b.Name));
-            return new AgentState
-            {
-                Id = id,
-                Version = _version,
-                Labels = _labels,
-                Connected = Session is not null,
-                SaidGoodbye = SaidGoodbye,
-                LastSeenMs = LastSeenMs,
-                NewestMs = _newestMs,
-                WatermarkMs = WatermarkMs,
-                ClockOffsetMs = OffsetMs,
-                Records = Records,
-                Bytes = Bytes,
-                Samples = _samples,
-                Refused = Refused,
-                SpoolBytes = SpoolBytes,
-                SpoolRecords = SpoolRecords,
-                SpoolOldestMs = SpoolOldestMs,
-                Sources = sources,
-            };
         }
     }
 }
