@@ -21,12 +21,31 @@ internal sealed class HistogramReader
     {
         histogram = null;
         wrong = null;
-        timestamp = start = 0;
+        bool isWhole = TryFields(bytes, out Numbers read);
+        (timestamp, start) = (read.Timestamp, read.Start);
+        if (!isWhole)
+            return false;
+        if (SpecialValues.IsStale(read.Sum))
+        {
+            histogram = new NativeHistogram { Sum = read.Sum, Count = SpecialValues.StaleMarker, Schema = (int)Math.Clamp(read.Schema, -53, 8) };
+            return true;
+        }
+        if (!read.IsFloat)
+        {
+            Sum(_positiveDeltas, _positiveCounts);
+            Sum(_negativeDeltas, _negativeCounts);
+        }
+        wrong = Check(read);
+        if (wrong is null)
+            histogram = Made(read);
+        return true;
+    }
+
+    /// <summary>Reads all fields: the numbers into <paramref name="read"/>, spans and buckets into the lists.</summary>
+    private bool TryFields(ReadOnlySpan<byte> bytes, out Numbers read)
+    {
+        read = default;
         Clear();
-        double count = 0, zeroCount = 0, sum = 0, threshold = 0;
-        long schema = 0;
-        ulong hint = 0;
-        bool isInteger = true;
         var reader = new WireReader(bytes);
         while (!reader.AtEnd)
         {
@@ -46,64 +65,53 @@ internal sealed class HistogramReader
                 return false;
             switch (field)
             {
-                case 1 when type == 0: count = raw; break;
-                case 2 when type == 1: count = real; isInteger = false; break;
-                case 3 when type == 1: sum = real; break;
-                case 4 when type == 0: schema = WireReader.ZigZag(raw); break;
-                case 5 when type == 1: threshold = real; break;
-                case 6 when type == 0: zeroCount = raw; break;
-                case 7 when type == 1: zeroCount = real; break;
+                case 1 when type == 0: read.Count = raw; break;
+                case 2 when type == 1: read.Count = real; read.IsFloat = true; break;
+                case 3 when type == 1: read.Sum = real; break;
+                case 4 when type == 0: read.Schema = WireReader.ZigZag(raw); break;
+                case 5 when type == 1: read.Threshold = real; break;
+                case 6 when type == 0: read.ZeroCount = raw; break;
+                case 7 when type == 1: read.ZeroCount = real; break;
                 case 8 when type == 2: ok = Span(part, _negativeSpans); break;
                 case 9: ok = Deltas(type, raw, part, _negativeDeltas); break;
                 case 10: ok = Doubles(type, real, part, _negativeCounts); break;
                 case 11 when type == 2: ok = Span(part, _positiveSpans); break;
                 case 12: ok = Deltas(type, raw, part, _positiveDeltas); break;
                 case 13: ok = Doubles(type, real, part, _positiveCounts); break;
-                case 14 when type == 0: hint = raw; break;
-                case 15 when type == 0: timestamp = (long)raw; break;
+                case 14 when type == 0: read.Hint = raw; break;
+                case 15 when type == 0: read.Timestamp = (long)raw; break;
                 case 16: ok = Doubles(type, real, part, _custom); break;
-                case 17 when type == 0: start = (long)raw; break;
+                case 17 when type == 0: read.Start = (long)raw; break;
             }
             if (!ok)
                 return false;
         }
-        if (SpecialValues.IsStale(sum))
-        {
-            histogram = new NativeHistogram { Sum = sum, Count = SpecialValues.StaleMarker, Schema = (int)Math.Clamp(schema, -53, 8) };
-            return true;
-        }
-        if (isInteger)
-        {
-            Sum(_positiveDeltas, _positiveCounts);
-            Sum(_negativeDeltas, _negativeCounts);
-        }
-        wrong = Check(schema, count, zeroCount, sum, threshold, isInteger);
-        if (wrong is not null)
-            return true;
-        histogram = new NativeHistogram
-        {
-            Schema = (int)schema,
-            ZeroThreshold = threshold,
-            ZeroCount = zeroCount,
-            Count = count,
-            Sum = sum,
-            PositiveSpans = [.. _positiveSpans],
-            PositiveBuckets = [.. _positiveCounts],
-            NegativeSpans = [.. _negativeSpans],
-            NegativeBuckets = [.. _negativeCounts],
-            CustomValues = [.. _custom],
-            ResetHint = hint <= 3 ? (CounterResetHint)hint : CounterResetHint.Unknown,
-            IsInteger = isInteger,
-        };
         return true;
     }
 
-    private string? Check(long schema, double count, double zeroCount, double sum, double threshold, bool isInteger)
+    private NativeHistogram Made(in Numbers read) => new()
     {
+        Schema = (int)read.Schema,
+        ZeroThreshold = read.Threshold,
+        ZeroCount = read.ZeroCount,
+        Count = read.Count,
+        Sum = read.Sum,
+        PositiveSpans = [.. _positiveSpans],
+        PositiveBuckets = [.. _positiveCounts],
+        NegativeSpans = [.. _negativeSpans],
+        NegativeBuckets = [.. _negativeCounts],
+        CustomValues = [.. _custom],
+        ResetHint = read.Hint <= 3 ? (CounterResetHint)read.Hint : CounterResetHint.Unknown,
+        IsInteger = !read.IsFloat,
+    };
+
+    private string? Check(in Numbers read)
+    {
+        (long schema, double count, double zeroCount, double sum, bool isInteger) = (read.Schema, read.Count, read.ZeroCount, read.Sum, !read.IsFloat);
         bool custom = schema == NativeHistogram.CustomBucketsSchema;
         if (schema is < -4 or > 8 && !custom)
             return $"schema {schema} is none of -4 to 8 and -53";
-        if (custom && (_negativeSpans.Count > 0 || zeroCount != 0 || threshold != 0))
+        if (custom && (_negativeSpans.Count > 0 || zeroCount != 0 || read.Threshold != 0))
             return "custom buckets have no negative and no zero bucket";
         if (!custom && _custom.Count > 0)
             return "bounds are given, but the schema is not -53";
@@ -209,5 +217,19 @@ internal sealed class HistogramReader
         _positiveDeltas.Clear();
         _negativeDeltas.Clear();
         _custom.Clear();
+    }
+
+    /// <summary>The fields that are single numbers.</summary>
+    private struct Numbers
+    {
+        public double Count;
+        public double ZeroCount;
+        public double Sum;
+        public double Threshold;
+        public long Schema;
+        public ulong Hint;
+        public long Timestamp;
+        public long Start;
+        public bool IsFloat;
     }
 }
