@@ -11,18 +11,14 @@ namespace Bellwether.Evaluate.Kpi;
 public sealed partial class DefinitionBook : IDisposable
 {
     private readonly Lock _gate = new();
-    private readonly KpiJournal _journal;
+    private readonly VersionBook _versions;
     private readonly ILogger _log;
-    private readonly Dictionary<string, List<KpiVersion>> _versions = new(StringComparer.Ordinal);
-    private readonly List<KpiVersion> _unwritten = [];
 
     /// <summary>Opens the record of versions. Throws <see cref="IOException"/> when the folder cannot be had.</summary>
     public DefinitionBook(IDisk disk, string folder, TimeProvider time, Random random, ILogger log)
     {
         _log = log;
-        _journal = new KpiJournal(disk, folder, time, random);
-        foreach (KpiVersion version in _journal.Found)
-            VersionsOf(version.Name).Add(version);
+        _versions = new VersionBook(disk, folder, time, random);
     }
 
     /// <summary>Takes the definitions that are in force now; one that makes other numbers than before is a new version, one that is gone ends.</summary>
@@ -33,47 +29,18 @@ public sealed partial class DefinitionBook : IDisposable
         lock (_gate)
         {
             foreach (KpiVersion version in all)
-                Note(version with { Hash = Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(version, KpiVersionJson.Default.KpiVersion))) }, fromMs);
-            HashSet<string> there = [.. all.Select(v => v.Name)];
-            foreach (List<KpiVersion> gone in _versions.Values.Where(v => v.Count > 0 && !v[^1].IsEnd && !there.Contains(v[^1].Name)))
-                Note(new KpiVersion { Name = gone[^1].Name, IsEnd = true }, fromMs);
-            if (_unwritten.Count == 0)
-                return;
-            if (_journal.Write(_unwritten))
-                _unwritten.Clear();
-            else
-                NotWritten(_log, _unwritten.Count);
+                _versions.Note(version with { Hash = Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(version, KpiVersionJson.Default.KpiVersion))) }, fromMs);
+            _versions.EndOthers(all.Select(v => v.Name).ToHashSet(StringComparer.Ordinal), _ => fromMs);
+            if (_versions.Write() is > 0 and var unwritten)
+                NotWritten(_log, unwritten);
         }
     }
 
     /// <summary>All versions of a definition, the oldest first; also of one that is no more.</summary>
-    public IReadOnlyList<KpiVersion> Versions(string name)
-    {
-        lock (_gate)
-            return _versions.TryGetValue(name, out List<KpiVersion>? all) ? [.. all] : [];
-    }
+    public IReadOnlyList<KpiVersion> Versions(string name) => _versions.Versions(name);
 
     /// <inheritdoc/>
-    public void Dispose() => _journal.Dispose();
-
-    private void Note(KpiVersion version, long fromMs)
-    {
-        List<KpiVersion> all = VersionsOf(version.Name);
-        if (all.Count > 0 && all[^1].Hash == version.Hash && all[^1].IsEnd == version.IsEnd)
-            return;
-        KpiVersion numbered = version with { Number = all.Count == 0 ? 1 : all[^1].Number + 1, FromMs = all.Count == 0 ? fromMs : Math.Max(fromMs, all[^1].FromMs) };
-        all.Add(numbered);
-        _unwritten.Add(numbered);
-        if (all.Count > KpiLimits.VersionsMax)
-            all.RemoveAt(0);
-    }
-
-    private List<KpiVersion> VersionsOf(string name)
-    {
-        if (!_versions.TryGetValue(name, out List<KpiVersion>? all))
-            _versions.Add(name, all = []);
-        return all;
-    }
+    public void Dispose() => _versions.Dispose();
 
     [LoggerMessage(EventId = 3203, Level = LogLevel.Warning, Message = "{Count} versions of objectives cannot be written now; they count, and are written with the next change")]
     private static partial void NotWritten(ILogger log, int count);
