@@ -16,12 +16,6 @@ namespace Bellwether.Serve.Rest;
 /// </summary>
 public sealed class HealEndpoints(HealDesk desk, Func<IReadOnlyList<RuleGroupStatus>> rules, TimeProvider time, CancellationToken stopping)
 {
-    /// <summary>Entries of one answer unless <c>limit</c> says otherwise.</summary>
-    public const int DefaultLimit = 100;
-
-    /// <summary>Entries of one answer at most.</summary>
-    public const int MaxLimit = 1_000;
-
     private const int TextMax = 500;
     private Task _running = Task.CompletedTask;
 
@@ -38,10 +32,10 @@ public sealed class HealEndpoints(HealDesk desk, Func<IReadOnlyList<RuleGroupSta
 
     private RestAnswer List(HttpContext context)
     {
-        var parameters = new ApiParameters(context.Request.Query, null);
-        if (!parameters.TryLimit("limit", out int limit) || limit > MaxLimit || parameters.One("limit") == "0")
-            return RestAnswer.BadParameter("limit", $"must be a whole number from 1 to {MaxLimit}");
-        limit = limit == 0 ? DefaultLimit : limit;
+        var parameters = new RestParameters(context.Request.Query);
+        int limit = parameters.Limit();
+        if (parameters.Wrong is { } wrong)
+            return wrong;
         string metric = parameters.One("metric"), kind = parameters.One("kind"), after = parameters.One("after");
         if (kind.Length > 0 && !Enum.GetNames<HealKind>().Any(k => k.Equals(kind, StringComparison.OrdinalIgnoreCase)))
             return RestAnswer.BadParameter("kind", $"'{kind}' is no kind; there are: late, backfill, reopen");
@@ -127,16 +121,15 @@ public sealed class HealEndpoints(HealDesk desk, Func<IReadOnlyList<RuleGroupSta
     private async Task BackfillAsync(HttpContext context)
     {
         IFormCollection? form = context.Request.HasFormContentType ? await context.Request.ReadFormAsync(context.RequestAborted) : null;
-        await Begin(new ApiParameters(context.Request.Query, form)).SendAsync(context);
+        await Begin(new RestParameters(context.Request.Query, form)).SendAsync(context);
     }
 
-    private RestAnswer Begin(ApiParameters parameters)
+    private RestAnswer Begin(RestParameters parameters)
     {
-        long nowMs = time.GetUtcNow().ToUnixTimeMilliseconds(), to = nowMs;
-        if (!ApiParameters.TryTime(parameters.One("from"), out long from) || Math.Abs(from) > 8_000_000_000_000_000)
-            return RestAnswer.BadParameter("from", "must be RFC 3339 or Unix seconds");
-        if (parameters.One("to").Length > 0 && (!ApiParameters.TryTime(parameters.One("to"), out to) || Math.Abs(to) > 8_000_000_000_000_000))
-            return RestAnswer.BadParameter("to", "must be RFC 3339 or Unix seconds");
+        long nowMs = time.GetUtcNow().ToUnixTimeMilliseconds();
+        long from = parameters.Time("from", null), to = parameters.Time("to", nowMs);
+        if (parameters.Wrong is { } refused)
+            return refused;
         string reason = parameters.One("reason"), by = parameters.One("by");
         if (reason.Length > TextMax || by.Length > TextMax)
             return RestAnswer.BadParameter(reason.Length > TextMax ? "reason" : "by", $"is longer than {TextMax} characters");

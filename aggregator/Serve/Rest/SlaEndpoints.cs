@@ -30,10 +30,10 @@ public sealed class SlaEndpoints(KpiSources sources, TimeProvider time)
 
     private RestAnswer Status(HttpContext context)
     {
-        var parameters = new ApiParameters(context.Request.Query, null);
-        long at = time.GetUtcNow().ToUnixTimeMilliseconds();
-        if (parameters.One("time").Length > 0 && (!ApiParameters.TryTime(parameters.One("time"), out at) || Math.Abs(at) > 8_000_000_000_000_000))
-            return RestAnswer.BadParameter("time", "must be RFC 3339 or Unix seconds");
+        var parameters = new RestParameters(context.Request.Query);
+        long at = parameters.Time("time", time.GetUtcNow().ToUnixTimeMilliseconds());
+        if (parameters.Wrong is { } wrong)
+            return wrong;
         string? tier = parameters.Many("tier").Count > 0 ? parameters.One("tier") : null;
         SlaSet set = sources.Book.Slas;
         if (tier is { Length: > 0 } && set.Checks.All(c => c.Tier != tier))

@@ -40,12 +40,6 @@ public sealed record SloSources(Func<SloRuleSet> Slos, Func<IReadOnlyList<RuleGr
 /// <summary><c>GET /api/v1/slos</c> and <c>/api/v1/slos/{id}</c> (docs/slo.md). Thread-safe.</summary>
 public sealed class SloEndpoints
 {
-    /// <summary>Objectives of one answer unless <c>limit</c> says otherwise.</summary>
-    public const int DefaultLimit = 100;
-
-    /// <summary>Objectives of one answer at most.</summary>
-    public const int MaxLimit = 1_000;
-
     private const int PlannedMax = 100;
     private const int PointsWanted = 240;
     private readonly SloSources _sources;
@@ -67,12 +61,11 @@ public sealed class SloEndpoints
 
     private RestAnswer List(HttpContext context)
     {
-        var parameters = new ApiParameters(context.Request.Query, null);
-        if (!parameters.TryLimit("limit", out int limit) || limit > MaxLimit || parameters.One("limit") == "0")
-            return RestAnswer.BadParameter("limit", $"must be a whole number from 1 to {MaxLimit}");
-        limit = limit == 0 ? DefaultLimit : limit;
-        if (!TryTime(parameters, "time", NowMs, out long at))
-            return RestAnswer.BadParameter("time", "must be RFC 3339 or Unix seconds");
+        var parameters = new RestParameters(context.Request.Query);
+        int limit = parameters.Limit();
+        long at = parameters.Time("time", NowMs);
+        if (parameters.Wrong is { } wrong)
+            return wrong;
         string service = parameters.One("service"), state = parameters.One("state"), after = parameters.One("after");
         if (state.Length > 0 && !SloReadout.States.Contains(state))
             return RestAnswer.BadParameter("state", $"'{state}' is no state; there are: {string.Join(", ", SloReadout.States)}");
@@ -114,24 +107,17 @@ public sealed class SloEndpoints
             string? near = NearestWord.Find(id, all.Compiled.Select(s => s.Slo.Id));
             return RestAnswer.Problem(StatusCodes.Status404NotFound, "no such objective", $"there is no objective '{id}'{(near is null ? "; GET /api/v1/slos lists them" : $"; did you mean '{near}'?")}");
         }
-        var parameters = new ApiParameters(context.Request.Query, null);
+        var parameters = new RestParameters(context.Request.Query);
         IReadOnlyList<KpiVersion> versions = _sources.Versions(id);
         KpiVersion? version = null;
         if (parameters.One("version") is { Length: > 0 } number && (version = versions.FirstOrDefault(v => v.Number.ToString(CultureInfo.InvariantCulture) == number)) is null)
             return RestAnswer.BadParameter("version", versions.Count == 0 ? "no versions are known" : $"'{number}' is no version; there are {versions[0].Number} to {versions[^1].Number}");
-        if (!TryTime(parameters, "end", NowMs, out long end))
-            return RestAnswer.BadParameter("end", "must be RFC 3339 or Unix seconds");
-        if (!TryTime(parameters, "start", StartOf(slo.Slo, end), out long start))
-            return RestAnswer.BadParameter("start", "must be RFC 3339 or Unix seconds");
-        if (parameters.One("start").Length == 0)
+        long end = parameters.Time("end", NowMs), start = parameters.Time("start", StartOf(slo.Slo, end));
+        if (parameters.One("start").Length == 0 && parameters.Wrong is null)
             start = FirstResult(id, start, end, context.RequestAborted);
-        if (end < start)
-            return RestAnswer.BadParameter("end", "is before start");
-        long step = Math.Max(60_000, (end - start) / PointsWanted / 60_000 * 60_000);
-        if (parameters.One("step") is { Length: > 0 } text && (!ApiParameters.TryDuration(text, out step) || step <= 0))
-            return RestAnswer.BadParameter("step", "must be a duration such as 5m or 1h");
-        if ((end - start) / step >= PromQlEngine.MaxSteps)
-            return RestAnswer.BadParameter("step", $"gives more than {PromQlEngine.MaxSteps} points; take a longer step or a shorter range");
+        long step = parameters.Step(start, end, Math.Max(60_000, (end - start) / PointsWanted / 60_000 * 60_000));
+        if (parameters.Wrong is { } wrong)
+            return wrong;
         start -= start % step;
         var histories = new List<(string Name, IReadOnlyList<ResultSeries> Series)>();
         foreach ((string name, string metric) in new[] { ("budgetRemaining", BudgetRules.Remaining), ("periodBurnRate", BudgetRules.PeriodBurn), ("currentBurnRate", BudgetRules.CurrentBurn) })
@@ -168,7 +154,7 @@ public sealed class SloEndpoints
     private static void WriteHistory(Utf8JsonWriter json, string name, IReadOnlyList<ResultSeries> all)
     {
         json.WriteStartArray(name);
-        foreach (ResultSeries series in all.Take(MaxLimit))
+        foreach (ResultSeries series in all.Take(RestParameters.MaxLimit))
         {
             json.WriteStartObject();
             RestJson.Labels(json, "labels", series.Labels);
@@ -247,12 +233,6 @@ public sealed class SloEndpoints
     }
 
     private static string Quoted(string text) => text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal);
-
-    private static bool TryTime(ApiParameters parameters, string name, long otherwise, out long ms)
-    {
-        ms = otherwise;
-        return parameters.One(name).Length == 0 || (ApiParameters.TryTime(parameters.One(name), out ms) && Math.Abs(ms) < 8_000_000_000_000_000);
-    }
 
     private long NowMs => _time.GetUtcNow().ToUnixTimeMilliseconds();
 }
