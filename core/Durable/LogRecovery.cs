@@ -172,7 +172,7 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
     {
         IDiskFile opened = disk.Open(Path.Combine(folder, LogFile.Name(file.Number)), DiskOpen.ReadOnly);
         length = opened.Length;
-        return new FrameScanner(opened, file.Seed, options.PayloadBytesMax);
+        return new FrameScanner(new SalvagedFile(opened), file.Seed, options.PayloadBytesMax);
     }
 
     /// <summary>Visits the file's frames; false when durable ones are missing at its end.</summary>
@@ -244,10 +244,17 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
     {
         long durable = LogFormat.HeaderBytes;
         using FrameScanner scanner = Scan(file, out long length);
-        for (ScanStep step = scanner.Next(length); step != ScanStep.End; step = scanner.Next(length))
+        try
         {
-            if (step == ScanStep.Frame)
-                durable = Math.Max(durable, scanner.Header.Synced);
+            for (ScanStep step = scanner.Next(length); step != ScanStep.End; step = scanner.Next(length))
+            {
+                if (step == ScanStep.Frame)
+                    durable = Math.Max(durable, scanner.Header.Synced);
+            }
+        }
+        catch (IOException error) when (DiskErrors.IsBadSector(error))
+        {
+            // More than can be passed over cannot be read. What is before it is visited all the same; who does that meets it, too, and tells of it.
         }
         return durable;
     }
@@ -347,11 +354,14 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
             using IDiskFile opened = disk.Open(Path.Combine(folder, LogFile.Name(Files[^1].Number)), DiskOpen.Existing);
             long end = Files[^1].End;
             long from = ReferenceEquals(_unsure, Files[^1]) ? Math.Min(_unsureFrom, end) : end;
-            byte[] piece = new byte[(int)Math.Min(RewriteBytes, end - from)];
-            for (long at = from; at < end; at += piece.Length)
+            try
             {
-                int bytes = Read(opened, at, piece.AsSpan(0, (int)Math.Min(piece.Length, end - at)));
-                opened.Write(at, piece.AsSpan(0, bytes));
+                WriteAgain(opened, from, end);
+            }
+            catch (IOException error) when (DiskErrors.IsDiskFull(error))
+            {
+                // Some file systems need room for that. A full disk must not keep the program from starting: what makes room runs only then.
+                _lost.Add(new LostRange(Files[^1].Number, from, end - from, _next, _next, "the last group may not be durable, there is no room to write it again: " + error.Message));
             }
             opened.Sync();
         }
@@ -362,6 +372,16 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
         catch (IOException error)
         {
             _lost.Add(new LostRange(Files.Count > 0 ? Files[^1].Number : 0, 0, 0, _next, _next, "names of files may not be durable: " + error.Message));
+        }
+    }
+
+    private static void WriteAgain(IDiskFile file, long from, long end)
+    {
+        byte[] piece = new byte[(int)Math.Min(RewriteBytes, end - from)];
+        for (long at = from; at < end; at += piece.Length)
+        {
+            int bytes = Read(file, at, piece.AsSpan(0, (int)Math.Min(piece.Length, end - at)));
+            file.Write(at, piece.AsSpan(0, bytes));
         }
     }
 

@@ -63,6 +63,9 @@ public sealed class FaultyDisk(Random random) : IDisk
     /// <summary>Asked before each call; true: it fails with an IO error. A write that fails has written some of its bytes.</summary>
     public Func<DiskCall, string, bool>? Fault { get; set; }
 
+    /// <summary>Asked before each read of a place (path, offset, bytes); true: it fails as a bad sector does.</summary>
+    public Func<string, long, int, bool>? BadSector { get; set; }
+
     /// <summary>The error number that calls fail with.</summary>
     public int FaultError { get; set; } = IoError;
 
@@ -398,6 +401,8 @@ public sealed class FaultyDisk(Random random) : IDisk
         {
             Check(DiskCall.Read);
             int count = (int)Math.Clamp(inode.Length - offset, 0, into.Length);
+            if (disk.BadSector?.Invoke(path, offset, count) ?? false)
+                throw new IOException($"cannot read '{path}': Input/output error", IoError);
             inode.Current.AsSpan((int)Math.Min(offset, inode.Length), count).CopyTo(into);
             return count;
         }

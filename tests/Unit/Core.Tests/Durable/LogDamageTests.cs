@@ -10,6 +10,7 @@ public sealed class LogDamageTests
     private const int HeaderBytes = 64;
     private const int FrameHeaderBytes = 24;
     private static readonly SegmentLogOptions s_small = new() { FileBytes = 3 << 10, SpareFiles = 1 };
+    private static readonly SegmentLogOptions s_large = new() { FileBytes = 64 << 10, SpareFiles = 1 };
     private static readonly int s_flips = Environment.GetEnvironmentVariable("BELLWETHER_LONG") == "1" ? 20_000 : 500;
 
     [Theory]
@@ -72,6 +73,58 @@ public sealed class LogDamageTests
         }
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void A_place_that_the_disk_cannot_read_costs_only_the_frames_that_it_touches(int file)
+    {
+        (FaultyDisk sound, List<string> all) = Written(s_large, 2, 40 << 10);
+        byte[] whole = sound.Content(Path(file));
+        (int From, int To)[] places = [.. all.Select(text => Place(whole, text))];
+        const int Page = 4096;
+        for (int page = 1; page * Page < whole.Length; page++)
+        {
+            FaultyDisk disk = sound.Copy(new Random(1));
+            (int from, int to) = (page * Page, (page + 1) * Page);
+            disk.BadSector = (path, offset, bytes) => path == Path(file) && offset < to && offset + bytes > from;
+            List<string> found = Open(disk, out LogOpenReport report, out _);
+            HashSet<string> there = [.. found];
+            Assert.Equal(all.Where(there.Contains), found);
+            int last = all.FindLastIndex(there.Contains);
+            for (int i = 0; i < all.Count; i++)
+            {
+                bool isTouched = places[i].From < to && from < places[i].To;
+                Assert.True(there.Contains(all[i]) || isTouched, $"page {page}: frame {i} was not touched and is gone");
+                Assert.True(there.Contains(all[i]) || i > last || report.Lost.Any(l => l.FirstSequence <= (ulong)i && (ulong)i < l.NextSequence), $"page {page}: frame {i} is gone and nobody says so");
+            }
+            // The disk gives it after all: nothing is lost for good.
+            disk.BadSector = null;
+            Assert.Equal(all, Open(disk, out _, out _));
+        }
+    }
+
+    [Fact]
+    public void A_disk_that_fails_from_a_place_on_costs_what_is_behind_it()
+    {
+        (FaultyDisk disk, List<string> all) = Written(s_large with { FileBytes = 1 << 20 }, 1, 600 << 10);
+        byte[] whole = disk.Content(Path(1));
+        int from = 100 << 10;
+        disk.BadSector = (path, offset, bytes) => path == Path(1) && offset + bytes > from;
+        List<string> found = Open(disk, out LogOpenReport report, out _);
+        Assert.Equal(all.Where(t => Place(whole, t).To <= from), found);
+        Assert.Contains(report.Lost, l => l.Reason.StartsWith("unreadable", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_disk_without_room_to_write_the_last_group_again_keeps_nobody_from_starting()
+    {
+        (FaultyDisk disk, List<string> all) = Written();
+        disk.FaultError = 28;
+        disk.Fault = (call, path) => call == DiskCall.Write && path == Path(3);
+        Assert.Equal(all, Open(disk, out LogOpenReport report, out _));
+        Assert.Contains("there is no room to write it again", Assert.Single(report.Lost).Reason, StringComparison.Ordinal);
+    }
+
     private static void Check(Damage damage, List<string> all, List<string> found, LogOpenReport report, Func<int, bool> mayBeGone, bool isLastFile, bool isFirstWithoutHeader)
     {
         HashSet<string> there = [.. found];
@@ -99,14 +152,17 @@ public sealed class LogDamageTests
 
     private static string Path(int file) => $"/log/000000000000000{file}.seg";
 
-    // Three files; every frame has its own sync.
-    private static (FaultyDisk Disk, List<string> All) Written()
+    // Three files.
+    private static (FaultyDisk Disk, List<string> All) Written() => Written(s_small, 3, 2 << 10);
+
+    // Every frame has its own sync.
+    private static (FaultyDisk Disk, List<string> All) Written(SegmentLogOptions options, ulong files, int lastBytes)
     {
         var disk = new FaultyDisk(new Random(7));
         var all = new List<string>();
-        using (SegmentLog log = SegmentLog.Open(disk, "/log", s_small, TimeProvider.System, new Random(3), (_, _, _, _) => { }))
+        using (SegmentLog log = SegmentLog.Open(disk, "/log", options, TimeProvider.System, new Random(3), (_, _, _, _) => { }))
         {
-            while (log.ActiveFile < 3 || disk.Content(Path(3)).Length < 2 << 10)
+            while (log.ActiveFile < files || disk.Content(Path((int)files)).Length < lastBytes)
             {
                 all.Add($"frame number {all.Count:D4} " + new string('x', all.Count * 31 % 190) + ".");
                 Assert.Equal(LogAppend.Appended, log.Append(1, Encoding.UTF8.GetBytes(all[^1]), out _));
