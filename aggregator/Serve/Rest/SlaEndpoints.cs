@@ -157,7 +157,7 @@ public sealed class SlaEndpoints(KpiSources sources, TimeProvider time)
         RestJson.Number(json, "target", month.Check.Target);
         RestJson.Number(json, "value", month.Value);
         RestJson.Truth(json, "met", month.Value is { } value && !double.IsNaN(value) ? !month.Check.Misses(value) : null);
-        json.WriteNumber("credit_percent", month.Credit);
+        RestJson.Number(json, "credit_percent", month.Credit);
         WriteCounts(json, "before", month.Before, month.ValueBefore);
         WriteCounts(json, "after", month.After, month.Value);
         json.WriteStartArray("corrections");

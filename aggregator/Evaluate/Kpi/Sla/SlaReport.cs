@@ -46,14 +46,14 @@ public sealed record SlaMonth
     /// <summary>What was taken out.</summary>
     public IReadOnlyList<SlaCorrection> Corrections { get; init; } = [];
 
-    /// <summary>The value that counts: percent after corrections, or the value of the month; null without data.</summary>
+    /// <summary>The value that counts: percent after corrections, or the value of the month; null without data, and when planned work could not be taken out.</summary>
     public double? Value { get; init; }
 
     /// <summary>The value without corrections.</summary>
     public double? ValueBefore { get; init; }
 
-    /// <summary>Percent of the price that is given back.</summary>
-    public double Credit { get; init; }
+    /// <summary>Percent of the price that is given back; null: it could not be computed.</summary>
+    public double? Credit { get; init; }
 
     /// <summary>The queries with their literal bounds, to be asked of any Prometheus with the same data.</summary>
     public IReadOnlyList<string> Queries { get; init; } = [];
@@ -88,13 +88,18 @@ public sealed class SlaReport(PromQlEngine engine, ISeriesReader reader, SlaSet 
         if (!check.IsCounted)
         {
             double? value = asking.One(check.Value, fromMs, end);
-            return month with { Value = value, ValueBefore = value, Credit = CreditOf(contract, check, value), Queries = asking.Queries, Error = asking.Error };
+            return month with { Value = value, ValueBefore = value, Credit = asking.Error.Length > 0 ? null : CreditOf(contract, check, value), Queries = asking.Queries, Error = asking.Error };
         }
         SlaCounts before = Counts(asking, check, fromMs, end);
         var corrections = new List<SlaCorrection>();
         foreach (MaintenanceTime time in Maintenance.Merged(set.Maintenances.Where(m => m.Covers(check.Id, check.Tier)), fromMs, end))
+        {
+            asking.About = $"planned work {time.Maintenance}: ";
             corrections.Add(new SlaCorrection(time, Counts(asking, check, time.FromMs, time.ToMs)));
-        var after = new SlaCounts(before.Good - corrections.Sum(c => c.Counts.Good ?? 0), before.Total - corrections.Sum(c => c.Counts.Total ?? 0));
+        }
+        // What planned work took out is not known: a value without it would be another one than what was agreed on.
+        bool isKnown = asking.Error.Length == 0;
+        SlaCounts after = !isKnown ? default : new SlaCounts(before.Good - corrections.Sum(c => c.Counts.Good ?? 0), before.Total - corrections.Sum(c => c.Counts.Total ?? 0));
         return month with
         {
             Before = before,
@@ -102,7 +107,7 @@ public sealed class SlaReport(PromQlEngine engine, ISeriesReader reader, SlaSet 
             Corrections = corrections,
             Value = after.Percent,
             ValueBefore = before.Percent,
-            Credit = CreditOf(contract, check, after.Percent),
+            Credit = isKnown ? CreditOf(contract, check, after.Percent) : null,
             Queries = asking.Queries,
             Error = asking.Error,
         };
@@ -124,7 +129,11 @@ public sealed class SlaReport(PromQlEngine engine, ISeriesReader reader, SlaSet 
     {
         public List<string> Queries { get; } = [];
 
+        /// <summary>The first error.</summary>
         public string Error { get; private set; } = "";
+
+        /// <summary>What is asked about, in front of an error.</summary>
+        public string About { get; set; } = "";
 
         /// <summary>A range's length as PromQL writes it: in whole seconds where it can be.</summary>
         private static string Window(long ms) => ms % 1000 == 0 ? $"{ms / 1000}s" : $"{ms}ms";
@@ -137,11 +146,10 @@ public sealed class SlaReport(PromQlEngine engine, ISeriesReader reader, SlaSet 
             string bound = SelectorRewrite.Map(expr, s => s with { At = new AtModifier(AtKind.Time, toMs) }).ToString();
             Queries.Add(bound);
             QueryResult result = engine.Instant(reader, bound, toMs, cancellation);
-            if (result.Error is { } error)
-                Error = error.Message;
-            else if (result.Series.Count > 1)
-                Error = $"{bound} gives {result.Series.Count} series; aggregate it to one";
-            return result.Series.Count == 1 ? result.Series[0].Points[^1].Value : null;
+            string error = result.Error is { } failed ? failed.Message : result.Series.Count > 1 ? $"{bound} gives {result.Series.Count} series; aggregate it to one" : "";
+            if (error.Length > 0 && Error.Length == 0)
+                Error = About + error;
+            return error.Length == 0 && result.Series.Count == 1 ? result.Series[0].Points[^1].Value : null;
         }
     }
 }

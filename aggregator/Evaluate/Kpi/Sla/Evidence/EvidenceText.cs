@@ -87,7 +87,7 @@ internal static class EvidenceText
         TotalAfter = month.After.Total,
         ValueBefore = month.ValueBefore,
         Value = month.Value,
-        Credit = month.Credit,
+        Credit = month.Credit ?? 0,
         Corrections = [.. month.Corrections.Select(c => new EvidenceCorrection(c.Time.Maintenance, c.Time.FromMs, c.Time.ToMs, c.Counts.Good, c.Counts.Total))],
         Queries = month.Queries,
     };

@@ -1,4 +1,5 @@
 using Bellwether.Core.Configuration;
+using Bellwether.Core.Model;
 using Bellwether.Evaluate.Kpi;
 using Bellwether.Evaluate.Kpi.Sla;
 using Bellwether.Evaluate.Rules.Healing;
@@ -106,6 +107,34 @@ public sealed class SlaTests
         Near(100 * (1 - (4200.0 / (31 * 86_400))), month.ValueBefore);
         Assert.Equal((true, 0.0), (!month.Check.Misses(month.Value!.Value), month.Credit));
         Assert.Contains("[31d] @ 1801436400.000", string.Join('\n', month.Queries), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_month_whose_planned_work_cannot_be_computed_has_no_value_and_no_credit()
+    {
+        using KpiSite site = Month();
+        SlaContract contract = site.Set.Slas.Contracts[0];
+        (long from, long to) = SlaReport.MonthOf("2027-01", contract.TimeZone)!.Value;
+        SlaMonth month = new SlaReport(site.Engine, new WithoutShortRanges(site.Store), site.Set.Slas).Month(contract, from, to, to + 1, default);
+        Assert.StartsWith("planned work database-upgrade: ", month.Error, StringComparison.Ordinal);
+        Assert.Equal((null, null, new SlaCounts()), (month.Value, month.Credit, month.After));
+        Near(31 * 86_400, month.Before.Total);
+        Near(100 * (1 - (4200.0 / (31 * 86_400))), month.ValueBefore);
+    }
+
+    /// <summary>Only whole days can be asked of it, as of slots.</summary>
+    private sealed class WithoutShortRanges(ISeriesReader inner) : ISeriesReader
+    {
+        public ISeriesSet Select(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) =>
+            toMs - fromMs < 86_400_000 ? throw new InvalidOperationException("no such range") : inner.Select(fromMs, toMs, matchers, cancellation);
+
+        public IReadOnlyList<string> LabelNames(long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) => inner.LabelNames(fromMs, toMs, matchers, cancellation);
+
+        public IReadOnlyList<string> LabelValues(string name, long fromMs, long toMs, IReadOnlyList<LabelMatcher> matchers, CancellationToken cancellation) => inner.LabelValues(name, fromMs, toMs, matchers, cancellation);
+
+        public MetricMetadata? Metadata(string family) => inner.Metadata(family);
+
+        public IReadOnlyDictionary<string, MetricMetadata> AllMetadata() => inner.AllMetadata();
     }
 
     [Fact]
