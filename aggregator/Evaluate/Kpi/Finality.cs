@@ -34,7 +34,6 @@ public readonly record struct Finality(FinalityState State, Coverage Coverage, l
 /// <param name="time">The clock.</param>
 public sealed class FinalityJudge(ISeriesReader reader, ICoverageSource coverage, Func<IReadOnlyList<RuleGroupStatus>> rules, TimeSpan lookback, TimeProvider time)
 {
-    private const int SeriesMax = 10_000;
 
     /// <summary>A source that was there so long before is looked for, too: while an agent is cut off, nothing of it is to be seen.</summary>
     private static readonly long s_recallMs = (long)TimeSpan.FromDays(1).TotalMilliseconds;
@@ -44,6 +43,9 @@ public sealed class FinalityJudge(ISeriesReader reader, ICoverageSource coverage
     private readonly Lock _gate = new();
     private readonly Dictionary<(string, long, long), (long Stamp, Finality Answer)> _answers = [];
     private (RuleGroupDefinition[] Groups, RuleInputs Inputs)? _inputs;
+
+    /// <summary>Series that one number is judged on; what stands on more is not complete before it is sealed. Default 100,000.</summary>
+    public int SeriesMax { get; init; } = 100_000;
 
     /// <summary>How long late data changes results. Default 7 days.</summary>
     public TimeSpan SealAfter { get; init; } = TimeSpan.FromDays(7);
@@ -89,7 +91,7 @@ public sealed class FinalityJudge(ISeriesReader reader, ICoverageSource coverage
     {
         var series = new HashSet<Labels>();
         long first = fromMs == long.MinValue ? atMs : fromMs;
-        bool standsOnOthers = false;
+        bool standsOnOthers = false, isWhole = true;
         foreach (RuleInput input in InputsNow().Of(metric, [.. labels]))
         {
             if (input.Matchers.Any(m => m.Name == LabelNames.MetricName && m.Type == MatchType.Equal && (m.Value is "ALERTS" or "ALERTS_FOR_STATE" || OwnMetrics.Contains(m.Value))))
@@ -100,11 +102,12 @@ public sealed class FinalityJudge(ISeriesReader reader, ICoverageSource coverage
             using ISeriesSet set = reader.Select(begin - s_recallMs, atMs, input.Matchers, cancellation);
             for (int i = 0; i < set.Count && series.Count < SeriesMax; i++)
                 series.Add(set.LabelsAt(i));
+            isWhole &= series.Count < SeriesMax;
             first = Math.Min(first, begin);
         }
         Coverage covered = coverage.Of(series, first, atMs, cancellation);
         long seals = atMs + (long)SealAfter.TotalMilliseconds;
-        bool isHere = !standsOnOthers || ((covered.Due > 0 || covered.IsUncounted) && covered.IsSettled);
+        bool isHere = !standsOnOthers || (isWhole && (covered.Due > 0 || covered.IsUncounted) && covered.IsSettled);
         FinalityState state = seals <= time.GetUtcNow().ToUnixTimeMilliseconds() ? FinalityState.Sealed
             : isHere && !IsWaiting(first, atMs) ? FinalityState.Complete : FinalityState.Provisional;
         return new Finality(state, covered, seals);

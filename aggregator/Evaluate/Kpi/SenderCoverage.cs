@@ -10,7 +10,7 @@ namespace Bellwether.Evaluate.Kpi;
 /// <param name="reader">The samples.</param>
 public sealed class SenderCoverage(ISeriesReader reader)
 {
-    /// <summary>Sources that are looked at; the others are taken to be as these.</summary>
+    /// <summary>Sources whose samples are counted; the others are taken to have as many. Whether something is owed is asked of all.</summary>
     public const int SourcesMax = 100;
 
     /// <summary>Series of one source that are read, to find one that is there all the time.</summary>
@@ -32,11 +32,17 @@ public sealed class SenderCoverage(ISeriesReader reader)
     {
         long from = Math.Max(fromMs, toMs - s_readMs), received = 0, due = 0;
         int sources = 0;
-        bool isSettled = true;
+        bool isSettled = true, isCoarse = false;
         var samples = new SampleBuffer();
-        foreach (IGrouping<(string, string, string), Labels> source in series.GroupBy(KeyOf).OrderBy(g => g.Key).Take(SourcesMax))
+        foreach (IGrouping<(string, string, string), Labels> source in series.GroupBy(KeyOf).OrderBy(g => g.Key))
         {
             Labels[] read = [.. source.Order().Take(SeriesOfSourceMax)];
+            bool isCounted = sources < SourcesMax;
+            if (!isCounted && !isSettled)
+                break;
+            // Mostly a look at what is near tells.
+            if (!isCounted && Best(read, toMs - s_behindMs, (from, toMs), Math.Min(nowMs, toMs + s_behindMs), nowMs, samples, cancellation).IsSettled)
+                continue;
             Ticks best = Best(read, from, (from, toMs), Math.Min(nowMs, toMs + s_behindMs), nowMs, samples, cancellation);
             // Nothing in the range: what was there before says what is due.
             if (best == default)
@@ -44,13 +50,16 @@ public sealed class SenderCoverage(ISeriesReader reader)
             // Sends it again after a longer pause, or seldom? Of series that are in order any later sample says that nothing before it is owed.
             if (!best.IsSettled && nowMs - s_behindMs > toMs)
                 best = best with { IsSettled = Best(read, Math.Max(toMs + 1, nowMs - s_readMs), (from, toMs), nowMs, nowMs, samples, cancellation).IsSettled };
+            isSettled &= best.IsSettled;
+            if (!isCounted)
+                continue;
+            isCoarse |= best.IsCoarse;
             received += best.Received;
             due += best.Due;
-            isSettled &= best.IsSettled;
             sources++;
         }
-        // What one day had says nothing of a month.
-        return from > fromMs ? new Coverage(0, 0, sources) { IsSettled = isSettled, IsUncounted = sources > 0 } : new Coverage(received, due, sources) { IsSettled = isSettled };
+        // What one day had says nothing of a month, and slots say nothing of when there were samples.
+        return from > fromMs || isCoarse ? new Coverage(0, 0, sources) { IsSettled = isSettled, IsUncounted = sources > 0 } : new Coverage(received, due, sources) { IsSettled = isSettled };
     }
 
     private static (string, string, string) KeyOf(Labels series)
@@ -72,7 +81,8 @@ public sealed class SenderCoverage(ISeriesReader reader)
                     continue;
                 set.Read(i, samples);
                 Ticks read = Count(samples, range.FromMs, range.ToMs, nowMs);
-                best = (read.Received >= best.Received ? read : best) with { IsSettled = best.IsSettled || read.IsSettled };
+                bool isCoarse = best.IsCoarse || CoarseSets.ResolutionOf(set) > 0;
+                best = (read.Received >= best.Received ? read : best) with { IsSettled = best.IsSettled || read.IsSettled, IsCoarse = isCoarse };
             }
         }
         return best;
@@ -122,5 +132,5 @@ public sealed class SenderCoverage(ISeriesReader reader)
         return distances[distances.Length / 2];
     }
 
-    private readonly record struct Ticks(long Received, long Due, bool IsSettled);
+    private readonly record struct Ticks(long Received, long Due, bool IsSettled, bool IsCoarse = false);
 }

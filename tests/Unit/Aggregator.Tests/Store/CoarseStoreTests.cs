@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
 using System.Text;
 using Bellwether.Core.Model;
+using Bellwether.Evaluate.Kpi;
 using Bellwether.Evaluate.PromQl;
 using Bellwether.Evaluate.Rules.Healing;
 using Bellwether.Kit;
@@ -110,6 +111,19 @@ public sealed class CoarseStoreTests : IDisposable
         Delete(store, "load", long.MinValue, long.MaxValue);
         Assert.Empty(_engine.Instant(store.Reader, "last_over_time(load[72h])", _time.NowMs / Hour * Hour).Series);
         Assert.DoesNotContain("load", store.Reader.LabelValues("__name__", long.MinValue, long.MaxValue, [], CancellationToken.None));
+    }
+
+    [Fact]
+    public void Of_slots_nobody_counts_what_a_sender_sent()
+    {
+        using StoreEngine store = Open();
+        Live(store, 20);
+        var senders = new SenderCoverage(store.Reader);
+        Labels[] series = [Labels.Of("__name__", "up_total")];
+        long old = (_startMs / Hour * Hour) + (4 * Hour);
+        Assert.Equal(new Coverage(0, 0, 1) { IsSettled = true, IsUncounted = true }, senders.Of(series, old - Hour, old, _time.NowMs, CancellationToken.None));
+        Coverage recent = senders.Of(series, _time.NowMs - (2 * Hour), _time.NowMs - Hour, _time.NowMs, CancellationToken.None);
+        Assert.True(recent is { IsUncounted: false, Due: >= 60 } && recent.Received == recent.Due, recent.ToString());
     }
 
     [Fact]

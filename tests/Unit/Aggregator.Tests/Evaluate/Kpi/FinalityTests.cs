@@ -120,6 +120,37 @@ public sealed class FinalityTests
     }
 
     [Theory]
+    [InlineData(-1)]
+    [InlineData(3)]
+    [InlineData(149)]
+    public void Whether_something_is_owed_is_asked_of_all_senders(int behind)
+    {
+        using var site = new KpiSite(Orders);
+        Labels[] series = [.. Enumerable.Range(0, 150).Select(i => Labels.Of("__name__", "a", "job", "x", "instance", i.ToString("000", null)))];
+        long end = KpiSite.StartMs + 1_200_000;
+        for (int i = 0; i < series.Length; i++)
+        {
+            for (long at = KpiSite.StartMs; at <= (i == behind ? end - 300_000 : end + 60_000); at += 60_000)
+                site.Store.Add(series[i], at, 1);
+        }
+        Coverage covered = new SenderCoverage(site.Store).Of(series, KpiSite.StartMs, end, end + 65_000, default);
+        Assert.Equal((behind < 0, 100), (covered.IsSettled, covered.Sources));
+    }
+
+    [Fact]
+    public async Task A_number_on_more_series_than_are_looked_at_is_not_complete()
+    {
+        using var site = new KpiSite(Orders);
+        site.Counter("orders_total{job=shop,instance=1}", 1, 120).Counter("orders_total{job=shop,instance=2}", 1, 120);
+        await site.RunAsync(100);
+        foreach ((int most, FinalityState state) in ((int, FinalityState)[])[(3, FinalityState.Complete), (2, FinalityState.Provisional)])
+        {
+            var judge = new FinalityJudge(site.Store, new Senders(site), () => site.Rules.Status, TimeSpan.FromMinutes(5), site.Time) { SeriesMax = most };
+            Assert.Equal(state, judge.Of("kpi:orders", [], site.Time.NowMs, default).State);
+        }
+    }
+
+    [Theory]
     [InlineData(25, 0, true, 101)]
     [InlineData(26, 1, true, 0)]
     [InlineData(720, 1, true, 0)]
