@@ -14,12 +14,12 @@ namespace Bellwether.Evaluate.Rules.Healing;
 public sealed class RuleVersions
 {
     private const string FileName = "rule-versions";
-    private const int FileBytesMax = 16 << 20;
-    private const int RulesMax = 100_000;
+    private const int FileBytesMax = 64 << 20;
     private readonly IDisk? _disk;
     private readonly string _path;
     private readonly Lock _gate = new();
     private Dictionary<string, long> _new = new(StringComparer.Ordinal);
+    private HashSet<string> _inForce = new(StringComparer.Ordinal);
     private readonly Dictionary<string, long> _owed = new(StringComparer.Ordinal);
     private readonly Dictionary<string, (string Hash, long SinceMs)> _known = new(StringComparer.Ordinal);
 
@@ -31,6 +31,9 @@ public sealed class RuleVersions
         Load();
     }
 
+    /// <summary>Rules that are kept.</summary>
+    internal int RulesMax { get; init; } = 200_000;
+
     /// <summary>Notes the rules that are in force from now on. False: the disk does not take it now.</summary>
     public bool Note(IEnumerable<RuleGroupDefinition> groups, long nowMs)
     {
@@ -38,11 +41,13 @@ public sealed class RuleVersions
         {
             bool isChanged = false;
             _new = new Dictionary<string, long>(StringComparer.Ordinal);
+            _inForce = new HashSet<string>(StringComparer.Ordinal);
             foreach (RuleGroupDefinition group in groups)
             {
                 foreach (RuleDefinition rule in group.Rules.Where(r => !r.IsAlert))
                 {
                     string key = KeyOf(group.Name, rule), hash = HashOf(rule);
+                    _inForce.Add(key);
                     if (_known.TryGetValue(key, out (string Hash, long SinceMs) known) && known.Hash == hash)
                     {
                         if (_owed.TryGetValue(key, out long owedMs))
@@ -105,8 +110,11 @@ public sealed class RuleVersions
         using (var json = new Utf8JsonWriter(buffer))
         {
             json.WriteStartObject();
-            foreach ((string key, (string hash, long since)) in _known.OrderByDescending(k => k.Value.SinceMs).Take(RulesMax))
+            // What would not be read again is not written: of too many those that are in force come first.
+            foreach ((string key, (string hash, long since)) in _known.OrderByDescending(k => _inForce.Contains(k.Key)).ThenByDescending(k => k.Value.SinceMs).Take(RulesMax))
             {
+                if (json.BytesCommitted + json.BytesPending + (6L * key.Length) + 200 > FileBytesMax)
+                    break;
                 json.WriteStartArray(key);
                 json.WriteStringValue(hash);
                 json.WriteNumberValue(since);

@@ -51,6 +51,33 @@ public sealed class RuleVersionsTests
         Assert.NotNull(versions.New);
     }
 
+    [Fact]
+    public void What_is_written_of_many_rules_is_read_again()
+    {
+        string text = new('x', 400);
+        RuleDefinition[] rules = [.. Enumerable.Range(0, 60_000).Select(i => Rule($"{text}{i}", "1"))];
+        RuleVersions versions = Open();
+        Assert.True(versions.Note([Group(rules)], 1_000));
+        Assert.True(versions.HasPast(versions.New!));
+        versions = Open();
+        Assert.True(versions.Note([Group(rules)], 2_000));
+        Assert.Null(versions.New);
+    }
+
+    [Fact]
+    public void Of_too_many_rules_those_in_force_are_kept()
+    {
+        RuleDefinition[] old = [Rule("a", "1"), Rule("b", "1"), Rule("c", "1")], now = [Rule("d", "1"), Rule("e", "1")];
+        var versions = new RuleVersions(_disk, "/") { RulesMax = 3 };
+        Assert.True(versions.Note([Group(old)], 1_000));
+        Assert.True(versions.Note([Group([.. old.Select(r => Rule(r.Name, "2"))])], 2_000));
+        Assert.True(versions.Note([Group(now)], 3_000));
+        Assert.True(versions.HasPast(versions.New!));
+        versions = Open();
+        Assert.True(versions.Note([Group(now)], 4_000));
+        Assert.Null(versions.New);
+    }
+
     private RuleVersions Open() => new(_disk, "/");
 
     private static RuleGroupDefinition Group(params RuleDefinition[] rules) => new() { Name = "g", File = "f.yaml", Rules = rules };
