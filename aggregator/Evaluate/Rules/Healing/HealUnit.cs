@@ -77,6 +77,9 @@ internal sealed class HealUnit
     /// <summary>What was computed in this slice, by series.</summary>
     public IReadOnlyDictionary<Labels, SampleBuffer> Computed => _computed;
 
+    /// <summary>How many results these are.</summary>
+    public long Results => _computed.Values.Sum(s => (long)s.Count);
+
     /// <summary>Whether a stored series is this rule's.</summary>
     public bool Owns(Labels labels)
     {

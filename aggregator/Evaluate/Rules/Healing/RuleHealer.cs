@@ -20,7 +20,10 @@ public sealed record RuleHealerOptions
     /// <summary>Times evaluated in one query, and kept in memory before they are compared and written. Default 1,000.</summary>
     public int SliceSteps { get; init; } = 1000;
 
-    /// <summary>Rules times steps that are kept in memory before they are compared and written: with many rules slices are shorter. Default 2 million.</summary>
+    /// <summary>
+    /// Results that are kept in memory before they are compared and written. How many a step brings the slices before tell: slices begin short, and are as long as fits, up to
+    /// <see cref="SliceSteps"/>. Default 2 million; one step may bring more.
+    /// </summary>
     public int SliceResults { get; init; } = 2_000_000;
 
     /// <summary>Threads that evaluate rules which do not read each other. Default: as many as there are processors, at most 4.</summary>
@@ -66,6 +69,11 @@ public sealed partial class RuleHealer
 {
     /// <summary>Rules that are compared with what is stored before their differences are written.</summary>
     private const int ComparedAtOnce = 32;
+
+    private const int FirstSliceSteps = 16;
+
+    /// <summary>How much longer than the one before a slice may be.</summary>
+    private const int SliceGrowth = 4;
 
     private readonly RuleSurroundings _around;
     private readonly RuleEngine _rules;
@@ -204,15 +212,19 @@ public sealed partial class RuleHealer
         long steps = dirty.Sum(u => ((u.ToMs - u.FromMs) / u.IntervalMs) + 1);
         progress?.Invoke(0, steps);
         // Slices are of steps, not of the times that results bear: a rule must not see what another one writes at a later step.
-        int sliceSteps = Math.Clamp(_options.SliceResults / dirty.Count, 1, _options.SliceSteps);
-        long end = dirty.Max(u => u.ToMs + u.OffsetMs), sliceMs = sliceSteps * dirty.Min(u => u.IntervalMs);
+        int sliceSteps = Math.Min(_options.SliceSteps, FirstSliceSteps);
+        double mostOfAStep = dirty.Count;
+        long end = dirty.Max(u => u.ToMs + u.OffsetMs), stepMs = dirty.Min(u => u.IntervalMs), sliceMs;
         for (long at = dirty.Min(u => u.FromMs + u.OffsetMs); at <= end; at += sliceMs)
         {
+            sliceMs = sliceSteps * stepMs;
             cancellation.ThrowIfCancellationRequested();
             foreach (IReadOnlyList<(int First, int Last, bool IsStepwise)> level in plan.Levels)
                 SideBySide(level, (run, own) => ComputeRun(plan, run, (at, at + sliceMs), own, cancellation), tally, cancellation);
             List<HealUnit> done = [.. dirty.Where(u => u.SliceFromMs <= u.SliceToMs)];
             tally.Rules.UnionWith(done.Select(u => u.Key));
+            mostOfAStep = Math.Max(mostOfAStep, (double)done.Sum(u => u.Results) / sliceSteps);
+            sliceSteps = (int)Math.Clamp(_options.SliceResults / mostOfAStep, 1, Math.Min(_options.SliceSteps, sliceSteps * SliceGrowth));
             await CorrectAsync(done, tally, cancellation);
             dirty.ForEach(u => u.EndSlice());
             progress?.Invoke(Math.Min(tally.Steps, steps), steps);

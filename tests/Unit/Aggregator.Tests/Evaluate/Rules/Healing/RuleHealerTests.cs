@@ -229,6 +229,23 @@ public sealed class RuleHealerTests : IDisposable
     }
 
     [Fact]
+    public async Task Slices_are_as_long_as_their_results_fit_into_memory()
+    {
+        var world = new World(_meter, "groups: [{name: a, interval: 5s, rules: [{record: copy, expr: g}]}]", options: new RuleHealerOptions { SliceResults = 500 });
+        // Fifty series, and towards the end one.
+        List<SeriesSample> all = [.. Enumerable.Range(0, 300).SelectMany(i => Enumerable.Range(0, i < 200 ? 50 : 1).Select(s => new SeriesSample(Labels.Of("__name__", "g", "s", $"{s}"), At(i), i)))];
+        await world.RunAsync([], 300, s_none);
+        foreach (SeriesSample sample in all)
+            world.Store.Add(sample.Labels, sample.TimestampMs, sample.Value);
+        var told = new List<long>();
+        HealReport report = await world.Healer.HealAsync(new HealRequest(StartMs, At(299)) { Progress = (steps, _) => told.Add(steps) }, default);
+        Assert.True(report.Added > 10_000, report.ToString());
+        long[] slices = [.. told.Zip(told.Skip(1), (before, after) => after - before)];
+        Assert.Equal(16, slices[0]);
+        Assert.All(slices[1..], s => Assert.InRange(s, 1, 500 / 50));
+    }
+
+    [Fact]
     public async Task A_backfill_goes_back_as_far_as_the_store_takes_results_and_says_so()
     {
         List<SeriesSample> all = Data(new Random(6), 60);
@@ -321,13 +338,13 @@ public sealed class RuleHealerTests : IDisposable
         private readonly RuleEngine _engine;
         private readonly RuleVersions _versions = new(null, "");
 
-        public World(Meter meter, string rules = RuleHealerTests.Rules, TimeSpan? lateWindow = null)
+        public World(Meter meter, string rules = RuleHealerTests.Rules, TimeSpan? lateWindow = null, RuleHealerOptions? options = null)
         {
             Reader = new RevisionReader(Store);
             var around = new RuleSurroundings(new PromQlEngine(new EngineOptions(), _time), Reader, Store, new Passed());
             _engine = new RuleEngine(around, new RuleEngineOptions { CatchUpMax = TimeSpan.FromHours(1), StepsPerTurn = 1 }, _time, meter, NullLogger.Instance);
             Use(rules);
-            Healer = new RuleHealer(around, _engine, _versions, new RuleHealerOptions { SliceSteps = 7, BatchSamples = 50, LateWindow = lateWindow ?? TimeSpan.FromDays(7) }, _time, meter, NullLogger.Instance);
+            Healer = new RuleHealer(around, _engine, _versions, options ?? new RuleHealerOptions { SliceSteps = 7, BatchSamples = 50, LateWindow = lateWindow ?? TimeSpan.FromDays(7) }, _time, meter, NullLogger.Instance);
         }
 
         public SeriesInMemory Store { get; } = new();
