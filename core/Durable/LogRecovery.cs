@@ -23,6 +23,7 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
     private int _pieces;
     private LogFile? _unsure;
     private long _unsureFrom;
+    private long _unreadTo;
 
     public List<LogFile> Files { get; } = [];
 
@@ -119,10 +120,16 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
             try
             {
                 bool whole = ReadFrames(file, end, header is not null);
-                if (file.NextSequence == file.FirstSequence && file.End == LogFormat.HeaderBytes)
+                bool isEmpty = file.NextSequence == file.FirstSequence && file.End == LogFormat.HeaderBytes;
+                // What the disk does not give now it may give at the next opening.
+                if (isEmpty && _unreadTo > 0)
+                    throw new IOException("none of its frames can be read now");
+                if (isEmpty)
                     DropEmpty(number, header, following);
                 else
                     Keep(file, whole, following);
+                if (!isEmpty && end is null && _unreadTo > file.End)
+                    _lost.Add(new LostRange(number, file.End, _unreadTo - file.End, _next, _next, "unreadable at its end"));
                 return;
             }
             catch (IOException error) when (!DiskErrors.IsOfTheProcess(error))
@@ -168,11 +175,11 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
 
     private ulong? NextFirst(ulong? following) => following is { } number ? _headers[number]?.FirstSequence : null;
 
-    private FrameScanner Scan(LogFile file, out long length)
+    private FrameScanner Scan(LogFile file, out long length, out SalvagedFile salvaged)
     {
         IDiskFile opened = disk.Open(Path.Combine(folder, LogFile.Name(file.Number)), DiskOpen.ReadOnly);
         length = opened.Length;
-        return new FrameScanner(new SalvagedFile(opened), file.Seed, options.PayloadBytesMax);
+        return new FrameScanner(salvaged = new SalvagedFile(opened), file.Seed, options.PayloadBytesMax);
     }
 
     /// <summary>Visits the file's frames; false when durable ones are missing at its end.</summary>
@@ -180,12 +187,13 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
     {
         long durable = knownEnd ?? DurableEnd(file);
         (_unsure, _unsureFrom) = (file, durable);
-        using FrameScanner scanner = Scan(file, out long length);
+        using FrameScanner scanner = Scan(file, out long length, out SalvagedFile salvaged);
         long end = Math.Min(knownEnd ?? length, length);
         bool first = true;
         while (true)
         {
             ScanStep step = scanner.Next(end);
+            _unreadTo = salvaged.LostTo;
             if (step == ScanStep.Gap && scanner.Offset < durable)
             {
                 // Before the last frame that was visited: an attempt before this one told of it.
@@ -243,7 +251,7 @@ internal sealed class LogRecovery(IDisk disk, string folder, SegmentLogOptions o
     private long DurableEnd(LogFile file)
     {
         long durable = LogFormat.HeaderBytes;
-        using FrameScanner scanner = Scan(file, out long length);
+        using FrameScanner scanner = Scan(file, out long length, out _);
         try
         {
             for (ScanStep step = scanner.Next(length); step != ScanStep.End; step = scanner.Next(length))

@@ -15,6 +15,9 @@ internal sealed class SalvagedFile(IDiskFile file) : IDiskFile
     private const int Attempts = 3;
     private int _lost;
 
+    /// <summary>Where the last of the places ends that came as zeros; 0: none did.</summary>
+    public long LostTo { get; private set; }
+
     /// <inheritdoc/>
     public long Length => file.Length;
 
@@ -50,9 +53,11 @@ internal sealed class SalvagedFile(IDiskFile file) : IDiskFile
         {
             int bytes = (int)Math.Min(count - done, PageBytes - ((offset + done) % PageBytes));
             Span<byte> page = into.Slice(done, bytes);
-            if (!TryRead(offset + done, page))
-                page.Clear();
             done += bytes;
+            if (TryRead(offset + done - bytes, page))
+                continue;
+            page.Clear();
+            LostTo = Math.Max(LostTo, offset + done);
         }
         return count;
     }
