@@ -67,16 +67,19 @@ internal sealed class SpoolStateFile(IDisk disk, string folder, Action<IOExcepti
         }
     }
 
-    /// <summary>Written, not only made long: what is kept must have its place on the disk.</summary>
+    /// <summary>Written, not only made long: what is kept must have its place on the disk. On a disk that is nearly full it takes what there is but for the next write: not half of too much at each write anew.</summary>
     private void KeepRoom(int needed)
     {
+        long least = needed + (needed / 4);
         try
         {
             if (_reserved < 0)
                 _reserved = disk.Exists(_reserve) ? LengthOf(_reserve) : 0;
-            if (_reserved >= needed + (needed / 4))
+            if (_reserved >= least)
                 return;
-            long bytes = Math.Max(ReserveBytesMin, 2L * needed);
+            long bytes = Math.Min(Math.Max(ReserveBytesMin, 2L * needed), disk.FreeBytes(folder) + _reserved - least);
+            if (bytes < least)
+                return;
             disk.Delete(_reserve);
             _reserved = 0;
             using IDiskFile file = disk.Open(_reserve, DiskOpen.CreateNew);
@@ -86,7 +89,24 @@ internal sealed class SpoolStateFile(IDisk disk, string folder, Action<IOExcepti
         }
         catch (IOException error)
         {
-            noteError(error); // the next write tries again
+            noteError(error); // a later write tries again
+            KeepPart(least);
+        }
+    }
+
+    // A quota, say, stood against the rest: what was written keeps room, if it is enough.
+    private void KeepPart(long least)
+    {
+        try
+        {
+            long bytes = disk.Exists(_reserve) ? LengthOf(_reserve) : 0;
+            if (bytes < least)
+                disk.Delete(_reserve);
+            _reserved = bytes < least ? 0 : bytes;
+        }
+        catch (IOException error)
+        {
+            noteError(error);
         }
     }
 
