@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using Bellwether.Core.Model;
 
 namespace Bellwether.Evaluate.PromQl.Evaluation;
@@ -5,7 +6,8 @@ namespace Bellwether.Evaluate.PromQl.Evaluation;
 /// <summary>Folds columns of floats member by member, all steps at once; at each step the members come in the same order as in <see cref="AggregateFold"/>. Reused; not thread-safe.</summary>
 internal sealed class ColumnFold
 {
-    private CompensatedSum[] _sums = [];
+    private double[] _sums = [];
+    private double[] _rests = [];
     private CompensatedMean[] _means = [];
     private Variance[] _variances = [];
 
@@ -41,22 +43,52 @@ internal sealed class ColumnFold
 
     private void Sum(List<EvalSeries> members, double[] into)
     {
-        CompensatedSum[] sums = Zeroed(ref _sums, into.Length);
+        int count = into.Length;
+        Span<double> sums = Zeroed(ref _sums, count).AsSpan(0, count), rests = Zeroed(ref _rests, count).AsSpan(0, count);
         foreach (EvalSeries member in members)
-        {
-            double[] values = member.Values;
-            for (int i = 0; i < values.Length && i < sums.Length; i++)
-            {
-                if (SpecialValues.IsStale(values[i]))
-                    continue;
-                sums[i].Add(values[i]);
-                into[i] = 0;
-            }
-        }
-        for (int i = 0; i < into.Length; i++)
+            Add(member.Values.AsSpan(0, count), sums, rests, into);
+        for (int i = 0; i < count; i++)
         {
             if (!SpecialValues.IsStale(into[i]))
-                into[i] = sums[i].Total;
+                into[i] = new CompensatedSum { Sum = sums[i], Compensation = rests[i] }.Total;
+        }
+    }
+
+    /// <summary>Adds a column to sums, step by step as <see cref="CompensatedSum.Add(double)"/> does; where there is a point, zero stands in <paramref name="into"/>.</summary>
+    private static void Add(ReadOnlySpan<double> values, Span<double> sums, Span<double> rests, Span<double> into)
+    {
+        int i = 0;
+        if (Vector256.IsHardwareAccelerated)
+        {
+            // "No point" is one NaN among others: it is told by its bits.
+            Vector256<double> none = Vector256.Create(SpecialValues.StaleMarker), infinity = Vector256.Create(double.PositiveInfinity);
+            for (; i + 4 <= values.Length; i += 4)
+            {
+                Vector256<double> value = Vector256.Create(values[i..]), sum = Vector256.Create<double>(sums[i..]), rest = Vector256.Create<double>(rests[i..]);
+                Vector256<double> total = sum + value;
+                Vector256<double> isLarger = Vector256.GreaterThanOrEqual(Vector256.Abs(sum), Vector256.Abs(value));
+                Vector256<double> left = Vector256.ConditionalSelect(isLarger, sum - total + value, value - total + sum);
+                rest = Vector256.AndNot(rest + left, Vector256.Equals(Vector256.Abs(total), infinity));
+                Vector256<double> isMissing = Vector256.Equals(value.AsInt64(), none.AsInt64()).AsDouble();
+                if (isMissing == Vector256<double>.Zero)
+                {
+                    total.CopyTo(sums[i..]);
+                    rest.CopyTo(rests[i..]);
+                    Vector256<double>.Zero.CopyTo(into[i..]);
+                    continue;
+                }
+                Vector256.ConditionalSelect(isMissing, sum, total).CopyTo(sums[i..]);
+                Vector256.ConditionalSelect(isMissing, Vector256.Create<double>(rests[i..]), rest).CopyTo(rests[i..]);
+                Vector256.ConditionalSelect(isMissing, Vector256.Create<double>(into[i..]), Vector256<double>.Zero).CopyTo(into[i..]);
+            }
+        }
+        for (; i < values.Length; i++)
+        {
+            if (SpecialValues.IsStale(values[i]))
+                continue;
+            var sum = new CompensatedSum { Sum = sums[i], Compensation = rests[i] };
+            sum.Add(values[i]);
+            (sums[i], rests[i], into[i]) = (sum.Sum, sum.Compensation, 0);
         }
     }
 

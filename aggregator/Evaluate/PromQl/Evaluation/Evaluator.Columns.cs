@@ -85,7 +85,7 @@ internal sealed partial class Evaluator
             return null;
         Labels labels = set.LabelsAt(s);
         EvalSeries series = Renamed(new EvalSeries(labels, 0), grid.Count);
-        if (WindowColumns.RunEdges(kind, _buffer.Times, _buffer.Values, CollectionsMarshal.AsSpan(ordinals), windows, series.Values) is null)
+        if (_windows.RunEdges(kind, _buffer.Times, _buffer.Values, CollectionsMarshal.AsSpan(ordinals), windows, series.Values) is null)
             return null;
         call.Metric = labels.MetricName;
         // A sample beside the range is there only so that none within is missed.

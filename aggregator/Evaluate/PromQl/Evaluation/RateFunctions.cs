@@ -64,11 +64,7 @@ internal static class RateFunctions
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static double Factor(long rangeStart, long rangeEnd, Edges samples, long firstTime, bool counter, double first, double increase)
     {
-        double toStart = (firstTime - rangeStart) / 1000.0, toEnd = (rangeEnd - samples.LastMs) / 1000.0, sampled = (samples.LastMs - firstTime) / 1000.0;
-        double average = samples.Count > 1 ? (samples.LastMs - samples.FirstMs) / 1000.0 / (samples.Count - 1) : 0;
-        double threshold = average * 1.1;
-        if (toStart >= threshold)
-            toStart = average / 2;
+        (double sampled, double toStart, double toEnd) = Reach(rangeStart, rangeEnd, samples, firstTime);
         if (counter)
         {
             double toZero = toStart;
@@ -76,9 +72,17 @@ internal static class RateFunctions
                 toZero = sampled * (first / increase);
             toStart = Math.Min(toStart, toZero);
         }
-        if (toEnd >= threshold)
-            toEnd = average / 2;
         return (sampled + toStart + toEnd) / sampled;
+    }
+
+    /// <summary>The seconds between the first and the last sample, and how far it is extrapolated from them to the window's edges: what of the factor does not depend on values.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (double Sampled, double ToStart, double ToEnd) Reach(long rangeStart, long rangeEnd, Edges samples, long firstTime)
+    {
+        double toStart = (firstTime - rangeStart) / 1000.0, toEnd = (rangeEnd - samples.LastMs) / 1000.0, sampled = (samples.LastMs - firstTime) / 1000.0;
+        double average = samples.Count > 1 ? (samples.LastMs - samples.FirstMs) / 1000.0 / (samples.Count - 1) : 0;
+        double threshold = average * 1.1;
+        return (sampled, toStart >= threshold ? average / 2 : toStart, toEnd >= threshold ? average / 2 : toEnd);
     }
 
     private static double FloatIncrease(in Window w, bool counter, bool fromZero)

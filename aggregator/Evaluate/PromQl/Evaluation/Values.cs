@@ -20,7 +20,8 @@ internal sealed class EvalSeries
     public EvalSeries(Labels labels, int count)
     {
         Labels = labels;
-        Values = new double[count];
+        // All of it is filled at once: no need for zeros.
+        Values = GC.AllocateUninitializedArray<double>(count);
         Array.Fill(Values, SpecialValues.StaleMarker);
     }
 

@@ -73,6 +73,7 @@ internal sealed class WindowColumns
     /// <summary>So many new samples are sorted together instead of put in one by one.</summary>
     private const int SortAtOnce = 64;
 
+    private readonly RatePlan _rates = new();
     private readonly List<Piece> _pieces = [];
     private readonly List<CompensatedSum> _sums = [];
     private readonly List<int> _transitions = [];
@@ -87,7 +88,7 @@ internal sealed class WindowColumns
     private readonly record struct Piece(int From, int To, int Summary);
 
     /// <summary>Entries that its longest list has room for.</summary>
-    public int Capacity => Math.Max(Math.Max(_pieces.Capacity, _transitions.Capacity), Math.Max(_extremes.Capacity, _sorted.Capacity));
+    public int Capacity => Math.Max(Math.Max(Math.Max(_pieces.Capacity, _transitions.Capacity), Math.Max(_extremes.Capacity, _sorted.Capacity)), _rates.Capacity);
 
     /// <summary>The kind of a function by its name, or null when it has none: then its windows are cut one by one.</summary>
     public static WindowKind? KindOf(string function) => function switch
@@ -122,7 +123,7 @@ internal sealed class WindowColumns
     {
         Begin(kind, columns);
         if (kind is WindowKind.Rate or WindowKind.Increase or WindowKind.Delta && _transitions.Count == 0 && columns.Summaries.IsEmpty)
-            return SlideRates(kind, columns.Times, columns.Values, [], windows, into);
+            return _rates.Slide(kind, columns.Times, columns.Values, [], windows, into);
         bool any = false;
         for (int i = 0; i < windows.Count; i++)
         {
@@ -145,60 +146,11 @@ internal sealed class WindowColumns
     public static bool TakesEdges(WindowKind kind) => kind is WindowKind.Rate or WindowKind.Increase or WindowKind.Delta;
 
     /// <summary>As <see cref="Run"/>, of some samples with their numbers among all, the first and the last of each window among them. Null: a value falls, all samples are needed.</summary>
-    public static bool? RunEdges(WindowKind kind, ReadOnlySpan<long> times, ReadOnlySpan<double> values, ReadOnlySpan<long> ordinals, in WindowCuts windows, Span<double> into)
+    public bool? RunEdges(WindowKind kind, ReadOnlySpan<long> times, ReadOnlySpan<double> values, ReadOnlySpan<long> ordinals, in WindowCuts windows, Span<double> into)
     {
-        if (kind != WindowKind.Delta)
-        {
-            for (int i = 1; i < values.Length; i++)
-            {
-                if (values[i] < values[i - 1])
-                    return null;
-            }
-        }
-        return SlideRates(kind, times, values, ordinals, windows, into);
-    }
-
-    /// <summary>The most frequent case, in one tight loop: a counter that was not reset. Where samples are left out, their numbers say how many.</summary>
-    private static bool SlideRates(WindowKind kind, ReadOnlySpan<long> times, ReadOnlySpan<double> values, ReadOnlySpan<long> ordinals, in WindowCuts windows, Span<double> into)
-    {
-        bool counter = kind != WindowKind.Delta, any = false;
-        double seconds = windows.RangeMs / 1000.0;
-        int from = 0, to = 0, fromStride = 0, toStride = 0;
-        for (int i = 0; i < windows.Count; i++)
-        {
-            long end = windows.FirstEndMs + (i * windows.StepMs), start = end - windows.RangeMs;
-            int next = After(times, to, toStride, end);
-            (toStride, to) = (next - to, next);
-            next = After(times, from, fromStride, start);
-            (fromStride, from) = (next - from, next);
-            if (to - from < 2)
-                continue;
-            double first = values[from], increase = values[to - 1] - first;
-            if (counter)
-                increase += 0.0;
-            long count = ordinals.IsEmpty ? to - from : ordinals[to - 1] - ordinals[from] + 1;
-            double factor = RateFunctions.Factor(start, end, new RateFunctions.Edges(times[from], times[to - 1], count), times[from], counter, first, increase);
-            if (kind == WindowKind.Rate)
-                factor /= seconds;
-            into[i] = increase * factor;
-            any = true;
-        }
-        return any;
-    }
-
-    /// <summary>The first time after a limit, from one that is not after it or first on. Steps are even and samples mostly, too: it is looked for first where the step before went.</summary>
-    private static int After(ReadOnlySpan<long> times, int at, int stride, long limit)
-    {
-        int guess = at + stride;
-        if (guess < times.Length)
-        {
-            at = guess;
-            while (stride-- > 0 && times[at - 1] > limit)
-                at--;
-        }
-        while (at < times.Length && times[at] <= limit)
-            at++;
-        return at;
+        if (kind != WindowKind.Delta && Falls(values))
+            return null;
+        return _rates.Slide(kind, times, values, ordinals, windows, into);
     }
 
     private void Begin(WindowKind kind, in FloatColumns columns)
@@ -217,6 +169,22 @@ internal sealed class WindowColumns
         bool folds = kind is WindowKind.Sum or WindowKind.Average || !columns.Summaries.IsEmpty || (_transitions.Count > 0 && kind is WindowKind.Rate or WindowKind.Increase);
         if (folds)
             CutPieces(columns);
+    }
+
+    private static bool Falls(ReadOnlySpan<double> values)
+    {
+        int i = 1;
+        for (; i + Vector<double>.Count <= values.Length; i += Vector<double>.Count)
+        {
+            if (Vector.LessThanAny(new Vector<double>(values[i..]), new Vector<double>(values[(i - 1)..])))
+                return true;
+        }
+        for (; i < values.Length; i++)
+        {
+            if (values[i] < values[i - 1])
+                return true;
+        }
+        return false;
     }
 
     private void FindTransitions(ReadOnlySpan<double> values, bool resets)
