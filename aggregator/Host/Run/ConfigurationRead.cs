@@ -14,6 +14,13 @@ namespace Bellwether.Aggregator.Run;
 /// <param name="Warnings">What is good and yet probably not meant, in the configuration itself.</param>
 internal sealed record ConfigurationRead(AggregatorConfig? Config, Definitions? Definitions, IReadOnlyList<ConfigError> Errors, IReadOnlyList<ConfigError> Warnings)
 {
+    private static Definitions Together(AggregatorConfig config, Definitions definitions)
+    {
+        var kept = new KeptFor(config.Retention.Raw, config.Retention.FiveMinutes, config.Retention.OneHour);
+        var options = new RuleEngineOptions { DefaultInterval = config.Global.EvaluationInterval };
+        return definitions with { BeyondRetention = RetentionCheck.Warnings(definitions.Groups, options, kept) };
+    }
+
     /// <summary>Reads everything.</summary>
     public static ConfigurationRead Of(string file, bool checkFiles, TimeProvider time)
     {
@@ -26,7 +33,7 @@ internal sealed record ConfigurationRead(AggregatorConfig? Config, Definitions? 
         ConfigResult<SloSet> slos = SloFiles.Load(named.Slos, folder);
         ConfigResult<SloRuleSet> sloRules = slos.IsOk ? SloRuleSet.Make(slos.Value, time.GetUtcNow().ToUnixTimeMilliseconds()) : new ConfigResult<SloRuleSet>(slos.Errors);
         return read.IsOk && rules.IsOk && kpis.IsOk && sloRules.IsOk
-            ? new ConfigurationRead(read.Value, new Definitions(rules.Value, kpis.Value, sloRules.Value), [], read.Warnings)
+            ? new ConfigurationRead(read.Value, Together(read.Value, new Definitions(rules.Value, kpis.Value, sloRules.Value)), [], read.Warnings)
             : new ConfigurationRead(null, null, [.. read.Errors, .. rules.Errors, .. kpis.Errors, .. sloRules.Errors], read.Warnings);
     }
 }

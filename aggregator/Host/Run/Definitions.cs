@@ -16,7 +16,10 @@ internal sealed record Definitions(RuleSet Rules, KpiSet Kpis, SloRuleSet Slos)
     public IReadOnlyList<RuleGroupDefinition> Groups => [.. Rules.Groups, .. Kpis.Groups, .. Slos.Groups];
 
     /// <summary>Remarks that refuse nothing.</summary>
-    public IReadOnlyList<string> Warnings => [.. Rules.Warnings, .. Kpis.Warnings, .. Slos.Warnings, .. UnknownPlanned()];
+    public IReadOnlyList<string> Warnings => [.. Rules.Warnings, .. Kpis.Warnings, .. Slos.Warnings, .. UnknownPlanned(), .. BeyondRetention];
+
+    /// <summary>Warnings of rules that read further back than samples are kept.</summary>
+    public IReadOnlyList<string> BeyondRetention { get; init; } = [];
 
     private IEnumerable<string> UnknownPlanned()
     {
