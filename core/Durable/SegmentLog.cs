@@ -24,7 +24,7 @@ public sealed class SegmentLog : IDisposable
     private readonly IDisposable _lock;
     private readonly Lock _gate = new();
     private readonly List<LogFile> _files;
-    private readonly List<ulong> _spares;
+    private readonly LogSpares _spares;
     private readonly UInt128 _identity;
     private byte[] _pending = new byte[64 << 10];
     private int _pendingBytes;
@@ -46,7 +46,7 @@ public sealed class SegmentLog : IDisposable
         var recovery = new LogRecovery(disk, folder, options, visitor, from);
         Report = recovery.Run();
         _files = recovery.Files;
-        _spares = recovery.Spares;
+        _spares = new LogSpares(disk, folder, recovery.Spares, NoteError);
         _identity = recovery.Identity is { } known && _files.Count > 0 ? known : NewIdentity(random);
         _nextNumber = recovery.NextNumber;
         _nextSequence = _firstPending = recovery.NextSequence;
@@ -177,11 +177,10 @@ public sealed class SegmentLog : IDisposable
             }
             catch (IOException error)
             {
-                Errors++;
-                LastError = error;
+                NoteError(error);
                 Abandon();
                 bool full = DiskErrors.IsDiskFull(error);
-                if (attempt > 0 || (full && !ReleaseSpares()))
+                if (attempt > 0 || (full && !_spares.Release()))
                     return full ? LogSync.DiskFull : LogSync.Failed;
             }
         }
@@ -271,9 +270,14 @@ public sealed class SegmentLog : IDisposable
         catch (IOException error)
         {
             // It is a second copy: the headers have it too, and the next opening tries again.
-            Errors++;
-            LastError = error;
+            NoteError(error);
         }
+    }
+
+    private void NoteError(IOException error)
+    {
+        Errors++;
+        LastError = error;
     }
 
     private void RecountLocked()
@@ -323,11 +327,8 @@ public sealed class SegmentLog : IDisposable
         ulong number = _nextNumber++;
         string path = Path.Combine(_folder, LogFile.Name(number));
         _folderDirty = true;
-        if (_spares.Count > 0)
+        if (_spares.TryTake(path))
         {
-            string spare = Path.Combine(_folder, LogFile.SpareName(_spares[^1]));
-            _spares.RemoveAt(_spares.Count - 1);
-            _disk.Rename(spare, path);
             // Were the new name lost with the power and the bytes not, its number would be given again, and frames of this time would pass for frames of that.
             _disk.SyncFolder(_folder);
             _folderDirty = false;
@@ -385,34 +386,7 @@ public sealed class SegmentLog : IDisposable
     public void ReleaseReserve()
     {
         lock (_gate)
-            ReleaseSpares();
-    }
-
-    private bool ReleaseSpares()
-    {
-        bool any = _spares.Count > 0;
-        while (_spares.Count > 0)
-        {
-            ulong spare = _spares[^1];
-            _spares.RemoveAt(_spares.Count - 1);
-            TryDelete(LogFile.SpareName(spare));
-        }
-        return any;
-    }
-
-    private bool TryDelete(string name)
-    {
-        try
-        {
-            _disk.Delete(Path.Combine(_folder, name));
-            return true;
-        }
-        catch (IOException error)
-        {
-            Errors++;
-            LastError = error;
-            return false;
-        }
+            _spares.Release();
     }
 
     private int Free(Func<LogFile, bool> needless)
@@ -437,7 +411,7 @@ public sealed class SegmentLog : IDisposable
             _files.Remove(file);
             RecountLocked();
         }
-        bool removed = _spares.Count < Options.SpareFiles ? TryMakeSpare(file) : TryDelete(LogFile.Name(file.Number));
+        bool removed = _spares.Count < Options.SpareFiles ? _spares.TryAdd(file.Number) : _spares.TryDelete(LogFile.Name(file.Number));
         if (removed)
             return true;
         lock (_gate)
@@ -446,22 +420,6 @@ public sealed class SegmentLog : IDisposable
             RecountLocked();
         }
         return false;
-    }
-
-    private bool TryMakeSpare(LogFile file)
-    {
-        try
-        {
-            _disk.Rename(Path.Combine(_folder, LogFile.Name(file.Number)), Path.Combine(_folder, LogFile.SpareName(file.Number)));
-            _spares.Add(file.Number);
-            return true;
-        }
-        catch (IOException error)
-        {
-            Errors++;
-            LastError = error;
-            return false;
-        }
     }
 
     private void TrySyncFolder()
@@ -473,8 +431,7 @@ public sealed class SegmentLog : IDisposable
         catch (IOException error)
         {
             // The files come back after a power cut, and their owner frees them again.
-            Errors++;
-            LastError = error;
+            NoteError(error);
         }
     }
 }
