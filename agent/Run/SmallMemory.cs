@@ -11,19 +11,13 @@ internal sealed class SmallMemory(TimeProvider time)
     /// <summary>So much may be allocated before garbage is collected.</summary>
     private const long GarbageBytesMax = 2 << 20;
 
-    /// <summary>When the start is over.</summary>
-    private static readonly TimeSpan s_start = TimeSpan.FromSeconds(20);
-
     /// <summary>How often the oldest garbage is looked for.</summary>
     private static readonly TimeSpan s_wholeInterval = TimeSpan.FromMinutes(10);
 
-    /// <summary>How often the program's pages are given back: it takes some milliseconds, and those that are needed come again by themselves.</summary>
-    private static readonly TimeSpan s_pagesInterval = TimeSpan.FromMinutes(1);
-
     private long _whole = time.GetTimestamp();
     private long _pages = time.GetTimestamp();
-    private TimeSpan _wholeWait = s_start;
-    private TimeSpan _pagesWait = s_start;
+    private TimeSpan _wholeWait = ProgramPages.Start;
+    private TimeSpan _pagesWait = ProgramPages.Start;
     private long _allocated;
 
     /// <summary>Does what is due.</summary>
@@ -42,6 +36,6 @@ internal sealed class SmallMemory(TimeProvider time)
         if (time.GetElapsedTime(_pages) < _pagesWait)
             return;
         ProgramPages.Release();
-        (_pages, _pagesWait) = (time.GetTimestamp(), s_pagesInterval);
+        (_pages, _pagesWait) = (time.GetTimestamp(), ProgramPages.Interval);
     }
 }

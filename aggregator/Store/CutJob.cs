@@ -49,6 +49,9 @@ internal sealed class CutJob
     /// <summary>The number of the series with which dropping goes on.</summary>
     public int NextDropped { get; set; }
 
+    /// <summary>Oldest sample of the series that were looked at and of what they hold still.</summary>
+    public long OldestMs { get; set; } = long.MaxValue;
+
     /// <summary>Series that held nothing more when they were looked at.</summary>
     public List<HeadSeries> Empty { get; } = [];
 }

@@ -1,5 +1,4 @@
 using Bellwether.Store.Blocks;
-using Bellwether.Store.Head;
 using Microsoft.Extensions.Logging;
 
 namespace Bellwether.Store;
@@ -112,11 +111,8 @@ public sealed partial class StoreEngine
         _index.Gate.EnterWriteLock();
         try
         {
-            foreach (HeadSeries series in _index.All)
-            {
-                if (series.OldestMs <= timeMs)
-                    return false;
-            }
+            if (_head.OldestMs <= timeMs)
+                return false;
             _head.ClosedMs = Math.Max(_head.ClosedMs, timeMs);
             return true;
         }

@@ -1,7 +1,6 @@
 using Bellwether.Store.Blocks;
 using Bellwether.Store.Head;
 using Bellwether.Store.Wal;
-using Microsoft.Extensions.Logging;
 
 namespace Bellwether.Store;
 
@@ -102,12 +101,14 @@ public sealed partial class StoreEngine
                 // What came since the begin stands in no file: its partition stays, and goes into another file with the next cut.
                 long before = cut.Touched.TryGetValue(series, out long touchedMs) ? Math.Min(cut.BoundaryMs, PartitionOf(touchedMs, slot)) : cut.BoundaryMs;
                 series.DropBefore(before, _head.Pools);
+                cut.OldestMs = Math.Min(cut.OldestMs, series.OldestMs);
                 if (series.IsEmpty)
                     cut.Empty.Add(series);
             }
             if (cut.NextDropped < cut.References)
                 return true;
             _index.Remove(cut.Empty.FindAll(static s => s.IsEmpty));
+            _head.CutEnded(cut.OldestMs);
             _head.Pools.ForgetColumns();
         }
         finally
@@ -171,6 +172,15 @@ public sealed partial class StoreEngine
         Checkpoint checkpoint = NextCheckpoint(boundaryMs, out byte[] state);
         var cut = new CutJob { BoundaryMs = boundaryMs, Checkpoint = checkpoint, State = state, References = _index.NextReference, Deletion = deletion, Behind = _head.BehindBoundary };
         _head.BehindBoundary = 0;
+        _index.Gate.EnterWriteLock();
+        try
+        {
+            _head.CutBegins();
+        }
+        finally
+        {
+            _index.Gate.ExitWriteLock();
+        }
         _head.Cut = cut;
         return _cut = cut;
     }

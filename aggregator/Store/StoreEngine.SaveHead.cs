@@ -153,7 +153,7 @@ public sealed partial class StoreEngine
         try
         {
             saved.Load(_head, new SavedBounds(cutMs, goneMs), (long)_options.Partition.TotalMilliseconds, _ledger, batches);
-            _head.Restored(saved.NewestMs, saved.Next <= _checkpoint.Next ? 0 : saved.BehindBoundary);
+            _head.Restored(saved.OldestMs, saved.NewestMs, saved.Next <= _checkpoint.Next ? 0 : saved.BehindBoundary);
             return true;
         }
         catch (Exception e) when (e is IOException or InvalidDataException or ArgumentException)

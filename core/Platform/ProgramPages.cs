@@ -8,6 +8,12 @@ namespace Bellwether.Core.Platform;
 /// </summary>
 public static class ProgramPages
 {
+    /// <summary>When a program's start is over.</summary>
+    public static readonly TimeSpan Start = TimeSpan.FromSeconds(20);
+
+    /// <summary>How often to give them back: it takes some milliseconds, and those that are needed come again by themselves.</summary>
+    public static readonly TimeSpan Interval = TimeSpan.FromMinutes(1);
+
     private const string MapsFile = "/proc/self/smaps";
 
     /// <summary>Gives them back now. Returns how many bytes of mappings were looked over; 0 where the system does not tell.</summary>

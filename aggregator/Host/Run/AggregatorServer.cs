@@ -42,6 +42,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     private static readonly TimeSpan s_doorsClose = TimeSpan.FromSeconds(5);
     private readonly string _file;
     private readonly TimeProvider _time;
+    private readonly ITimer _pages;
     private readonly LineLoggerFactory _loggers;
     private readonly ILogger _log;
     private readonly Meter _meter = new(MetricNames.Meter);
@@ -144,6 +145,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         _meter.CreateObservableGauge(MetricNames.AggregatorReloadSuccessSeconds, () => ConfigNow().TakenMs / 1000.0, unit: "seconds", description: "When the configuration was last taken, Unix seconds.");
         _receiver = new RemoteWriteReceiver(new LateAppender(_store, late), new RemoteWriteReceiveOptions(), _meter);
         _listeners = new Listeners(time, loggers);
+        _pages = time.CreateTimer(static _ => ProgramPages.Release(), null, ProgramPages.Start, ProgramPages.Interval);
         _grpc = BuildGrpc(ingest);
         _http = BuildHttp();
     }
@@ -252,6 +254,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         await _store.DisposeAsync();
         _forwarder?.Dispose();
         _selfMetrics.Dispose();
+        await _pages.DisposeAsync();
         _meter.Dispose();
         _stop.Dispose();
         Stopped(_log);

@@ -109,9 +109,23 @@ internal sealed class HeadWriter
     /// <summary>Newest sample ever appended, Unix ms.</summary>
     public long NewestMs { get; private set; } = long.MinValue;
 
+    /// <summary>Time of the oldest sample in memory, or <see cref="long.MaxValue"/>. Under the head's lock.</summary>
+    public long OldestMs => Math.Min(_oldestBefore, _oldestSince);
+
+    // Of what memory held when a cut was begun last, less what it dropped; and of what came since.
+    private long _oldestBefore = long.MaxValue;
+    private long _oldestSince = long.MaxValue;
+
+    /// <summary>A cut begins: it will look at every series that is there now.</summary>
+    public void CutBegins() => (_oldestBefore, _oldestSince) = (OldestMs, long.MaxValue);
+
+    /// <summary>A cut has dropped what it wrote; of the series that it looked at this is the oldest sample.</summary>
+    public void CutEnded(long oldestMs) => _oldestBefore = oldestMs;
+
     /// <summary>A saved head is in place.</summary>
-    public void Restored(long newestMs, long behindBoundary)
+    public void Restored(long oldestMs, long newestMs, long behindBoundary)
     {
+        _oldestBefore = oldestMs;
         NewestMs = Math.Max(NewestMs, newestMs);
         BehindBoundary = behindBoundary;
     }
@@ -291,6 +305,8 @@ internal sealed class HeadWriter
         if (outcome is AppendOutcome.Stored or AppendOutcome.Conflict)
         {
             Changes.Note(timeMs);
+            if (timeMs < _oldestSince)
+                _oldestSince = timeMs;
             if (timeMs < BoundaryMs)
                 BehindBoundary++;
         }

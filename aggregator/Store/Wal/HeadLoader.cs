@@ -33,6 +33,9 @@ internal sealed class HeadLoader : IDisposable
 
     public long NewestMs { get; private set; }
 
+    /// <summary>Oldest sample of what was loaded.</summary>
+    public long OldestMs { get; private set; } = long.MaxValue;
+
     /// <summary>See <see cref="HeadWriter.BehindBoundary"/>.</summary>
     public long BehindBoundary { get; private set; }
 
@@ -240,6 +243,7 @@ internal sealed class HeadLoader : IDisposable
                     series = series.Without(bounds.GoneMs, slotMs, pools, gather);
                 if (series.IsEmpty)
                     continue;
+                OldestMs = Math.Min(OldestMs, series.OldestMs);
                 byPlace[place] = series;
                 kept.Add(series);
             }
