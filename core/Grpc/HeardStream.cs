@@ -61,7 +61,11 @@ internal sealed class HeardStream(Stream below, Action heard) : Stream
     public override void SetLength(long value) => throw new NotSupportedException();
 
     /// <inheritdoc/>
-    public override ValueTask DisposeAsync() => below.DisposeAsync();
+    public override async ValueTask DisposeAsync()
+    {
+        await below.DisposeAsync();
+        await base.DisposeAsync();
+    }
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)

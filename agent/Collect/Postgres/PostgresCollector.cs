@@ -220,7 +220,7 @@ public sealed partial class PostgresCollector : ICollector
         await command.ExecuteNonQueryAsync(cancellation);
     }
 
-    private async Task ReadFactsAsync(Generation generation, NpgsqlConnection connection, CancellationToken cancellation)
+    private static async Task ReadFactsAsync(Generation generation, NpgsqlConnection connection, CancellationToken cancellation)
     {
         await using var command = new NpgsqlCommand(FactsSql, connection);
         await using NpgsqlDataReader reader = await command.ExecuteReaderAsync(cancellation);
