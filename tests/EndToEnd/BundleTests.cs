@@ -1,4 +1,3 @@
-
 namespace Bellwether.EndToEnd;
 
 /// <summary>An agent without a network, its records carried by files: by hand with a receipt back, and through a one-way gate.</summary>

@@ -3,7 +3,6 @@ using System.Text.Json;
 using Bellwether.Core.Configuration;
 using Bellwether.Evaluate.Rules;
 using Bellwether.Evaluate.Rules.Healing;
-using Bellwether.Serve.QueryApi;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;

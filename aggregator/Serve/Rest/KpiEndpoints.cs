@@ -1,10 +1,8 @@
-using System.Text.Json;
 using Bellwether.Core.Configuration;
 using Bellwether.Core.Model;
 using Bellwether.Evaluate.Kpi;
 using Bellwether.Evaluate.PromQl;
 using Bellwether.Evaluate.Rules.Healing;
-using Bellwether.Serve.QueryApi;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;

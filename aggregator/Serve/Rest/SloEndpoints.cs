@@ -9,7 +9,6 @@ using Bellwether.Evaluate.Rules;
 using Bellwether.Evaluate.Rules.Healing;
 using Bellwether.Evaluate.Slo;
 using Bellwether.Evaluate.Slo.Compiling;
-using Bellwether.Serve.QueryApi;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
