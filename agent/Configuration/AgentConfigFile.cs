@@ -3,7 +3,6 @@ using Bellwether.Core.Bundles;
 using Bellwether.Core.Configuration;
 using Bellwether.Core.Configuration.Prometheus;
 using Bellwether.Core.Model;
-using Bellwether.Core.Text;
 
 namespace Bellwether.Agent.Configuration;
 
