@@ -71,8 +71,8 @@ internal sealed partial class Evaluator
         var groups = new List<HistogramGroup>();
         foreach (EvalSeries one in series)
         {
-            bool hasFloats = false, hasHistograms = false;
-            for (int i = 0; i < one.Values.Length; i++)
+            bool hasFloats = one.Histograms is null && !one.IsEmpty, hasHistograms = false;
+            for (int i = 0; one.Histograms is not null && i < one.Values.Length; i++)
             {
                 hasFloats |= one.Has(i) && one.HistogramAt(i) is null;
                 hasHistograms |= one.HistogramAt(i) is not null;
