@@ -225,17 +225,10 @@ public sealed class SegmentDecoder
     {
         if (!source.Ok)
             return null;
-        ReadOnlySpan<Label> labels = CollectionsMarshal.AsSpan(_labelScratch);
-        for (int i = 0; i < labels.Length; i++)
-        {
-            bool ordered = i == 0 || Utf8Order.Compare(labels[i - 1].Name, labels[i].Name) < 0;
-            if (!ordered || labels[i].Name.Length == 0 || labels[i].Value.Length == 0)
-            {
-                source.Fail(DecodeOutcome.Malformed);
-                return null;
-            }
-        }
-        return Labels.FromSorted(labels.ToArray());
+        Labels? labels = Labels.TryFromSorted(CollectionsMarshal.AsSpan(_labelScratch));
+        if (labels is null)
+            source.Fail(DecodeOutcome.Malformed);
+        return labels;
     }
 
     private void ReadChanged(ref ByteSource source, SlotState state, bool others)

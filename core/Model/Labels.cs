@@ -59,16 +59,22 @@ public sealed class Labels : IEquatable<Labels>, IComparable<Labels>
     }
 
     /// <summary>Wraps labels that the caller knows to be sorted, unique and non-empty. Checked; throws <see cref="ArgumentException"/> when they are not.</summary>
-    public static Labels FromSorted(Label[] sorted)
+    public static Labels FromSorted(Label[] sorted) =>
+        FirstWrong(sorted) is >= 0 and int wrong ? throw new ArgumentException($"label {wrong} ('{sorted[wrong].Name}') is empty, out of order or doubled") : FromChecked(sorted);
+
+    /// <summary>A set of labels from elsewhere; null unless they are sorted, unique and not empty.</summary>
+    internal static Labels? TryFromSorted(ReadOnlySpan<Label> labels) => FirstWrong(labels) >= 0 ? null : FromChecked(labels.ToArray());
+
+    private static Labels FromChecked(Label[] sorted) => sorted.Length == 0 ? Empty : new Labels(sorted);
+
+    private static int FirstWrong(ReadOnlySpan<Label> labels)
     {
-        for (int i = 0; i < sorted.Length; i++)
+        for (int i = 0; i < labels.Length; i++)
         {
-            if (sorted[i].Name.Length == 0 || sorted[i].Value.Length == 0)
-                throw new ArgumentException($"label {i} is empty");
-            if (i > 0 && Utf8Order.Compare(sorted[i - 1].Name, sorted[i].Name) >= 0)
-                throw new ArgumentException($"label '{sorted[i].Name}' is out of order or doubled");
+            if (labels[i].Name.Length == 0 || labels[i].Value.Length == 0 || (i > 0 && Utf8Order.Compare(labels[i - 1].Name, labels[i].Name) >= 0))
+                return i;
         }
-        return sorted.Length == 0 ? Empty : new Labels(sorted);
+        return -1;
     }
 
     /// <summary>The value of a label, or the empty string when it is absent.</summary>
