@@ -1,3 +1,4 @@
+using Bellwether.Core.Model;
 using Bellwether.Store.Head;
 using Bellwether.Store.Wal;
 using Microsoft.Extensions.Logging;
@@ -8,8 +9,14 @@ namespace Bellwether.Store;
 // It is begun on the writer's thread and written beside it; a commit comes before it is put in place. A cut and a save do not run at once: both walk through all series.
 public sealed partial class StoreEngine
 {
+    // The head is saved again when a sample came for so many of its bytes: saving then costs a few hundredths of what it follows (docs/performance.md).
+    private const int BytesPerSample = 10;
+
+    // What else the log holds, names of series most of all.
+    private const int BytesPerDefinition = 16;
     private HeadSaver? _saver;
     private long _savedAtBytes;
+    private long _savedAtSamples;
     private long _savedBytes;
     private long _savedHeads;
     private long _failedSaves;
@@ -24,7 +31,10 @@ public sealed partial class StoreEngine
     /// So much was logged since the head was saved last that replaying it would take longer than is wanted. It goes by the size of the saved head as well, so that saving costs a small part of what
     /// it follows. The writer's thread.
     /// </summary>
-    internal bool IsSaveDue => _saver is null && _cut is null && UnsavedBytes >= Math.Max(_options.SaveHeadBytes, 2 * _savedBytes) && _disk.FreeBytes(_options.Folder) - (2 * _savedBytes) >= _options.MinFreeBytes;
+    internal bool IsSaveDue => _saver is null && _cut is null && IsMuchUnsaved && _disk.FreeBytes(_options.Folder) - (2 * _savedBytes) >= _options.MinFreeBytes;
+
+    private bool IsMuchUnsaved => _head.Outcomes[(int)AppendOutcome.Stored] - _savedAtSamples >= Math.Max(_options.SaveHeadSamples, _savedBytes / BytesPerSample)
+        || UnsavedBytes >= Math.Max(_options.SaveHeadSamples * BytesPerDefinition, 2 * _savedBytes);
 
     /// <summary>The number of the next frame of the log.</summary>
     internal ulong NextFrame => _wal.Next;
@@ -61,6 +71,7 @@ public sealed partial class StoreEngine
             Dictionary = _batches.TakeDictionary(),
         };
         _savedAtBytes = _wal.AppendedBytes;
+        _savedAtSamples = _head.Outcomes[(int)AppendOutcome.Stored];
         return _saver = saver;
     }
 

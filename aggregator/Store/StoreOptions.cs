@@ -81,8 +81,8 @@ public sealed record StoreOptions
     /// <summary>Bytes of one file of the write-ahead log. Default 64 MiB.</summary>
     public long WalFileBytes { get; init; } = 64L << 20;
 
-    /// <summary>The head is saved when so much was logged since it was saved last, and no less than twice what it takes. Default 16 MiB.</summary>
-    public long SaveHeadBytes { get; init; } = 16L << 20;
+    /// <summary>The head is saved when so many samples came since it was saved last, and no fewer than one for ten bytes that it takes. Default 1,000,000.</summary>
+    public long SaveHeadSamples { get; init; } = 1_000_000;
 
     /// <summary>Below this much free space new data are refused; queries go on. Default 256 MiB.</summary>
     public long MinFreeBytes { get; init; } = 256L << 20;

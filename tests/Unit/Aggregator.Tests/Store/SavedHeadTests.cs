@@ -242,7 +242,7 @@ public sealed class SavedHeadTests : IDisposable
     public async Task The_writer_saves_it_by_itself_while_data_come()
     {
         long now = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
-        StoreOptions options = _options with { Folder = _folder, SaveHeadBytes = 4096 };
+        StoreOptions options = _options with { Folder = _folder, SaveHeadSamples = 300 };
         long frames = 0;
         await using (StoreWriter store = StoreWriter.Open(options, new OsDisk(), TimeProvider.System, ProcessRandom.Create(), _meter, NullLogger.Instance))
         {

@@ -59,7 +59,7 @@ public sealed class StoreCrashTests(ITestOutputHelper output)
     });
 
     [Fact]
-    public void A_crash_at_any_change_of_cuts_between_saved_heads_leaves_everything_once() => Run(s_small with { SaveHeadBytes = 1 }, 40, InFiles, work =>
+    public void A_crash_at_any_change_of_cuts_between_saved_heads_leaves_everything_once() => Run(s_small with { SaveHeadSamples = 1 }, 40, InFiles, work =>
     {
         for (int i = 0; i < 2; i++)
         {

@@ -42,7 +42,7 @@ public sealed class StoreModelTests
             MaxLateSamples = 100,
             MaxOpenSegments = 3,
             WalFileBytes = 16 << 10,
-            SaveHeadBytes = 2_000,
+            SaveHeadSamples = 100,
             MinFreeBytes = 0,
         };
 

@@ -18,7 +18,7 @@ public sealed class StoreTapTests : IDisposable
     private const string QueueFolder = "/forward";
     private readonly VirtualTime _time = new();
     private readonly Meter _meter = new("store-tap-tests");
-    private readonly StoreOptions _options = new() { Folder = "/store", MinFreeBytes = 0, SaveHeadBytes = 500 };
+    private readonly StoreOptions _options = new() { Folder = "/store", MinFreeBytes = 0, SaveHeadSamples = 30 };
 
     public void Dispose() => _meter.Dispose();
 
