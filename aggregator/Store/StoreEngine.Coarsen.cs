@@ -132,10 +132,10 @@ public sealed partial class StoreEngine
         }
     }
 
-    [LoggerMessage(EventId = 5747, Level = LogLevel.Warning, Message = "{Files} chunk files of {Bytes} bytes are due for a coarser resolution, which waits until {NeededBytes} bytes of the disk are free; make room, or lower retention.raw or set retention.size")]
+    [LoggerMessage(EventId = 5752, Level = LogLevel.Warning, Message = "{Files} chunk files of {Bytes} bytes are due for a coarser resolution, which waits until {NeededBytes} bytes of the disk are free; make room, or lower retention.raw or set retention.size")]
     private static partial void LogWaitsForRoom(ILogger log, int files, long bytes, long neededBytes);
 
-    [LoggerMessage(EventId = 5748, Level = LogLevel.Error, Message = "the disk is full: the chunk file {File} of {Bytes} bytes, older than what its resolution is kept for, is dropped before it became coarser; its newest sample was of {NewestMs}")]
+    [LoggerMessage(EventId = 5753, Level = LogLevel.Error, Message = "the disk is full: the chunk file {File} of {Bytes} bytes, older than what its resolution is kept for, is dropped before it became coarser; its newest sample was of {NewestMs}")]
     private static partial void LogDroppedEarly(ILogger log, string file, long bytes, long newestMs);
 
     [LoggerMessage(EventId = 5746, Level = LogLevel.Information, Message = "{Files} chunk files became one of the resolution {Resolution}; their newest sample was of {NewestMs}")]

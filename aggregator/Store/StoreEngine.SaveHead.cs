@@ -80,7 +80,7 @@ public sealed partial class StoreEngine
     {
         try
         {
-            saver.Write(_disk, _options.Folder, _index, cancellation);
+            saver.Write(_disk, _options.Folder, _options.MinFreeBytes, _index, cancellation);
         }
         catch (Exception e) when (e is IOException or OperationCanceledException)
         {
@@ -136,12 +136,27 @@ public sealed partial class StoreEngine
         {
             Interlocked.Increment(ref _failedSaves);
             LogSaveFailed(_log, failed);
+            RemoveUnfinishedHead();
+        }
+    }
+
+    // A full disk needs the room.
+    private void RemoveUnfinishedHead()
+    {
+        try
+        {
+            SavedHeadWriter.RemoveUnfinished(_disk, _options.Folder);
+        }
+        catch (IOException e)
+        {
+            LogSaveFailed(_log, e);
         }
     }
 
     // Before the log is read. The head that is not usable is left to the next save to replace.
     private HeadLoader? OpenSaved()
     {
+        RemoveUnfinishedHead();
         HeadLoader? saved = HeadLoader.TryOpen(_disk, _options.Folder, out string? damage);
         _damagedHead = damage is not null;
         if (damage is not null)

@@ -252,11 +252,7 @@ public sealed partial class StoreEngine : ILedgerSource, IDisposable
     private void LogBatch()
     {
         if (_batches.IsEmpty)
-        {
-            if (_batches.IsNew)
-                _batches.Forget();
             return;
-        }
         ulong sequence = _wal.Append(FrameKind.Batch, _batches.Finish());
         _batches.Logged(sequence);
         _ledger.Note(sequence, _head.TakeNewest(), _batches.Context);

@@ -114,22 +114,19 @@ internal sealed partial class BlockSet : IDisposable
     }
 
     // A merge or rewrite counts from the moment that its file is there; a crash may have left its sources. What is itself replaced may never have been served: it stands in for nothing.
+    // A number that is not lower was given again since.
     private List<BlockFile> WithoutReplaced(List<BlockFile> files)
     {
         var replaced = new HashSet<string>(StringComparer.Ordinal);
         foreach (BlockFile file in files.Where(f => f.Replaces.Count > 0).OrderByDescending(f => NumberOf(f.Name)))
         {
             if (!replaced.Contains(file.Name))
-                replaced.UnionWith(file.Replaces);
+                replaced.UnionWith(file.Replaces.Where(r => NumberOf(r) < NumberOf(file.Name)));
         }
         List<BlockFile> left = files.FindAll(f => replaced.Contains(f.Name));
         foreach (BlockFile file in left)
-        {
             file.Drop();
-            _disk.Delete(Path.Combine(_folder, file.Name));
-        }
-        if (left.Count > 0)
-            _disk.SyncFolder(_folder);
+        Delete([.. left.Select(f => f.Name)]);
         return files.FindAll(f => !left.Contains(f));
     }
 

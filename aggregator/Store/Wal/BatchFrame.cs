@@ -64,13 +64,14 @@ internal sealed class BatchFrameWriter
         _series.Clear();
         _exponents.Clear();
         _bytes = _definitionBytes = 0;
-        _isOver = false;
+        // Until the frame that says so is logged.
+        _isOver = true;
     }
 
     /// <summary>Whether this frame begins a dictionary.</summary>
     public bool IsNew { get; private set; }
 
-    /// <summary>Begins a dictionary with the next frame (the frame in making was not logged).</summary>
+    /// <summary>Begins a dictionary with the next frame.</summary>
     public void Forget() => _isOver = true;
 
     /// <summary>The dictionary as it is now: what frames from here on are read by. Empty: the next frame begins one.</summary>
@@ -151,8 +152,10 @@ internal sealed class BatchFrameWriter
     /// <summary>Says which frame it became.</summary>
     public void Logged(ulong sequence)
     {
-        if (IsNew)
-            Context = sequence;
+        if (!IsNew)
+            return;
+        Context = sequence;
+        _isOver = false;
     }
 
     public static void WriteMetadata(string family, MetricMetadata metadata, ByteWriter into)

@@ -44,9 +44,10 @@ internal sealed class HeadSaver
     public SavedHeadWriter? Writer { get; private set; }
 
     /// <summary>Writes everything but the end. Beside the writer.</summary>
-    public void Write(IDisk disk, string folder, HeadIndex index, CancellationToken cancellation)
+    /// <remarks>Throws <see cref="IOException"/> also when less than <paramref name="minFreeBytes"/> would stay free.</remarks>
+    public void Write(IDisk disk, string folder, long minFreeBytes, HeadIndex index, CancellationToken cancellation)
     {
-        SavedHeadWriter writer = Writer = new SavedHeadWriter(disk, folder);
+        SavedHeadWriter writer = Writer = new SavedHeadWriter(disk, folder, minFreeBytes);
         writer.Begin(SavedPiece.Begin);
         writer.Piece.Bytes(Begin);
         writer.Write();

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Bellwether.Core.Durable;
 using Bellwether.Core.Platform;
+using Bellwether.Store.Blocks;
 using Bellwether.Store.Chunks;
 
 namespace Bellwether.Store.Wal;
@@ -23,7 +24,7 @@ internal enum SavedPiece : byte
 }
 
 /// <summary>
-/// Writes a saved head piece by piece, each with its checksum, beside the one before; <see cref="Finish"/> puts it in its place. One that is not finished is left for the next to replace.
+/// Writes a saved head piece by piece, each with its checksum, beside the one before; <see cref="Finish"/> puts it in its place. One that is not finished stands for nothing.
 /// Every method that reaches the disk throws <see cref="IOException"/>.
 /// </summary>
 internal sealed class SavedHeadWriter : IDisposable
@@ -31,16 +32,21 @@ internal sealed class SavedHeadWriter : IDisposable
     public const string FileName = "head";
     private const int SyncBytes = 8 << 20;
     private readonly IDisk _disk;
+    private readonly string _folder;
     private readonly string _path;
+    private readonly long _minFreeBytes;
     private readonly IDiskFile _file;
     private uint _pieces;
     private long _unsynced;
 
-    public SavedHeadWriter(IDisk disk, string folder)
+    /// <param name="minFreeBytes">What has to stay free: a head that needs more is given up by an <see cref="IOException"/>.</param>
+    public SavedHeadWriter(IDisk disk, string folder, long minFreeBytes)
     {
         _disk = disk;
+        _folder = folder;
+        _minFreeBytes = minFreeBytes;
         _path = Path.Combine(folder, FileName);
-        disk.Delete(_path + ".new");
+        RemoveUnfinished(disk, folder);
         _file = disk.Open(_path + ".new", DiskOpen.CreateNew);
     }
 
@@ -68,20 +74,30 @@ internal sealed class SavedHeadWriter : IDisposable
         _unsynced += Piece.Length;
         if (_unsynced < SyncBytes)
             return;
-        _file.Sync();
+        Sync();
         _unsynced = 0;
     }
+
+    /// <summary>Deletes a file that was not finished, if there is one.</summary>
+    public static void RemoveUnfinished(IDisk disk, string folder) => disk.Delete(Path.Combine(folder, FileName + ".new"));
 
     /// <summary>All pieces are written: it takes the place of the one before, durably.</summary>
     public void Finish()
     {
-        _file.Sync();
+        Sync();
         _file.Dispose();
         _disk.Rename(_path + ".new", _path);
-        _disk.SyncFolder(Path.GetDirectoryName(_path) ?? ".");
+        _disk.SyncFolder(_folder);
     }
 
     public void Dispose() => _file.Dispose();
+
+    private void Sync()
+    {
+        _file.Sync();
+        if (_disk.FreeBytes(_folder) < _minFreeBytes)
+            throw new NoRoomException($"less than {_minFreeBytes} bytes would stay free");
+    }
 }
 
 /// <summary>Reads a saved head's pieces in order. Not thread-safe.</summary>
@@ -117,7 +133,7 @@ internal sealed class SavedHeadFile : IDisposable
     {
         string path = Path.Combine(folder, SavedHeadWriter.FileName);
         disk.Delete(path);
-        disk.Delete(path + ".new");
+        SavedHeadWriter.RemoveUnfinished(disk, folder);
         disk.SyncFolder(folder);
     }
 

@@ -31,6 +31,7 @@ public sealed class BatchFrameTests
                 foreach (SeriesSample sample in samples)
                     writer.Add(series.Single(s => ReferenceEquals(s.Labels, sample.Labels)), sample.TimestampMs, sample.Value, null, sample.StartMs);
                 Same(samples, Read(reader, writer.Finish(), (ulong)frame));
+                writer.Logged((ulong)frame);
             }
         }));
     }
@@ -47,6 +48,7 @@ public sealed class BatchFrameTests
             for (int s = 0; s < series.Length; s++)
                 writer.Add(series[s], Now + (tick * 15_000), (s % 3) switch { 0 => 7, 1 => 1000 + (50 * tick), _ => 12.25 + (tick * 0.5) }, null, 0);
             last = writer.Finish().Length;
+            writer.Logged(1);
         }
         Assert.InRange(last, 300, 300 + (100 * 2) + (100 * 1) + 20);
     }
@@ -66,8 +68,22 @@ public sealed class BatchFrameTests
                     writer.Add(one, Now + ((tick + (part * 50)) * 120_000), 3, null, 0);
             }
             last = writer.Finish().Length;
+            writer.Logged(1);
         }
         Assert.InRange(last, 2000, 2000 + (20 * 4) + 20);
+    }
+
+    [Fact]
+    public void A_dictionary_that_begins_with_a_frame_that_was_never_logged_begins_with_the_next()
+    {
+        HeadSeries series = Series(0);
+        var writer = new BatchFrameWriter();
+        writer.Begin();
+        writer.Add(series, Now, 7, null, 0);
+        writer.Begin();
+        writer.Add(series, Now + 1, 8, null, 0);
+        SeriesSample[] second = [new SeriesSample(series.Labels, Now + 1, 8)];
+        Same(second, Read(new BatchFrameReader(), writer.Finish(), 1));
     }
 
     [Fact]
@@ -84,6 +100,7 @@ public sealed class BatchFrameTests
             for (int s = 0; s < series.Length; s++)
                 writer.Add(series[s], Now + (tick * 15_000), s_values[(s + tick) % s_values.Length], null, 0);
             bytes += writer.Finish().Length;
+            writer.Logged(1);
         }
         Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
         Assert.True(bytes > 4 * series.Length);

@@ -48,6 +48,20 @@ public sealed class SavedHeadTests : IDisposable
     }
 
     [Fact]
+    public void One_that_would_leave_too_little_room_is_given_up_and_leaves_nothing()
+    {
+        var disk = new MemoryDisk { Free = 999 };
+        using StoreEngine store = StoreEngine.Open(_options with { MinFreeBytes = 1000 }, disk, _time, new Random(1), _meter, NullLogger.Instance);
+        Fill(store, 1);
+        store.SaveHead();
+        Assert.Equal((0, 1), (store.SavedHeads, store.FailedSaves));
+        Assert.DoesNotContain(disk.Paths, p => Path.GetFileName(p).StartsWith("head", StringComparison.Ordinal));
+        disk.Free = 1000;
+        store.SaveHead();
+        Assert.Equal((1, 1), (store.SavedHeads, store.FailedSaves));
+    }
+
+    [Fact]
     public void What_was_cut_into_files_since_does_not_come_back_into_memory()
     {
         var disk = new MemoryDisk();

@@ -135,6 +135,9 @@ public sealed class StoreRewriteTests : IDisposable
             store.Maintain();
             Assert.Equal([left[0]], left.Where(name => disk.Exists("/store/chunks/" + name)));
         }
+        // A start survives it, too, and does not serve it.
+        using (StoreEngine stuck = OpenIt())
+            Assert.Equal((4, true), (CountAll(stuck), disk.Exists("/store/chunks/" + left[0])));
         disk.Fault = null;
         using StoreEngine again = OpenIt();
         Assert.Equal(4, CountAll(again));
