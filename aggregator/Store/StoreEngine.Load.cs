@@ -27,9 +27,10 @@ public sealed partial class StoreEngine
         _checkpoint = _checkpoints.Read(out byte[]? state);
         _age = new AgeClock(_time, NewestInFilesMs());
         TakeTime();
+        // Before replay begins: a list of held samples that is beyond its bound by a tick is read whole.
+        ulong from = LoadState(state, batches);
         _head.IsReplaying = true;
         _head.BoundaryMs = _checkpoint.BoundaryMs;
-        ulong from = LoadState(state, batches);
         WriteAheadLog wal;
         _index.Gate.EnterWriteLock();
         try
