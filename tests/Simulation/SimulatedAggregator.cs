@@ -12,7 +12,6 @@ internal sealed class SimulatedAggregator : IRecordStore
 {
     private static readonly StoreOptions s_options = new()
     {
-        SaveHeadSamples = 300,
         Folder = "/store",
         Partition = TimeSpan.FromMinutes(10),
         PartitionGrace = TimeSpan.FromMinutes(2),
