@@ -9,8 +9,8 @@ namespace Bellwether.Agent.Collect.Postgres;
 
 /// <summary>
 /// The metrics of one PostgreSQL server under postgres_exporter's names and labels, and own queries. Source name <c>postgres/HOST:PORT/DATABASE</c>, followed by an instance and labels of its own. Holds one
-/// connection. A query that fails costs its own families only; a server that cannot be reached gives <c>pg_up 0</c>. <c>up</c> is the target's health: whether the server was reached and the
-/// built-in collectors worked; an own query that fails is told by <see cref="LastError"/> and <c>pg_scrape_collector_success</c>. Not thread-safe.
+/// connection. A query that fails costs its own families only; a server that cannot be reached gives <c>pg_up 0</c>. <c>up</c> is the target's health: whether the server was reached. What fails then, for
+/// want of a privilege say, is told by <see cref="LastError"/> and <c>pg_scrape_collector_success</c>. Not thread-safe.
 /// </summary>
 public sealed partial class PostgresCollector : ICollector
 {
@@ -40,7 +40,6 @@ public sealed partial class PostgresCollector : ICollector
     private long _scrapes;
     private string? _unreached;
     private readonly List<string> _failures = [];
-    private bool _isWhole;
 
     /// <summary>Makes the collector; nothing is connected yet.</summary>
     /// <param name="options">Settings. A connection string that makes no sense and unknown collector names throw <see cref="ArgumentException"/>.</param>
@@ -116,7 +115,7 @@ public sealed partial class PostgresCollector : ICollector
     /// <summary>Why the server could not be reached, or which queries failed, in the last tick; null: all went well.</summary>
     public string? LastError { get; private set; }
 
-    /// <summary>Whether the last tick reached the server and all built-in collectors worked: the value of <c>up</c>. An own query that fails leaves it true. False before the first tick.</summary>
+    /// <summary>Whether the last tick reached the server: the value of <c>up</c>. A query that fails leaves it true. False before the first tick.</summary>
     public bool IsUp { get; private set; }
 
     /// <summary>Series refused by <see cref="PostgresCollectorOptions.SeriesMax"/> since the table was made.</summary>
@@ -136,7 +135,6 @@ public sealed partial class PostgresCollector : ICollector
         long started = _time.GetTimestamp();
         string? errorBefore = LastError;
         _failures.Clear();
-        _isWhole = true;
         _scrapes++;
         // The budget of a tick: the next one must find this one done.
         using var budget = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
@@ -151,14 +149,13 @@ public sealed partial class PostgresCollector : ICollector
                 await RunAsync(generation, part, timestampMs, budget.Token);
         }
         string? error = !reached ? _unreached : _failures.Count > 0 ? string.Join("; ", _failures) : null;
-        bool isUp = reached && _isWhole;
-        generation.Up.Set(isUp ? 1 : 0);
+        generation.Up.Set(reached ? 1 : 0);
         generation.ScrapeError.Set(error is null ? 0 : 1);
         generation.ScrapeSeconds.Set(_time.GetElapsedTime(started).TotalSeconds);
         generation.Scrapes.Set(_scrapes);
         if (last is not null)
             generation.Series.EndMissing(last);
-        (LastError, IsUp) = (error, isUp);
+        (LastError, IsUp) = (error, reached);
         tick.Complete();
         LogChange(errorBefore, reached);
     }
@@ -249,10 +246,7 @@ public sealed partial class PostgresCollector : ICollector
         generation.CollectorSeconds.Set(duration, _time.GetElapsedTime(started).TotalSeconds);
         generation.CollectorSuccess.Set(success, error is null ? 1 : 0);
         if (error is not null)
-        {
             _failures.Add($"{part.Name}: {error}");
-            _isWhole &= part.IsOwn;
-        }
         if (error is not null && part.LastError is null)
             LogQueryFails(Server, part.Name, error);
         part.LastError = error;
@@ -326,7 +320,7 @@ public sealed partial class PostgresCollector : ICollector
             PostgresCollectorOptions options = owner._options;
             Series = new SeriesTable(owner.Name, options.Interval, owner.TargetLabels, options.SeriesMax);
             MetricFamily Gauge(string name, string help) => new(Series, name, MetricType.Gauge, help);
-            Up = Gauge("up", "Whether the server was reached and the built-in collectors worked; own queries are told by pg_scrape_collector_success.");
+            Up = Gauge("up", "Whether the server was reached; queries that fail are told by pg_scrape_collector_success.");
             Reached = Gauge(UpName, UpHelp);
             ScrapeError = Gauge("pg_exporter_last_scrape_error", "Whether the last scrape of metrics from PostgreSQL resulted in an error (1 for error, 0 for success).");
             ScrapeSeconds = Gauge("pg_exporter_last_scrape_duration_seconds", "Duration of the last scrape of metrics from PostgreSQL.");
