@@ -43,6 +43,7 @@ public sealed partial class StoreEngine
         }
         try
         {
+            RemoveStaleHead();
             _checkpoints.Write(cut.Checkpoint, cut.State);
         }
         catch (IOException e)
@@ -286,6 +287,7 @@ public sealed partial class StoreEngine
     private void WriteCheckpoint(long boundaryMs)
     {
         Checkpoint checkpoint = NextCheckpoint(boundaryMs, out byte[] state);
+        RemoveStaleHead();
         _checkpoints.Write(checkpoint, state);
         Adopt(checkpoint);
     }

@@ -79,9 +79,11 @@ public sealed partial class StoreEngine
         {
             _savedNext = _replayNext = saved!.Next;
             _savedBytes = saved.Bytes;
-            if (saved.Next > _checkpoint.Next)
+            // Of the same frame, too: an opening makes held samples of stored ones when the clock went back since the checkpoint, and the saved head has them in its list only.
+            if (saved.Next >= _checkpoint.Next)
                 state = saved.State;
         }
+        _isHeadStale = !isSaved;
         if (state is not null)
             CheckpointFile.ReadState(state, _records, _head);
         _records.CountFrom = Math.Max(_checkpoint.Next, _savedNext);

@@ -20,6 +20,7 @@ public sealed partial class StoreEngine
     private long _savedBytes;
     private long _savedHeads;
     private long _failedSaves;
+    private bool _isHeadStale;
 
     /// <summary>How often the head was saved since the store was opened. Thread-safe.</summary>
     public long SavedHeads => Interlocked.Read(ref _savedHeads);
@@ -129,6 +130,7 @@ public sealed partial class StoreEngine
         if (saver.Failed is null)
         {
             _savedBytes = saver.Bytes;
+            _isHeadStale = false;
             Interlocked.Increment(ref _savedHeads);
         }
         // Else cancelled: the store is being closed.
@@ -153,7 +155,17 @@ public sealed partial class StoreEngine
         }
     }
 
-    // Before the log is read. The head that is not usable is left to the next save to replace.
+    // Opening went past it: what stands in its list of held samples may have gone into memory meanwhile, without a frame that says so. A checkpoint of this memory must not be read beside it.
+    // Where checkpoints are written: never while a save runs.
+    private void RemoveStaleHead()
+    {
+        if (!_isHeadStale)
+            return;
+        SavedHeadFile.Remove(_disk, _options.Folder);
+        _isHeadStale = false;
+    }
+
+    // Before the log is read. The head that is not used stays until it is replaced or a checkpoint follows.
     private HeadLoader? OpenSaved()
     {
         RemoveUnfinishedHead();

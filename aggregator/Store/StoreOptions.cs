@@ -81,8 +81,8 @@ public sealed record StoreOptions
     /// <summary>Bytes of one file of the write-ahead log. Default 64 MiB.</summary>
     public long WalFileBytes { get; init; } = 64L << 20;
 
-    /// <summary>The head is saved when so many samples came since it was saved last, and no fewer than one for ten bytes that it takes. Default: never, since the simulation found samples lost with it (docs/formats/head.md); 1,000,000 is what was measured.</summary>
-    public long SaveHeadSamples { get; init; } = 1L << 50;
+    /// <summary>The head is saved when so many samples came since it was saved last, and no fewer than one for ten bytes that it takes. Default 1,000,000.</summary>
+    public long SaveHeadSamples { get; init; } = 1_000_000;
 
     /// <summary>Below this much free space new data are refused; queries go on. Default 256 MiB.</summary>
     public long MinFreeBytes { get; init; } = 256L << 20;

@@ -20,6 +20,7 @@ internal sealed class SimulatedAggregator : IRecordStore
         MaxOpenSegments = 4,
         WalFileBytes = 16 << 10,
         MinFreeBytes = 4 << 10,
+        SaveHeadSamples = 300,
     };
 
     private readonly Random _random;

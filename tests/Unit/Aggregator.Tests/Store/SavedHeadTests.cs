@@ -253,6 +253,59 @@ public sealed class SavedHeadTests : IDisposable
     }
 
     [Fact]
+    public void What_is_ahead_of_a_clock_that_went_back_since_the_checkpoint_is_held_by_a_head_of_the_same_frame()
+    {
+        var disk = new MemoryDisk();
+        var agent = new Sender();
+        using (StoreEngine store = Open(disk))
+        {
+            for (int i = 0; i < 5; i++)
+                agent.Send(store, _time.NowMs + i);
+            store.Maintain();
+            Assert.True(store.CheckpointedMs > 0);
+        }
+        // The checkpoint took them for stored; opened with this clock they are held.
+        _time.Step(TimeSpan.FromDays(-1));
+        using (StoreEngine store = Open(disk))
+        {
+            Assert.Equal(20, store.HeldSamples);
+            store.SaveHead();
+        }
+        using StoreEngine again = Open(disk);
+        Assert.True(again.Opened.SavedHead);
+        Assert.Equal(20, again.HeldSamples);
+        _time.Step(TimeSpan.FromDays(1));
+        again.Maintain();
+        Assert.Equal(5, Samples(again, "shop0").Count);
+    }
+
+    [Fact]
+    public void One_that_an_opening_went_past_is_not_read_beside_a_later_checkpoint()
+    {
+        var disk = new MemoryDisk();
+        var agent = new Sender();
+        using (StoreEngine store = Open(disk))
+        {
+            for (int i = 0; i < 5; i++)
+                agent.Send(store, _time.NowMs + (24 * 3600 * 1000) + i);
+            Assert.Equal(20, store.HeldSamples);
+            store.SaveHead();
+        }
+        // Their time has come: read from the log they go into memory at once.
+        _time.Step(TimeSpan.FromDays(1));
+        using (StoreEngine store = Open(disk, new Counter(0)))
+        {
+            Assert.Equal((false, 0), (store.Opened.SavedHead, store.HeldSamples));
+            agent.Send(store, _time.NowMs + 5);
+            store.Maintain();
+            Assert.True(store.CheckpointedMs > 0);
+        }
+        using StoreEngine again = Open(disk.Crash(new Random(1)));
+        again.Maintain();
+        Assert.Equal(6, Samples(again, "shop0").Count);
+    }
+
+    [Fact]
     public async Task The_writer_saves_it_by_itself_while_data_come()
     {
         long now = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
