@@ -9,6 +9,10 @@ public sealed partial class StoreEngine
 {
     // Slots take a tenth of what samples take, mostly. More room is asked for files that took more.
     private const int ExpectedShare = 4;
+
+    // A disk that is full for a moment must not cost years of history: agents keep what is refused meanwhile.
+    private const long FullForMs = 3600 * 1000;
+    private long? _fullSinceMs;
     private long _coarsenedFiles;
     private long _droppedEarlyFiles;
     private string? _tooLargeFor;
@@ -91,18 +95,26 @@ public sealed partial class StoreEngine
         return null;
     }
 
-    // A file that is older than what its resolution is kept for waits to become coarser. On a full disk nothing would ever make room for that: the oldest goes, as retention would have it without coarser ones.
+    // A file that is older than what its resolution is kept for waits to become coarser. On a disk that stays full nothing would ever make room for that: the oldest goes, as retention would have it
+    // without coarser ones.
     private BlockFile? OverdueOnFullDisk()
     {
         if (_options.Resolutions.Count == 0 || HasRoom())
+        {
+            _fullSinceMs = null;
+            return null;
+        }
+        _fullSinceMs ??= _head.AgeNowMs;
+        if (_head.AgeNowMs - _fullSinceMs < FullForMs)
             return null;
         var retention = Levels().ToDictionary(l => l.ResolutionMs, l => (long)l.Retention.TotalMilliseconds);
-        BlockFile? oldest = _blocks.Files.Where(f => retention.TryGetValue(f.ResolutionMs, out long kept) && f.Footer.MaxMs < _head.AgeNowMs - kept).MinBy(f => f.Footer.MaxMs);
-        if (oldest is null)
-            return null;
+        return _blocks.Files.Where(f => retention.TryGetValue(f.ResolutionMs, out long kept) && f.Footer.MaxMs < _head.AgeNowMs - kept).MinBy(f => f.Footer.MaxMs);
+    }
+
+    private void NoteDroppedEarly(BlockFile file)
+    {
         Interlocked.Increment(ref _droppedEarlyFiles);
-        LogDroppedEarly(_log, oldest.Name, oldest.Bytes, oldest.Footer.MaxMs);
-        return oldest;
+        LogDroppedEarly(_log, file.Name, file.Bytes, file.Footer.MaxMs);
     }
 
     /// <summary>From now on nothing is taken up to a time. False: something of it is still in memory, and has to go into files first.</summary>

@@ -137,8 +137,11 @@ public sealed partial class StoreEngine
             excess -= file.Bytes;
             gone.Add(file);
         }
-        if (gone.Count == 0 && OverdueOnFullDisk() is { } overdue)
+        BlockFile? overdue = OverdueOnFullDisk();
+        if (overdue is not null && gone.Count == 0)
             gone.Add(overdue);
+        else
+            overdue = null;
         if (gone.Count == 0)
             return;
         _index.Gate.EnterWriteLock();
@@ -152,6 +155,8 @@ public sealed partial class StoreEngine
         {
             _index.Gate.ExitWriteLock();
         }
+        if (overdue is not null)
+            NoteDroppedEarly(overdue);
         LogDropped(_log, gone.Count, gone.Max(f => f.Footer.MaxMs));
     }
 

@@ -77,10 +77,7 @@ public sealed class HealEndpoints(HealDesk desk, Func<IReadOnlyList<RuleGroupSta
             json.WriteStartObject();
             json.WriteString("group", change.Group);
             json.WriteString("record", change.Record);
-            json.WriteStartObject("labels");
-            foreach ((string name, string value) in change.Labels)
-                json.WriteString(name, value);
-            json.WriteEndObject();
+            RestJson.Labels(json, "labels", change.Labels);
             RestJson.Time(json, "from", change.FromMs);
             RestJson.Time(json, "to", change.ToMs);
             json.WriteNumber("added", change.Added);

@@ -100,15 +100,7 @@ internal static class KpiJson
             json.WriteStartObject();
             RestJson.Labels(json, "labels", series.Labels);
             json.WriteString("state", Word(kpi.StateOf(series.Points[^1].Value)));
-            json.WriteStartArray("points");
-            foreach (Point point in series.Points)
-            {
-                json.WriteStartArray();
-                json.WriteStringValue(RestJson.TimeText(point.TimestampMs));
-                RestJson.Value(json, point.Value);
-                json.WriteEndArray();
-            }
-            json.WriteEndArray();
+            RestJson.Points(json, series.Points);
             json.WriteEndObject();
         }
         json.WriteEndArray();
@@ -141,10 +133,7 @@ internal static class KpiJson
                 json.WriteStartObject();
                 json.WriteString("record", rule.Record);
                 json.WriteString("expr", rule.Expr);
-                json.WriteStartObject("labels");
-                foreach ((string key, string value) in rule.Labels)
-                    json.WriteString(key, value);
-                json.WriteEndObject();
+                RestJson.Labels(json, "labels", rule.Labels);
                 json.WriteEndObject();
             }
             json.WriteEndArray();

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using Bellwether.Core.Model;
 using Bellwether.Evaluate.Kpi;
+using Bellwether.Evaluate.PromQl;
 using Bellwether.Evaluate.Rules.Healing;
 
 namespace Bellwether.Serve.Rest;
@@ -48,6 +49,28 @@ internal static class RestJson
         json.WriteStartArray(name);
         foreach (string text in texts)
             json.WriteStringValue(text);
+        json.WriteEndArray();
+    }
+
+    public static void Labels(Utf8JsonWriter json, string name, IEnumerable<KeyValuePair<string, string>> labels)
+    {
+        json.WriteStartObject(name);
+        foreach ((string key, string value) in labels)
+            json.WriteString(key, value);
+        json.WriteEndObject();
+    }
+
+    /// <summary>Values over time: <c>[time, value]</c> each.</summary>
+    public static void Points(Utf8JsonWriter json, IReadOnlyList<Point> points)
+    {
+        json.WriteStartArray("points");
+        foreach (Point point in points)
+        {
+            json.WriteStartArray();
+            json.WriteStringValue(TimeText(point.TimestampMs));
+            Value(json, point.Value);
+            json.WriteEndArray();
+        }
         json.WriteEndArray();
     }
 

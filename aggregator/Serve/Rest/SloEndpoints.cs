@@ -157,15 +157,7 @@ public sealed class SloEndpoints
         {
             json.WriteStartObject();
             RestJson.Labels(json, "labels", series.Labels);
-            json.WriteStartArray("points");
-            foreach (Point point in series.Points)
-            {
-                json.WriteStartArray();
-                json.WriteStringValue(RestJson.TimeText(point.TimestampMs));
-                RestJson.Value(json, point.Value);
-                json.WriteEndArray();
-            }
-            json.WriteEndArray();
+            RestJson.Points(json, series.Points);
             json.WriteEndObject();
         }
         json.WriteEndArray();

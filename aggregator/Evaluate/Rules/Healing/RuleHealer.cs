@@ -119,7 +119,7 @@ public sealed partial class RuleHealer
         long started = _time.GetTimestamp();
         if (request.Kind == HealKind.Late)
             request = request with { FromMs = Math.Max(request.FromMs, SealedBeforeMs) };
-        var tally = new Tally { KeepBeforeMs = request.Kind == HealKind.Reopen ? long.MinValue : SealedBeforeMs };
+        var tally = new HealTally { KeepBeforeMs = request.Kind == HealKind.Reopen ? long.MinValue : SealedBeforeMs };
         Dictionary<HealUnit, long> done = await PassAsync(request, tally, null, cancellation);
         // While it ran the live engine has evaluated steps over results that were not healed yet: these are done again while it stands still.
         using (await _rules.PauseAsync(cancellation))
@@ -151,7 +151,7 @@ public sealed partial class RuleHealer
     private long NowMs() => _time.GetUtcNow().ToUnixTimeMilliseconds();
 
     /// <summary>Plans and runs. With <paramref name="done"/> only what lies behind it.</summary>
-    private async Task<Dictionary<HealUnit, long>> PassAsync(HealRequest request, Tally tally, Dictionary<HealUnit, long>? done, CancellationToken cancellation)
+    private async Task<Dictionary<HealUnit, long>> PassAsync(HealRequest request, HealTally tally, Dictionary<HealUnit, long>? done, CancellationToken cancellation)
     {
         var lastOf = new Dictionary<HealUnit, long>();
         var units = new UnitIndex();
@@ -207,7 +207,7 @@ public sealed partial class RuleHealer
         }
     }
 
-    private async Task RunAsync(HealPlan plan, List<HealUnit> dirty, Action<long, long>? progress, Tally tally, CancellationToken cancellation)
+    private async Task RunAsync(HealPlan plan, List<HealUnit> dirty, Action<long, long>? progress, HealTally tally, CancellationToken cancellation)
     {
         long steps = dirty.Sum(u => ((u.ToMs - u.FromMs) / u.IntervalMs) + 1);
         progress?.Invoke(0, steps);
@@ -234,10 +234,10 @@ public sealed partial class RuleHealer
     }
 
     /// <summary>Does the same with each of some items on as many threads as are allowed; each item counts by itself, and the counts come together in the items' order.</summary>
-    private void SideBySide<T>(IReadOnlyList<T> items, Action<T, Tally> work, Tally tally, CancellationToken cancellation)
+    private void SideBySide<T>(IReadOnlyList<T> items, Action<T, HealTally> work, HealTally tally, CancellationToken cancellation)
     {
-        var counts = new Tally[items.Count];
-        void Do(int i) => work(items[i], counts[i] = new Tally { KeepBeforeMs = tally.KeepBeforeMs });
+        var counts = new HealTally[items.Count];
+        void Do(int i) => work(items[i], counts[i] = new HealTally { KeepBeforeMs = tally.KeepBeforeMs });
         if (_options.Threads <= 1 || items.Count == 1)
         {
             for (int i = 0; i < items.Count; i++)
@@ -254,11 +254,11 @@ public sealed partial class RuleHealer
                 ExceptionDispatchInfo.Throw(e.InnerExceptions[0]);
             }
         }
-        foreach (Tally own in counts)
+        foreach (HealTally own in counts)
             tally.Add(own);
     }
 
-    private void ComputeRun(HealPlan plan, (int First, int Last, bool IsStepwise) stretch, (long FromMs, long EndMs) slice, Tally tally, CancellationToken cancellation)
+    private void ComputeRun(HealPlan plan, (int First, int Last, bool IsStepwise) stretch, (long FromMs, long EndMs) slice, HealTally tally, CancellationToken cancellation)
     {
         List<HealUnit> run = [];
         for (int i = stretch.First; i <= stretch.Last; i++)
@@ -281,15 +281,15 @@ public sealed partial class RuleHealer
     }
 
     /// <summary>Stores what differs: while one batch is written the next rules are compared, of which none has a series in it.</summary>
-    private async Task CorrectAsync(List<HealUnit> units, Tally tally, CancellationToken cancellation)
+    private async Task CorrectAsync(List<HealUnit> units, HealTally tally, CancellationToken cancellation)
     {
-        Task<Tally> writing = Task.FromResult(new Tally());
-        var batch = new List<Differences>();
+        Task<HealTally> writing = Task.FromResult(new HealTally());
+        var batch = new List<HealDifferences>();
         try
         {
             foreach (HealUnit[] some in units.Chunk(ComparedAtOnce))
             {
-                var differences = some.Select(u => new Differences(u)).ToList();
+                var differences = some.Select(u => new HealDifferences(u)).ToList();
                 SideBySide(differences, (d, own) => Correct(d, own, cancellation), tally, cancellation);
                 batch.AddRange(differences);
                 if (batch.Sum(d => d.Samples.Count) < _options.BatchSamples)
@@ -332,7 +332,7 @@ public sealed partial class RuleHealer
         return found;
     }
 
-    private void AtOnce(HealUnit unit, HealReader reader, Tally tally, CancellationToken cancellation)
+    private void AtOnce(HealUnit unit, HealReader reader, HealTally tally, CancellationToken cancellation)
     {
         long from = unit.SliceFromMs, to = LastAt(unit);
         tally.Steps += ((to - from) / unit.IntervalMs) + 1;
@@ -361,7 +361,7 @@ public sealed partial class RuleHealer
         }
     }
 
-    private void Stepwise(List<HealUnit> run, (int First, int Last) span, HealReader reader, Tally tally, CancellationToken cancellation)
+    private void Stepwise(List<HealUnit> run, (int First, int Last) span, HealReader reader, HealTally tally, CancellationToken cancellation)
     {
         if (run.Count == 0)
             return;
@@ -386,14 +386,14 @@ public sealed partial class RuleHealer
         reader.Place = null;
     }
 
-    private void One(HealUnit unit, HealReader reader, long timeMs, Tally tally, CancellationToken cancellation)
+    private void One(HealUnit unit, HealReader reader, long timeMs, HealTally tally, CancellationToken cancellation)
     {
         QueryResult result = _around.Engine.Instant(reader, unit.Query, timeMs, null, cancellation);
         cancellation.ThrowIfCancellationRequested();
         Take(unit, result, timeMs, tally);
     }
 
-    private static void Take(HealUnit unit, QueryResult result, long timeMs, Tally tally)
+    private static void Take(HealUnit unit, QueryResult result, long timeMs, HealTally tally)
     {
         unit.Take(result, timeMs);
         if (unit.Failed.Contains(timeMs))
@@ -401,7 +401,7 @@ public sealed partial class RuleHealer
     }
 
     /// <summary>Finds what differs from what is stored.</summary>
-    private void Correct(Differences into, Tally tally, CancellationToken cancellation)
+    private void Correct(HealDifferences into, HealTally tally, CancellationToken cancellation)
     {
         HealUnit unit = into.Unit;
         Dictionary<Labels, int> revisions = RevisionsOf(unit);
@@ -416,24 +416,24 @@ public sealed partial class RuleHealer
                 if (!unit.Owns(labels) || !known.Add(labels))
                     continue;
                 set.Read(i, stored);
-                Compare(labels, (stored, unit.Computed.GetValueOrDefault(labels) ?? none), revisions.GetValueOrDefault(labels), tally.KeepBeforeMs, into);
+                into.Compare(labels, (stored, unit.Computed.GetValueOrDefault(labels) ?? none), revisions.GetValueOrDefault(labels), tally.KeepBeforeMs);
             }
         }
         foreach ((Labels labels, SampleBuffer computed) in unit.Computed)
         {
             if (known.Add(labels))
-                Compare(labels, (none, computed), revisions.GetValueOrDefault(labels), tally.KeepBeforeMs, into);
+                into.Compare(labels, (none, computed), revisions.GetValueOrDefault(labels), tally.KeepBeforeMs);
         }
         _steps.Add(((LastAt(unit) - unit.SliceFromMs) / unit.IntervalMs) + 1);
     }
 
     /// <summary>Appends differences in parts, and counts what the store took.</summary>
-    private async Task<Tally> AppendAsync(List<Differences> differences, CancellationToken cancellation)
+    private async Task<HealTally> AppendAsync(List<HealDifferences> differences, CancellationToken cancellation)
     {
-        var tally = new Tally();
+        var tally = new HealTally();
         var part = new SampleBatch();
-        var origins = new List<(HealUnit Unit, Difference What)>();
-        foreach (Differences each in differences)
+        var origins = new List<(HealUnit Unit, HealDifference What)>();
+        foreach (HealDifferences each in differences)
         {
             for (int i = 0; i < each.Samples.Count; i++)
             {
@@ -451,7 +451,7 @@ public sealed partial class RuleHealer
         return tally;
     }
 
-    private async Task AppendAsync(SampleBatch part, List<(HealUnit Unit, Difference What)> origins, Tally tally, CancellationToken cancellation)
+    private async Task AppendAsync(SampleBatch part, List<(HealUnit Unit, HealDifference What)> origins, HealTally tally, CancellationToken cancellation)
     {
         AppendResult result = await _around.Appender.AppendAsync(part, cancellation);
         int refused = 0;
@@ -469,48 +469,6 @@ public sealed partial class RuleHealer
         tally.Refuse(lost, result.FirstError ?? "");
         LogRefused(_log, lost, result.FirstError ?? "");
     }
-
-    private static void Compare(Labels labels, (SampleBuffer Stored, SampleBuffer Computed) samples, int revision, long keepBeforeMs, Differences into)
-    {
-        (SampleBuffer stored, SampleBuffer computed) = samples;
-        Labels? corrected = null;
-        int s = 0, c = 0;
-        while (s < stored.Count || c < computed.Count)
-        {
-            long time = Math.Min(s < stored.Count ? stored.Times[s] : long.MaxValue, c < computed.Count ? computed.Times[c] : long.MaxValue);
-            bool isStored = s < stored.Count && stored.Times[s] == time, isComputed = c < computed.Count && computed.Times[c] == time;
-            if (isStored && time < keepBeforeMs)
-            {
-                // Sealed: what was told stays.
-            }
-            else if (isStored && isComputed)
-            {
-                if (!Same(stored, s, computed, c))
-                    into.Add(Difference.Replaced, SampleAt(corrected ??= Revision.Make(labels, revision + 1), computed, c));
-            }
-            else if (isComputed)
-            {
-                // Where a revision says "removed", only a newer one brings it back.
-                Labels shown = revision == 0 ? labels : corrected ??= Revision.Make(labels, revision + 1);
-                into.Add(Difference.Added, SampleAt(shown, computed, c));
-            }
-            else if (into.Unit.IsOnGrid(time) && !into.Unit.Failed.Contains(time))
-            {
-                into.Add(Difference.Removed, new SeriesSample(corrected ??= Revision.Make(labels, revision + 1), time, Revision.Removed));
-            }
-            s += isStored ? 1 : 0;
-            c += isComputed ? 1 : 0;
-        }
-    }
-
-    private static bool Same(SampleBuffer a, int i, SampleBuffer b, int j)
-    {
-        if (a.HistogramAt(i) is { } left)
-            return b.HistogramAt(j) is { } right && left.SameAs(right);
-        return b.HistogramAt(j) is null && BitConverter.DoubleToInt64Bits(a.Values[i]) == BitConverter.DoubleToInt64Bits(b.Values[j]);
-    }
-
-    private static SeriesSample SampleAt(Labels labels, SampleBuffer samples, int index) => new(labels, samples.Times[index], samples.Values[index], samples.HistogramAt(index));
 
     private Dictionary<Labels, int> RevisionsOf(HealUnit unit)
     {
@@ -536,114 +494,4 @@ public sealed partial class RuleHealer
 
     [LoggerMessage(EventId = 3253, Level = LogLevel.Warning, Message = "{Samples} corrected results were refused by the store; the first: {Error}")]
     private static partial void LogRefused(ILogger log, long samples, string error);
-
-    private enum Difference : byte
-    {
-        Added,
-        Replaced,
-        Removed,
-    }
-
-    /// <summary>What is to be stored of one rule, and what each sample of it does.</summary>
-    private sealed class Differences(HealUnit unit)
-    {
-        public HealUnit Unit => unit;
-
-        public List<SeriesSample> Samples { get; } = [];
-
-        public List<Difference> Whats { get; } = [];
-
-        public void Add(Difference what, in SeriesSample sample)
-        {
-            Samples.Add(sample);
-            Whats.Add(what);
-        }
-    }
-
-    private sealed class Tally
-    {
-        public HashSet<string> Rules { get; } = new(StringComparer.Ordinal);
-        private readonly Dictionary<string, Change> _changes = new(StringComparer.Ordinal);
-
-        public IReadOnlyList<RuleChange> Changed => [.. _changes.Values.Select(c => new RuleChange(c.Unit.GroupName, c.Unit.Rule.Name,
-            new SortedDictionary<string, string>(c.Unit.Fixed.ToDictionary(), StringComparer.Ordinal), c.FromMs, c.ToMs, c.Added, c.Replaced, c.Removed))];
-
-        /// <summary>What is stored before this time stays.</summary>
-        public long KeepBeforeMs { get; init; } = long.MinValue;
-        public long Steps;
-        public long Added;
-        public long Replaced;
-        public long Removed;
-        public long Failures;
-        public long Refused;
-        public string WhyRefused = "";
-
-        /// <summary>Adds what was counted apart.</summary>
-        public void Add(Tally own)
-        {
-            Rules.UnionWith(own.Rules);
-            Steps += own.Steps;
-            Added += own.Added;
-            Replaced += own.Replaced;
-            Removed += own.Removed;
-            Failures += own.Failures;
-            Refuse(own.Refused, own.WhyRefused);
-            foreach ((string key, Change change) in own._changes)
-            {
-                if (_changes.TryGetValue(key, out Change? known))
-                    known.Add(change);
-                else
-                    _changes.Add(key, change);
-            }
-        }
-
-        public void Refuse(long samples, string why)
-        {
-            Refused += samples;
-            WhyRefused = WhyRefused.Length > 0 ? WhyRefused : why;
-        }
-
-        /// <summary>Counts what was stored.</summary>
-        public void Note(HealUnit unit, long timeMs, Difference what)
-        {
-            if (!_changes.TryGetValue(unit.Key, out Change? change))
-                _changes.Add(unit.Key, change = new Change(unit));
-            change.FromMs = Math.Min(change.FromMs, timeMs);
-            change.ToMs = Math.Max(change.ToMs, timeMs);
-            switch (what)
-            {
-                case Difference.Added:
-                    Added++;
-                    change.Added++;
-                    break;
-                case Difference.Replaced:
-                    Replaced++;
-                    change.Replaced++;
-                    break;
-                case Difference.Removed:
-                    Removed++;
-                    change.Removed++;
-                    break;
-            }
-        }
-
-        private sealed class Change(HealUnit unit)
-        {
-            public HealUnit Unit => unit;
-            public long FromMs = long.MaxValue;
-            public long ToMs = long.MinValue;
-            public long Added;
-            public long Replaced;
-            public long Removed;
-
-            public void Add(Change other)
-            {
-                FromMs = Math.Min(FromMs, other.FromMs);
-                ToMs = Math.Max(ToMs, other.ToMs);
-                Added += other.Added;
-                Replaced += other.Replaced;
-                Removed += other.Removed;
-            }
-        }
-    }
 }
