@@ -134,15 +134,20 @@ public sealed class StreamClientTests : IDisposable
     public async Task A_connection_that_ends_later_is_not_blamed_on_the_client_certificate()
     {
         using var certificates = new TestCertificates();
-        using X509Certificate2 shown = certificates.Issue("agent-1");
-        await using GrpcTestHost host = await HostAsync(certificates.Server, Token("agent-1", "secret"), clientCertificates: true, before: http =>
+        using X509Certificate2 own = certificates.Issue("agent-1");
+        var credential = new AgentCredential { AgentId = "agent-1", CertificateSha256 = Convert.ToHexString(SHA256.HashData(own.RawData)) };
+        var first = new TaskCompletionSource<IConnectionLifetimeFeature>();
+        await using GrpcTestHost host = await HostAsync(certificates.Server, credential, clientCertificates: true, before: http =>
         {
-            http.Features.Get<IConnectionLifetimeFeature>()!.Abort();
-            return Task.FromResult(true);
+            first.TrySetResult(http.Features.Get<IConnectionLifetimeFeature>()!);
+            return Task.FromResult(false);
         });
-        StreamClient client = Client(Address(host) with { TrustedRoots = certificates.Roots, ClientCertificate = shown, ClientCertificateFile = "agent.pem" });
+        StreamClient client = Client(Address(host) with { TrustedRoots = certificates.Roots, ClientCertificate = own, ClientCertificateFile = "agent.pem" });
         using var stop = new CancellationTokenSource();
         Task running = client.RunAsync(stop.Token);
+        // What the server said before it ends the connection can be lost with it: the end comes when the agent has surely heard something.
+        await UntilAsync(() => client.Statistics.Sessions >= 1);
+        (await first.Task).Abort();
         await UntilAsync(() => client.Statistics.Failures >= 1);
         await StopAsync(stop, running);
         Assert.NotEqual("", client.Statistics.LastError);
