@@ -94,6 +94,9 @@ internal static class ValueBlock
         ToFloats(integers, s_powers[exponent], exponent > 0, values);
     }
 
+    /// <summary>The values of integers (value = integer / 10^exponent). The two may be the same memory.</summary>
+    public static void FromDecimal(ReadOnlySpan<long> integers, int exponent, Span<double> values) => ToFloats(integers, s_powers[exponent], exponent > 0, values);
+
     /// <summary>Whether all values have the same bits.</summary>
     public static bool IsConstant(ReadOnlySpan<double> values)
     {

@@ -9,9 +9,8 @@ namespace Bellwether.Store.Head;
 /// </summary>
 internal sealed class HeadIndex : IDisposable
 {
-    private readonly Dictionary<Labels, HeadSeries> _byLabels = [];
+    private readonly SeriesTable _series = new();
     private readonly Dictionary<string, string> _strings = [];
-    private readonly List<HeadSeries?> _byReference = [];
 
     /// <summary>See the class.</summary>
     public ReaderWriterLockSlim Gate { get; } = new(LockRecursionPolicy.NoRecursion);
@@ -19,15 +18,16 @@ internal sealed class HeadIndex : IDisposable
     public Postings Postings { get; } = new();
 
     /// <summary>Series in memory.</summary>
-    public int Count => _byLabels.Count;
+    public int Count => _series.Count;
 
     /// <summary>The number that the next new series gets. The gate must be held.</summary>
-    public int NextReference => _byReference.Count;
+    public int NextReference => _series.Next;
 
     /// <summary>How often series were removed. The gate must be held.</summary>
     public long Removals { get; private set; }
 
-    public Dictionary<Labels, HeadSeries>.ValueCollection All => _byLabels.Values;
+    /// <summary>All series in order of their numbers. The gate must be held.</summary>
+    public IEnumerable<HeadSeries> All => _series.All();
 
     public bool TryGet(Labels labels, [NotNullWhen(true)] out HeadSeries? series)
     {
@@ -37,19 +37,19 @@ internal sealed class HeadIndex : IDisposable
             series = own;
             return true;
         }
-        return _byLabels.TryGetValue(labels, out series);
+        series = _series.Find(labels);
+        return series is not null;
     }
 
     /// <summary>The series with a number, or null when it is gone.</summary>
-    public HeadSeries? At(uint reference) => reference < _byReference.Count ? _byReference[(int)reference] : null;
+    public HeadSeries? At(uint reference) => _series.At(reference);
 
     /// <summary>Adds a series that is not there yet.</summary>
     public HeadSeries Add(Labels labels)
     {
         Labels kept = Intern(labels);
-        var series = new HeadSeries(kept, (uint)_byReference.Count);
-        _byLabels.Add(kept, series);
-        _byReference.Add(series);
+        var series = new HeadSeries(kept, (uint)_series.Next);
+        _series.Add(series);
         Postings.Add(kept, series.Reference);
         return series;
     }
@@ -57,33 +57,24 @@ internal sealed class HeadIndex : IDisposable
     /// <summary>All series in order of their numbers. The gate must be held.</summary>
     public HeadSeries[] Live()
     {
-        var live = new HeadSeries[_byLabels.Count];
+        var live = new HeadSeries[_series.Count];
         int at = 0;
-        foreach (HeadSeries? series in _byReference)
-        {
-            if (series is not null)
-                live[at++] = series;
-        }
+        foreach (HeadSeries series in _series.All())
+            live[at++] = series;
         return live;
     }
 
     /// <summary>Adds series that were saved, whose texts are this index' own and whose numbers are 0 and so on; the index must be empty. <see cref="Postings"/> are the caller's.</summary>
     public void Restore(IReadOnlyList<HeadSeries> series)
     {
-        _byLabels.EnsureCapacity(series.Count);
-        _byReference.EnsureCapacity(series.Count);
         foreach (HeadSeries one in series)
-        {
-            _byLabels.Add(one.Labels, one);
-            _byReference.Add(one);
-        }
+            _series.Add(one);
     }
 
     /// <summary>Forgets everything, during opening only.</summary>
     public void Clear()
     {
-        _byLabels.Clear();
-        _byReference.Clear();
+        _series.Clear();
         _strings.Clear();
         Postings.Clear();
     }
@@ -97,8 +88,7 @@ internal sealed class HeadIndex : IDisposable
         Postings.Remove(series);
         foreach (HeadSeries s in series)
         {
-            _byLabels.Remove(s.Labels);
-            _byReference[(int)s.Reference] = null;
+            _series.Remove(s);
             s.IsRemoved = true;
             s.Labels.Owner = null;
         }
@@ -118,12 +108,12 @@ internal sealed class HeadIndex : IDisposable
         int seen = 0;
         if (candidates is null)
         {
-            foreach (HeadSeries series in _byLabels.Values)
+            foreach (HeadSeries series in _series.All())
                 Take(series);
             return;
         }
         foreach (uint reference in candidates)
-            Take(_byReference[(int)reference]!);
+            Take(_series.At(reference)!);
 
         void Take(HeadSeries series)
         {
@@ -147,11 +137,11 @@ internal sealed class HeadIndex : IDisposable
         }
         else
         {
-            for (int i = fromReference; i < _byReference.Count; i++)
+            for (int i = fromReference; i < _series.Next; i++)
             {
                 if (i % 1000 == 999)
                     cancellation.ThrowIfCancellationRequested();
-                if (_byReference[i] is { } series && Matches(series.Labels, matchers))
+                if (_series.At((uint)i) is { } series && Matches(series.Labels, matchers))
                     into.Add(series);
             }
         }
@@ -162,7 +152,7 @@ internal sealed class HeadIndex : IDisposable
             {
                 if (i % 1000 == 999)
                     cancellation.ThrowIfCancellationRequested();
-                HeadSeries series = _byReference[(int)references[i]]!;
+                HeadSeries series = _series.At(references[i])!;
                 if (all ? Matches(series.Labels, matchers) : MatchesRest(series.Labels, matchers))
                     into.Add(series);
             }

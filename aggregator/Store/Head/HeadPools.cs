@@ -2,14 +2,13 @@ using Bellwether.Store.Chunks;
 
 namespace Bellwether.Store.Head;
 
-/// <summary>What the writer reuses over all series: value arrays by size, columns that begin at a time, times of joined blocks, scratch. Used under the head's write lock only.</summary>
+/// <summary>What the writer reuses over all series: memory for values, columns that begin at a time, times of joined blocks, scratch. Used under the head's write lock only.</summary>
 internal sealed class HeadPools
 {
     private const int MaxColumnStarts = 4096;
-    private const int MaxFree = 4096;
     private readonly Dictionary<long, TimeColumn> _starts = [];
     private readonly Dictionary<(SealedTimes First, SealedTimes Second), SealedTimes> _joined = [];
-    private readonly Stack<double[]>[] _free = [new(), new(), new()];
+    private readonly Dictionary<(SealedRun? Before, SealedTimes Times), SealedRun> _runs = [];
     private readonly ByteWriter _scratch = new(1024);
     private long _slotStart;
     private long _slotEnd;
@@ -18,6 +17,9 @@ internal sealed class HeadPools
     public int LateSamples { get; set; }
 
     public ByteWriter Scratch => _scratch;
+
+    /// <summary>What series hold of values.</summary>
+    public PieceMemory Memory { get; } = new();
 
     public long[] Times { get; } = new long[SealedTimes.MaxCount];
 
@@ -41,7 +43,7 @@ internal sealed class HeadPools
             return column;
         if (_starts.Count >= MaxColumnStarts)
             _starts.Clear();
-        column = new TimeColumn(timeMs);
+        column = new TimeColumn(timeMs, Memory);
         _starts.Add(timeMs, column);
         return column;
     }
@@ -61,10 +63,8 @@ internal sealed class HeadPools
         if (_joined.Count >= MaxColumnStarts)
             _joined.Clear();
         Span<long> times = Times.AsSpan(0, first.Count + second.Count);
-        var reader = new ByteReader(first.Encoded);
-        IntegerBlock.Decode(ref reader, times[..first.Count]);
-        reader = new ByteReader(second.Encoded);
-        IntegerBlock.Decode(ref reader, times[first.Count..]);
+        first.Decode(times[..first.Count]);
+        second.Decode(times[first.Count..]);
         _scratch.Clear();
         IntegerBlock.Encode(times, _scratch);
         joined = new SealedTimes(first.FirstMs, second.LastMs, times.Length, _scratch.Written.ToArray());
@@ -72,33 +72,31 @@ internal sealed class HeadPools
         return joined;
     }
 
+    /// <summary>The times of some blocks and one behind them, made once for all series that have these.</summary>
+    public SealedRun Run(SealedRun? before, SealedTimes times)
+    {
+        if (_runs.TryGetValue((before, times), out SealedRun? run))
+            return run;
+        if (_runs.Count >= MaxColumnStarts)
+            _runs.Clear();
+        run = new SealedRun(times, before, Memory);
+        _runs.Add((before, times), run);
+        return run;
+    }
+
     /// <summary>Forgets the beginnings: later blocks begin columns of their own.</summary>
     public void ForgetColumns()
     {
         _starts.Clear();
         _joined.Clear();
+        _runs.Clear();
     }
 
     /// <summary>Nothing in memory uses it any more.</summary>
     public void Clear()
     {
         ForgetColumns();
+        Memory.Clear();
         LateSamples = 0;
     }
-
-    /// <summary>An array of at least <paramref name="count"/> values, up to <see cref="TimeColumn.MaxCount"/>; its content is arbitrary.</summary>
-    public double[] Rent(int count)
-    {
-        int index = IndexOf(count);
-        return _free[index].TryPop(out double[]? array) ? array : new double[8 << index];
-    }
-
-    public void Return(double[] array)
-    {
-        Stack<double[]> stack = _free[IndexOf(array.Length)];
-        if (stack.Count < MaxFree)
-            stack.Push(array);
-    }
-
-    private static int IndexOf(int count) => count <= 8 ? 0 : 29 - System.Numerics.BitOperations.LeadingZeroCount((uint)(count - 1));
 }

@@ -11,17 +11,11 @@ internal sealed partial class HeadSeries
     public void Save(SavedTimesWriter times, ByteWriter into)
     {
         bool hasNewest = _count == 0 && NewestMs != Never;
-        into.Byte((byte)((_sealedCount > 0 ? HasSealed : 0) | (_count > 0 ? HasOpen : 0) | (_values is not null ? HasValues : 0) | (_rare is not null ? HasRare : 0) | (hasNewest ? HasNewest : 0)));
-        if (_sealedCount > 0)
-            SaveSealed(times, into);
+        into.Byte((byte)((_run is not null ? HasSealed : 0) | (_count > 0 ? HasOpen : 0) | (_open != 0 ? HasValues : 0) | (_rare is not null ? HasRare : 0) | (hasNewest ? HasNewest : 0)));
+        if (_run is not null)
+            SaveSealed(_run, times, into);
         if (_count > 0)
-        {
-            times.Write(_column!, _count, into);
-            if (_values is null)
-                into.Double(_last);
-            else
-                into.Doubles(_values.AsSpan(0, _count));
-        }
+            SaveOpen(_column!, times, into);
         if (hasNewest)
             into.Zigzag(NewestMs);
         _rare?.Save(into);
@@ -32,22 +26,9 @@ internal sealed partial class HeadSeries
     {
         byte flags = from.Byte();
         if ((flags & HasSealed) != 0)
-            RestoreSealed(ref from, times);
+            RestoreSealed(ref from, times, pools);
         if ((flags & HasOpen) != 0)
-        {
-            _column = times.Column(ref from, pools, out _count);
-            NewestMs = _column[_count - 1];
-            if ((flags & HasValues) == 0)
-            {
-                _last = from.Double();
-            }
-            else
-            {
-                _values = pools.Rent(_count);
-                from.Doubles(_values.AsSpan(0, _count));
-                _last = _values[_count - 1];
-            }
-        }
+            RestoreOpen(ref from, (flags & HasValues) != 0, times, pools);
         if ((flags & HasNewest) != 0)
             NewestMs = from.Zigzag();
         if ((flags & HasRare) != 0)
@@ -73,30 +54,62 @@ internal sealed partial class HeadSeries
         return rest;
     }
 
-    private void SaveSealed(SavedTimesWriter times, ByteWriter into)
+    private void SaveOpen(TimeColumn column, SavedTimesWriter times, ByteWriter into)
     {
-        into.Varint((ulong)_sealedCount);
-        for (int i = 0; i < _sealedCount; i++)
+        times.Write(column, _count, into);
+        if (_open == 0)
         {
-            ref readonly SealedBlock block = ref _sealed[i];
-            times.Write(block.Times, into);
-            into.Varint((ulong)(block.Values is null ? 0 : block.Values.Length + 1));
-            if (block.Values is null)
+            into.Double(_last);
+            return;
+        }
+        Span<double> values = stackalloc double[TimeColumn.MaxCount];
+        ReadOpen(values[.._count], column.Memory);
+        into.Doubles(values[.._count]);
+    }
+
+    private void RestoreOpen(ref ByteReader from, bool hasValues, SavedTimesReader times, HeadPools pools)
+    {
+        _column = times.Column(ref from, pools, out int count);
+        _count = (byte)count;
+        NewestMs = _column[count - 1];
+        if (!hasValues)
+        {
+            _last = from.Double();
+            return;
+        }
+        Span<double> values = pools.Values.AsSpan(0, count);
+        from.Doubles(values);
+        _last = values[^1];
+        PutAll(values, pools);
+    }
+
+    private void SaveSealed(SealedRun run, SavedTimesWriter times, ByteWriter into)
+    {
+        into.Varint((ulong)run.Count);
+        SealedTimes[] all = run.Count == 1 ? [run.Times] : run.ToArray();
+        Span<uint> pieces = run.Count <= 64 ? stackalloc uint[run.Count] : new uint[run.Count];
+        SealedPiece.Collect(_sealed, run.Memory, pieces);
+        for (int i = 0; i < all.Length; i++)
+        {
+            SealedPiece block = new(run.Memory[pieces[i]]);
+            times.Write(all[i], into);
+            into.Varint((ulong)(block.IsConstant ? 0 : block.Values.Length + 1));
+            if (block.IsConstant)
                 into.Double(block.Constant);
             else
                 into.Bytes(block.Values);
         }
     }
 
-    private void RestoreSealed(ref ByteReader from, SavedTimesReader times)
+    private void RestoreSealed(ref ByteReader from, SavedTimesReader times, HeadPools pools)
     {
-        _sealedCount = from.Count(from.Left);
-        _sealed = new SealedBlock[_sealedCount];
-        for (int i = 0; i < _sealedCount; i++)
+        int count = from.Count(from.Left);
+        for (int i = 0; i < count; i++)
         {
             SealedTimes of = times.Sealed(ref from);
-            int length = from.Count(from.Left);
-            _sealed[i] = length == 0 ? new SealedBlock(of, null, from.Double()) : new SealedBlock(of, from.Bytes(length - 1).ToArray(), 0);
+            int length = from.Count(Math.Min(from.Left, SealedPiece.MaxValueBytes));
+            _sealed = length == 0 ? SealedPiece.Write(from.Double(), _sealed, pools.Memory) : SealedPiece.Write(from.Bytes(length - 1), _sealed, pools.Memory);
+            _run = pools.Run(_run, of);
             NewestMs = Math.Max(NewestMs, of.LastMs);
         }
     }

@@ -1,23 +1,26 @@
-using System.Numerics;
 using Bellwether.Core.Model;
-using Bellwether.Store.Chunks;
 
 namespace Bellwether.Store.Head;
 
 /// <summary>
-/// The recent samples of one series in memory: sealed blocks, one open block, and what is rare (late samples, histograms, start times) beside.
-/// A constant series owns no value array. Written under the head's write lock, read under its read lock.
+/// The recent samples of one series in memory: sealed blocks, one open block, and what is rare (late samples, histograms, start times) beside. Times are shared with other series, values lie in
+/// pieces of <see cref="PieceMemory"/>; the open block of a constant series has none. Written under the head's write lock, read under its read lock.
 /// </summary>
 internal sealed partial class HeadSeries
 {
     private const long Never = long.MinValue;
     private TimeColumn? _column;
-    private int _count;
-    private double _last;
-    private double[]? _values;
-    private SealedBlock[] _sealed = [];
-    private int _sealedCount;
+    private SealedRun? _run;
     private RareSamples? _rare;
+    private double _last;
+
+    // The piece of the open block's values (0: all are the last one), and of the newest sealed block's.
+    private uint _open;
+    private uint _sealed;
+    private byte _count;
+
+    // Of the open block's values, or what it was of the one before.
+    private byte _form;
 
     public HeadSeries(Labels labels, uint reference)
     {
@@ -45,10 +48,10 @@ internal sealed partial class HeadSeries
     public bool IsRemoved { get; set; }
 
     /// <summary>Whether it holds no sample at all.</summary>
-    public bool IsEmpty => _count == 0 && _sealedCount == 0 && (_rare is null || _rare.IsEmpty);
+    public bool IsEmpty => _count == 0 && _run is null && (_rare is null || _rare.IsEmpty);
 
     /// <summary>Blocks in memory, the open one included.</summary>
-    public int BlockCount => _sealedCount + (_count > 0 ? 1 : 0);
+    public int BlockCount => (_run?.Count ?? 0) + (_count > 0 ? 1 : 0);
 
     /// <summary>Exemplars, newest last; null: none.</summary>
     public IReadOnlyList<Exemplar>? Exemplars => _rare?.Exemplars;
@@ -65,7 +68,7 @@ internal sealed partial class HeadSeries
             _column = pools.ColumnFrom(timeMs);
         else
             _column = _column!.Advance(_count, timeMs);
-        if (_values is not null || (_count > 0 && !SampleRule.Same(value, _last)))
+        if (_open != 0 ? !OpenValues.TryPut(pools.Memory[_open], _form, _count, value) : _count > 0 && !SampleRule.Same(value, _last))
             Put(value, pools);
         _last = value;
         NewestMs = timeMs;
@@ -92,7 +95,7 @@ internal sealed partial class HeadSeries
     {
         get
         {
-            long oldest = _sealedCount > 0 ? _sealed[0].Times.FirstMs : _count > 0 ? _column![0] : long.MaxValue;
+            long oldest = _run is not null ? _run.OldestMs : _count > 0 ? _column![0] : long.MaxValue;
             return _rare is null ? oldest : Math.Min(oldest, _rare.OldestMs);
         }
     }
@@ -111,23 +114,13 @@ internal sealed partial class HeadSeries
     public void Read(long fromMs, long toMs, SampleGather into)
     {
         into.BeginSource();
-        for (int i = 0; i < _sealedCount; i++)
-        {
-            ref readonly SealedBlock block = ref _sealed[i];
-            if (block.Times.LastMs < fromMs || block.Times.FirstMs > toMs)
-                continue;
-            into.Extend(block.Times.Count, out Span<long> times, out Span<double> values);
-            block.Decode(times, values);
-            into.Close(block.Times.Count, fromMs, toMs);
-        }
+        if (_run is not null)
+            ReadSealed(_run, fromMs, toMs, into);
         if (_count > 0 && _column![0] <= toMs && NewestMs >= fromMs)
         {
             into.Extend(_count, out Span<long> times, out Span<double> values);
             _column.First(_count).CopyTo(times);
-            if (_values is null)
-                values.Fill(_last);
-            else
-                _values.AsSpan(0, _count).CopyTo(values);
+            ReadOpen(values, _column.Memory);
             into.Close(_count, fromMs, toMs);
         }
         _rare?.Read(fromMs, toMs, into);
@@ -137,11 +130,8 @@ internal sealed partial class HeadSeries
     public long FirstAtOrAfter(long timeMs)
     {
         long first = long.MaxValue;
-        for (int i = 0; i < _sealedCount && first == long.MaxValue; i++)
-        {
-            if (_sealed[i].Times.LastMs >= timeMs)
-                first = Math.Max(timeMs, _sealed[i].Times.FirstMs);
-        }
+        for (SealedRun? run = _run; run is not null && run.Times.LastMs >= timeMs; run = run.Before)
+            first = Math.Max(timeMs, run.Times.FirstMs);
         if (_count > 0 && NewestMs >= timeMs)
             first = Math.Min(first, Math.Max(timeMs, _column![0]));
         return _rare is null ? first : Math.Min(first, _rare.FirstAtOrAfter(timeMs));
@@ -150,17 +140,8 @@ internal sealed partial class HeadSeries
     /// <summary>Drops samples before a time, which is a border of partitions: they stand in chunk files now.</summary>
     public void DropBefore(long timeMs, HeadPools pools)
     {
-        int drop = 0;
-        while (drop < _sealedCount && _sealed[drop].Times.LastMs < timeMs)
-            drop++;
-        if (drop > 0)
-        {
-            Array.Copy(_sealed, drop, _sealed, 0, _sealedCount - drop);
-            Array.Clear(_sealed, _sealedCount - drop, drop);
-            _sealedCount -= drop;
-            if (_sealedCount == 0)
-                _sealed = [];
-        }
+        if (_run is not null && _run.OldestMs < timeMs)
+            DropSealed(_run, timeMs, pools);
         if (_count > 0 && NewestMs < timeMs)
             ReleaseOpen(pools);
         if (_rare is null)
@@ -172,67 +153,66 @@ internal sealed partial class HeadSeries
 
     private static long SlotOf(long timeMs, long slotMs) => timeMs >= 0 ? timeMs / slotMs : ((timeMs + 1) / slotMs) - 1;
 
+    // Into another piece, or another form: the values do not fit where they are.
     private void Put(double value, HeadPools pools)
     {
-        if (_values is null)
+        Span<double> values = pools.Values.AsSpan(0, _count + 1);
+        ReadOpen(values[..^1], pools.Memory);
+        values[^1] = value;
+        PutAll(values, pools);
+    }
+
+    private void PutAll(ReadOnlySpan<double> values, HeadPools pools)
+    {
+        _form = OpenValues.Choose(values, _form, out long from);
+        int bytes = OpenValues.Bytes(_form, values.Length <= 8 ? 8 : values.Length <= 16 ? 16 : TimeColumn.MaxCount);
+        if (_open == 0 || pools.Memory[_open].Length < bytes)
         {
-            _values = pools.Rent(_count + 1);
-            _values.AsSpan(0, _count).Fill(_last);
+            if (_open != 0)
+                pools.Memory.Return(_open);
+            _open = pools.Memory.Take(bytes);
         }
-        else if (_count == _values.Length)
-        {
-            double[] larger = pools.Rent(_count + 1);
-            _values.CopyTo(larger.AsSpan());
-            pools.Return(_values);
-            _values = larger;
-        }
-        _values[_count] = value;
+        OpenValues.Write(pools.Memory[_open], _form, from, values);
+    }
+
+    private void ReadOpen(Span<double> values, PieceMemory memory)
+    {
+        if (_open == 0)
+            values.Fill(_last);
+        else
+            OpenValues.Read(memory[_open], _form, values);
     }
 
     // What is sealed joins the block before it while both fit into one: small open blocks, large sealed ones.
     private void Seal(long slotMs, HeadPools pools)
     {
         SealedTimes times = _column!.Seal(_count, pools.Scratch);
-        if (_sealedCount > 0 && _sealed[_sealedCount - 1] is var before && before.Times.Count + _count <= SealedTimes.MaxCount
-            && SlotOf(before.Times.FirstMs, slotMs) == SlotOf(times.FirstMs, slotMs))
+        if (_run is { } run && run.Times.Count + _count <= SealedTimes.MaxCount && SlotOf(run.Times.FirstMs, slotMs) == SlotOf(times.FirstMs, slotMs))
         {
-            _sealed[_sealedCount - 1] = new SealedBlock(pools.Join(before.Times, times), Encode(before, pools), _last);
+            Span<double> values = pools.Values.AsSpan(0, run.Times.Count + _count);
+            SealedPiece last = new(pools.Memory[_sealed]);
+            last.Decode(values[..run.Times.Count]);
+            ReadOpen(values[run.Times.Count..], pools.Memory);
+            uint before = last.Before;
+            pools.Memory.Return(_sealed);
+            _sealed = SealedPiece.Encode(values, before, pools);
+            _run = pools.Run(run.Before, pools.Join(run.Times, times));
         }
         else
         {
-            if (_sealedCount == _sealed.Length)
-                Array.Resize(ref _sealed, Math.Max(1, (int)BitOperations.RoundUpToPowerOf2((uint)_sealedCount + 1)));
-            _sealed[_sealedCount++] = new SealedBlock(times, _values is null ? null : Encode(_values.AsSpan(0, _count), pools), _last);
+            Span<double> values = pools.Values.AsSpan(0, _count);
+            ReadOpen(values, pools.Memory);
+            _sealed = SealedPiece.Encode(values, _sealed, pools);
+            _run = pools.Run(_run, times);
         }
         ReleaseOpen(pools);
     }
 
-    // The values of a sealed block and of the open one behind it; null: all are the same.
-    private byte[]? Encode(in SealedBlock before, HeadPools pools)
-    {
-        if (before.Values is null && _values is null && SampleRule.Same(before.Constant, _last))
-            return null;
-        Span<double> values = pools.Values.AsSpan(0, before.Times.Count + _count);
-        before.Decode(values[..before.Times.Count]);
-        if (_values is null)
-            values[before.Times.Count..].Fill(_last);
-        else
-            _values.AsSpan(0, _count).CopyTo(values[before.Times.Count..]);
-        return Encode(values, pools);
-    }
-
-    private static byte[] Encode(ReadOnlySpan<double> values, HeadPools pools)
-    {
-        pools.Scratch.Clear();
-        ValueBlock.Encode(values, pools.Scratch);
-        return pools.Scratch.Written.ToArray();
-    }
-
     private void ReleaseOpen(HeadPools pools)
     {
-        if (_values is not null)
-            pools.Return(_values);
-        _values = null;
+        if (_open != 0)
+            pools.Memory.Return(_open);
+        _open = 0;
         _column = null;
         _count = 0;
     }
@@ -259,24 +239,10 @@ internal sealed partial class HeadSeries
         if (_count > 0 && timeMs >= _column![0])
         {
             int at = _column.First(_count).BinarySearch(timeMs);
-            value = at < 0 ? 0 : _values is null ? _last : _values[at];
+            value = at < 0 ? 0 : OpenAt(at, pools);
             return at >= 0;
         }
-        for (int i = _sealedCount - 1; i >= 0; i--)
-        {
-            ref readonly SealedBlock block = ref _sealed[i];
-            if (timeMs > block.Times.LastMs)
-                return false;
-            if (timeMs < block.Times.FirstMs)
-                continue;
-            Span<long> times = pools.Times.AsSpan(0, block.Times.Count);
-            Span<double> values = pools.Values.AsSpan(0, block.Times.Count);
-            block.Decode(times, values);
-            int at = times.BinarySearch(timeMs);
-            value = at < 0 ? 0 : values[at];
-            return at >= 0;
-        }
-        return false;
+        return TryFindSealed(timeMs, pools, out value);
     }
 
     // In the open block a winner takes its place; in sealed blocks it goes into the overlay and wins when read.
@@ -289,14 +255,19 @@ internal sealed partial class HeadSeries
         int at = _column.First(_count).BinarySearch(timeMs);
         if (at < 0)
             return false;
-        if (_values is null)
-        {
-            _values = pools.Rent(_count);
-            _values.AsSpan(0, _count).Fill(_last);
-        }
-        _values[at] = value;
+        Span<double> values = pools.Values.AsSpan(0, _count);
+        ReadOpen(values, pools.Memory);
+        values[at] = value;
+        PutAll(values, pools);
         if (at == _count - 1)
             _last = value;
         return true;
+    }
+
+    private double OpenAt(int at, HeadPools pools)
+    {
+        Span<double> values = pools.Values.AsSpan(0, _count);
+        ReadOpen(values, pools.Memory);
+        return values[at];
     }
 }

@@ -75,7 +75,7 @@ internal sealed class SavedTimesReader
             throw new InvalidDataException("an open block holds no time");
         if (number == _columns.Count)
         {
-            var begun = new TimeColumn(from.Zigzag());
+            var begun = new TimeColumn(from.Zigzag(), pools.Memory);
             pools.Restore(begun);
             _columns.Add((begun, 1));
         }

@@ -17,11 +17,16 @@ internal sealed class TimeColumn
     private TimeColumn? _fork;
     private int _forkAt;
 
-    public TimeColumn(long first)
+    /// <param name="first">The first timestamp.</param>
+    /// <param name="memory">Where the values lie of the open blocks that have these times.</param>
+    public TimeColumn(long first, PieceMemory memory)
     {
         _times[0] = first;
         _count = 1;
+        Memory = memory;
     }
+
+    public PieceMemory Memory { get; }
 
     public long this[int index] => _times[index];
 
@@ -41,7 +46,7 @@ internal sealed class TimeColumn
             return this;
         if (_fork is { } fork && _forkAt == count && fork._times[count] == timeMs)
             return fork;
-        var own = new TimeColumn(_times[0]) { _times = new long[Math.Max(8, count * 2)], _count = count };
+        var own = new TimeColumn(_times[0], Memory) { _times = new long[Math.Max(8, count * 2)], _count = count };
         _times.AsSpan(0, count).CopyTo(own._times);
         own = own.Advance(count, timeMs);
         (_fork, _forkAt) = (own, count);
@@ -74,28 +79,11 @@ internal sealed class SealedTimes(long firstMs, long lastMs, int count, byte[] e
     public int Count => count;
 
     public byte[] Encoded => encoded;
-}
 
-/// <summary>A full block of one series: its times and its values (null: all <paramref name="Constant"/>).</summary>
-internal readonly record struct SealedBlock(SealedTimes Times, byte[]? Values, double Constant)
-{
-    /// <summary>Decodes both columns; the spans have <see cref="SealedTimes.Count"/> entries.</summary>
-    public void Decode(Span<long> times, Span<double> values)
+    /// <summary>Decodes them; the span has <see cref="Count"/> entries.</summary>
+    public void Decode(Span<long> into)
     {
-        var reader = new ByteReader(Times.Encoded);
-        IntegerBlock.Decode(ref reader, times);
-        Decode(values);
-    }
-
-    /// <summary>Decodes the values; the span has <see cref="SealedTimes.Count"/> entries.</summary>
-    public void Decode(Span<double> values)
-    {
-        if (Values is null)
-        {
-            values.Fill(Constant);
-            return;
-        }
-        var reader = new ByteReader(Values);
-        ValueBlock.Decode(ref reader, values);
+        var reader = new ByteReader(encoded);
+        IntegerBlock.Decode(ref reader, into);
     }
 }
