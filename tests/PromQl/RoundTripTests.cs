@@ -192,7 +192,7 @@ public sealed class RoundTripTests
                 0 => $"{{\"{Of(_quotedNames)}\"{(matchers.Length > 0 ? "," : "")}{matchers}}}",
                 1 => $"{{__name__=\"{Of(_names)}\"{(matchers.Length > 0 ? "," : "")}{matchers}}}",
                 2 => $"{Of(_names)}{{{matchers}{regex}}}",
-                _ => Of(_names) + (random.Next(6) == 0 ? "{__name__=\"up\"}" : "{}"),
+                _ => Of(_names) + (random.Next(6) == 0 ? "{job=\"up\"}" : "{}"),
             };
         }
 

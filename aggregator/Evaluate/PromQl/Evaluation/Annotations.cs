@@ -33,6 +33,9 @@ internal sealed class Annotations
 
     public void HintsCollide(string operation, TextSpan span) => Warn($"conflicting counter resets during histogram {operation}", span);
 
+    /// <summary>What a text says at its end of the metric that it is about; nothing where it has no name.</summary>
+    public static string ForMetric(string metric) => metric.Length == 0 ? "" : $" for metric name {GoText.Quote(metric)}";
+
     public void QuantileOutOfRange(double q, TextSpan span) =>
         Warn($"quantile value should be between 0 and 1, got {Printer.FormatNumber(q)}", span);
 

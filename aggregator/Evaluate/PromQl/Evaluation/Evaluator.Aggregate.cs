@@ -1,4 +1,3 @@
-using System.Globalization;
 using Bellwether.Core.Model;
 using Bellwether.Evaluate.PromQl.Syntax;
 
@@ -124,16 +123,14 @@ internal sealed partial class Evaluator
 
     private EvalValue? Choose(AggregateExpr a, List<AggregateGroup> groups, double[] parameter, Grid grid)
     {
+        if (WhyNotCounts(parameter) is { } why)
+            return Fail<EvalValue>(why, a.Parameter!.Span);
         var chosen = new Dictionary<EvalSeries, EvalSeries>();
         var order = new List<EvalSeries>();
         var candidates = new List<(EvalSeries Series, double Value)>();
         for (int i = 0; i < grid.Count; i++)
         {
-            if (double.IsNaN(parameter[i]))
-                return Fail<EvalValue>("Parameter value is NaN", a.Parameter!.Span);
-            if (!(Math.Abs(parameter[i]) < 9.2e18))
-                return Fail<EvalValue>($"Scalar value {Printer.FormatNumber(parameter[i])} overflows int64", a.Parameter!.Span);
-            long k = (long)parameter[i];
+            long k = (long)Math.Clamp(parameter[i], 0, int.MaxValue);
             if (k < 1)
                 continue;
             foreach (AggregateGroup group in groups)
@@ -152,6 +149,22 @@ internal sealed partial class Evaluator
             }
         }
         return EvalValue.OfSeries(order);
+    }
+
+    /// <summary>Why the parameters are no numbers of series; null: they are, or none of them asks for any.</summary>
+    private static string? WhyNotCounts(double[] parameter)
+    {
+        double least = double.PositiveInfinity, most = double.NegativeInfinity;
+        foreach (double k in parameter)
+        {
+            if (double.IsNaN(k))
+                return "Parameter value is NaN";
+            (least, most) = (Math.Min(least, k), Math.Max(most, k));
+        }
+        if (most < 1)
+            return null;
+        return least <= long.MinValue ? $"Scalar value {Printer.FormatNumber(least)} underflows int64"
+            : most >= long.MaxValue ? $"Scalar value {Printer.FormatNumber(most)} overflows int64" : null;
     }
 
     /// <summary>The group's points at a step, the best first; NaN is the worst for both.</summary>
@@ -178,15 +191,14 @@ internal sealed partial class Evaluator
     private EvalValue? LimitRatio(AggregateExpr a, List<EvalSeries> members, double[] parameter, Grid grid)
     {
         var result = new List<EvalSeries>(members.Count);
-        var ratios = new double[grid.Count];
-        for (int i = 0; i < grid.Count; i++)
+        if (Array.Exists(parameter, double.IsNaN))
+            return Fail<EvalValue>("Ratio value is NaN", a.Parameter!.Span);
+        double[] ratios = Array.ConvertAll(parameter, static r => Math.Clamp(r, -1, 1));
+        // The farthest out on each side speaks for all steps.
+        foreach ((double ratio, double most) in (ReadOnlySpan<(double, double)>)[(parameter.Max(), 1), (parameter.Min(), -1)])
         {
-            double ratio = parameter[i];
-            if (double.IsNaN(ratio))
-                return Fail<EvalValue>("Ratio value is NaN", a.Parameter!.Span);
-            ratios[i] = Math.Clamp(ratio, -1, 1);
-            if (ratios[i] != ratio)
-                _notes.Warn($"ratio value should be between -1 and 1, got {Printer.FormatNumber(ratio)}, capping to {Printer.FormatNumber(ratios[i])}", a.Parameter!.Span);
+            if (ratio * most > 1)
+                _notes.Warn($"ratio value should be between -1 and 1, got {Printer.FormatNumber(ratio)}, capping to {Printer.FormatNumber(most)}", a.Parameter!.Span);
         }
         foreach (EvalSeries member in members)
         {
@@ -209,6 +221,8 @@ internal sealed partial class Evaluator
     {
         if (!IsLabelName(label))
             return Fail<EvalValue>($"invalid label name {GoText.Quote(label)}", a.Span);
+        // The label is set before the grouping, which may take it away again.
+        bool isDropped = a.Without && (label == LabelNames.MetricName || a.Grouping.Contains(label));
         var byKey = new Dictionary<Labels, EvalSeries>();
         var order = new List<EvalSeries>();
         foreach (AggregateGroup group in groups)
@@ -219,8 +233,8 @@ internal sealed partial class Evaluator
                 {
                     if (!member.Has(i))
                         continue;
-                    string text = member.HistogramAt(i) is { } h ? HistogramText.Format(h) : PlainNumber(member.Values[i]);
-                    Labels key = group.Labels.With(label, text);
+                    string text = isDropped ? "" : member.HistogramAt(i) is { } h ? HistogramText.Format(h) : Printer.FormatPlain(member.Values[i]);
+                    Labels key = isDropped ? group.Labels : group.Labels.With(label, text);
                     if (!byKey.TryGetValue(key, out EvalSeries? count))
                     {
                         count = new EvalSeries(key, grid.Count);
@@ -232,14 +246,5 @@ internal sealed partial class Evaluator
             }
         }
         return EvalValue.OfSeries(order);
-    }
-
-    private static string PlainNumber(double value)
-    {
-        if (double.IsNaN(value) || double.IsInfinity(value))
-            return Printer.FormatNumber(value);
-        return value.ToString("0.###################################################", CultureInfo.InvariantCulture) is var text && double.Parse(text, CultureInfo.InvariantCulture) == value
-            ? text
-            : Math.Abs(value) < 1e28 && Math.Abs(value) > 1e-20 ? ((decimal)value).ToString(CultureInfo.InvariantCulture) : value.ToString("R", CultureInfo.InvariantCulture);
     }
 }

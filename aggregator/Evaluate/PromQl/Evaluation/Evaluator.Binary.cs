@@ -156,6 +156,10 @@ internal sealed partial class Evaluator
         VectorMatching m = b.Matching!;
         bool swapped = m.Cardinality == MatchCardinality.OneToMany;
         (List<EvalSeries> many, List<EvalSeries> one) = swapped ? (right, left) : (left, right);
+        // Nothing to match: what would be ambiguous does not matter.
+        bool fills = m.FillLeft is not null || m.FillRight is not null;
+        if (!fills && (many.Count == 0 || one.Count == 0))
+            return EvalValue.OfSeries([]);
         (int[] manyKeys, int[] oneKeys, int count) = MatchKeys(m, many, one);
         if (!_options.Plain && MatchedColumns(b, many, one, manyKeys, oneKeys, count, grid) is { } columns)
             return columns;
@@ -166,6 +170,8 @@ internal sealed partial class Evaluator
         {
             if ((i & 63) == 0 && Stopped(b))
                 return null;
+            if (!fills && !many.Exists(x => x.Has(i)))
+                continue;
             Array.Fill(oneAt, -1);
             Array.Clear(manyDone);
             for (int s = 0; s < one.Count; s++)
@@ -323,6 +329,8 @@ internal sealed partial class Evaluator
         VectorMatching m = b.Matching!;
         var builder = new LabelsBuilder();
         Labels key = m.On ? KeepOnly(first, m.Labels, builder) : WithoutAll(first, [.. m.Labels, LabelNames.MetricName], builder);
+        if (first.CompareTo(second) > 0)
+            (first, second) = (second, first);
         string side = m.Cardinality == MatchCardinality.OneToMany ? "left" : "right";
         return Fail<EvalValue>($"found duplicate series for the match group {Braced(key)} on the {side} hand-side of the operation: [{Braced(first)}, {Braced(second)}];many-to-many matching not allowed: matching labels must be unique on one side", b.Span);
     }

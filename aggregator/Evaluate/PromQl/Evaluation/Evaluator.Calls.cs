@@ -92,7 +92,7 @@ internal sealed partial class Evaluator
         if (Scalars(c.Arguments[0], grid) is not { } a || Scalars(c.Arguments[1], grid) is not { } b)
             return null;
         bool max = c.Function.Name == "max_of";
-        return EvalValue.OfScalars(Column(grid, i => max ? Math.Max(a[i], b[i]) : Math.Min(a[i], b[i])));
+        return EvalValue.OfScalars(Column(grid, i => max ? ScalarFunctions.Max(a[i], b[i]) : ScalarFunctions.Min(a[i], b[i])));
     }
 
     private EvalValue? Timestamps(CallExpr c, Grid grid)

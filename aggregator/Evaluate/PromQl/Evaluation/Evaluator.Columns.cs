@@ -168,7 +168,11 @@ internal sealed partial class Evaluator
                 EndMs = end,
             };
             if (!function(window, call, out double value, out _))
+            {
+                if (call.Failure is { } failure)
+                    return FailBool(failure, call.Span);
                 continue;
+            }
             into.Values[i] = value;
             any = true;
         }

@@ -109,7 +109,7 @@ internal sealed partial class Evaluator
         string text = labels.Get(LabelNames.Bucket);
         if (NumberText.TryParse(text, out upper))
             return true;
-        _notes.Warn($"bucket label \"le\" is missing or has a malformed value of {GoText.Quote(text)} for metric name {GoText.Quote(labels.MetricName)}", span);
+        _notes.Warn($"bucket label \"le\" is missing or has a malformed value of {GoText.Quote(text)}{Annotations.ForMetric(labels.MetricName)}", span);
         return false;
     }
 
@@ -139,7 +139,7 @@ internal sealed partial class Evaluator
                 continue;
             if (native is not null && buckets.Count > 0)
             {
-                _notes.Warn($"vector contains a mix of classic and native histograms for metric name {GoText.Quote(group.Labels.MetricName)}", c.Arguments[vectorAt].Span);
+                _notes.Warn($"vector contains a mix of classic and native histograms{Annotations.ForMetric(group.Labels.MetricName)}", c.Arguments[vectorAt].Span);
                 continue;
             }
             bool prepared = native is not null || PrepareClassic(buckets, c.Function.Name, group, c.Arguments[vectorAt].Span);
@@ -161,21 +161,21 @@ internal sealed partial class Evaluator
     {
         bool ok = ClassicBuckets.Prepare(buckets, out bool forced);
         if (forced && function != "histogram_fraction")
-            _notes.Info($"input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile) for metric name {GoText.Quote(group.Labels.MetricName)}", span);
+            _notes.Info($"input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile){Annotations.ForMetric(group.Labels.MetricName)}", span);
         return ok;
     }
 
     private double Value(CallExpr c, int vectorAt, HistogramGroup group, List<(double[] Values, Expr Expr)> parameters, NativeHistogram? native, List<(double Upper, double Count)> buckets, bool prepared, int i, int k)
     {
         TextSpan span = c.Arguments[vectorAt].Span;
-        string metric = GoText.Quote(group.Labels.MetricName);
+        string metric = Annotations.ForMetric(group.Labels.MetricName);
         if (c.Function.Name == "histogram_fraction")
         {
             double lower = parameters[0].Values[i], upper = parameters[1].Values[i];
             if (native is null)
                 return prepared ? ClassicBuckets.Fraction(lower, upper, buckets) : double.NaN;
             if (double.IsNaN(native.Sum))
-                _notes.Info($"input to histogram_fraction has NaN observations, which are excluded from all fractions for metric name {metric}", span);
+                _notes.Info($"input to histogram_fraction has NaN observations, which are excluded from all fractions{metric}", span);
             return HistogramBuckets.Fraction(lower, upper, native);
         }
         double q = parameters[k].Values[i];
@@ -183,9 +183,9 @@ internal sealed partial class Evaluator
             return double.IsNaN(q) || q < 0 || q > 1 || prepared ? ClassicBuckets.Quantile(q, buckets) : double.NaN;
         double value = HistogramBuckets.Quantile(q, native, out int nan);
         if (nan == 1)
-            _notes.Info($"input to histogram_quantile has NaN observations, result is skewed higher for metric name {metric}", span);
+            _notes.Info($"input to histogram_quantile has NaN observations, result is skewed higher{metric}", span);
         else if (nan == 2)
-            _notes.Info($"input to histogram_quantile has NaN observations, result is NaN for metric name {metric}", span);
+            _notes.Info($"input to histogram_quantile has NaN observations, result is NaN{metric}", span);
         return value;
     }
 }

@@ -21,6 +21,9 @@ internal sealed class RangeCall
     /// <summary>The time of evaluation.</summary>
     public long TimeMs { get; set; }
 
+    /// <summary>Why the query fails, once a function has said so; null: it does not.</summary>
+    public string? Failure { get; set; }
+
     /// <summary>The scalar arguments at this step, in their order.</summary>
     public double[] Scalars { get; set; } = [];
 }
@@ -152,6 +155,10 @@ internal sealed partial class Evaluator
             {
                 into.Set(i, value, histogram);
                 any = true;
+            }
+            else if (call.Failure is { } failure)
+            {
+                return FailBool(failure, call.Span);
             }
         }
         return any;

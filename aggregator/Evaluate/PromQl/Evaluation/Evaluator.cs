@@ -97,7 +97,7 @@ internal sealed partial class Evaluator
             return null;
         EvalValue? value = EvalOnce(expr, grid);
         // What the operands held goes with them; a selector has counted its own series as it read them.
-        if (value is null)
+        if (value is null || Error is not null)
             return null;
         long samples = value.Samples;
         if (expr is VectorSelector)

@@ -72,7 +72,7 @@ internal static class OverTimeFunctions
     }
 
     private static void NoteIgnored(RangeCall c) =>
-        c.Notes.Info($"ignored histograms in a range containing both floats and histograms for metric name {Syntax.GoText.Quote(c.Metric)}", c.Span);
+        c.Notes.Info($"ignored histograms in a range containing both floats and histograms{Annotations.ForMetric(c.Metric)}", c.Span);
 
     private static bool Edge(in Window w, bool last, out double value, out NativeHistogram? histogram)
     {
@@ -238,9 +238,15 @@ internal static class OverTimeFunctions
     private static bool Smooth(in Window w, RangeCall c, out double value, out NativeHistogram? histogram)
     {
         (value, histogram) = (0, null);
+        double factor = c.Scalars[0], trendFactor = c.Scalars[1];
+        if (factor is <= 0 or >= 1 || trendFactor is <= 0 or >= 1)
+        {
+            (string kind, string name, double wrong) = factor is <= 0 or >= 1 ? ("smoothing", "sf", factor) : ("trend", "tf", trendFactor);
+            c.Failure = $"invalid {kind} factor. Expected: 0 < {name} < 1, got: {Fixed(wrong)}";
+            return false;
+        }
         if (!OnlyFloats(w, c, 2))
             return false;
-        double factor = c.Scalars[0], trendFactor = c.Scalars[1];
         double level = w.Floats[0], previous = 0, trend = w.Floats[1] - w.Floats[0];
         for (int i = 1; i < w.Floats.Length; i++)
         {
@@ -253,4 +259,7 @@ internal static class OverTimeFunctions
         value = level;
         return true;
     }
+
+    // With six digits, as Go's %f.
+    private static string Fixed(double value) => double.IsFinite(value) ? value.ToString("F6", System.Globalization.CultureInfo.InvariantCulture) : Syntax.Printer.FormatNumber(value);
 }

@@ -28,12 +28,18 @@ internal static class ScalarFunctions
         "atanh" => Math.Atanh(v),
         "rad" => v * Math.PI / 180,
         "deg" => v * 180 / Math.PI,
-        "clamp" => Math.Max(p1, Math.Min(p2, v)),
-        "clamp_min" => Math.Max(p1, v),
-        "clamp_max" => Math.Min(p1, v),
+        "clamp" => Max(p1, Min(p2, v)),
+        "clamp_min" => Max(p1, v),
+        "clamp_max" => Min(p1, v),
         "round" => Round(v, p1),
         _ => DatePart(name, v),
     };
+
+    /// <summary>The greater of two; +Inf is greater even than NaN, as in Go.</summary>
+    public static double Max(double a, double b) => double.IsPositiveInfinity(a) || double.IsPositiveInfinity(b) ? double.PositiveInfinity : Math.Max(a, b);
+
+    /// <summary>The lesser of two; -Inf is less even than NaN, as in Go.</summary>
+    public static double Min(double a, double b) => double.IsNegativeInfinity(a) || double.IsNegativeInfinity(b) ? double.NegativeInfinity : Math.Min(a, b);
 
     /// <summary>To the nearest multiple, halves up. The inverse is used, because 0.1 has no exact double.</summary>
     private static double Round(double v, double to)
@@ -42,22 +48,25 @@ internal static class ScalarFunctions
         return Math.Floor((v * inverse) + 0.5) / inverse;
     }
 
-    /// <summary>A part of the UTC date of Unix seconds.</summary>
+    /// <summary>A part of the UTC date of Unix seconds. What is no time, or beyond 64 bits, is the first second that there is, as on Prometheus' usual machines.</summary>
     public static double DatePart(string name, double seconds)
     {
-        if (!(seconds > -62135596800.0 && seconds < 253402300800.0))
-            return double.NaN;
-        var t = DateTimeOffset.FromUnixTimeSeconds((long)seconds);
+        const long FirstYear = -292_277_022_399, DaysOf400Years = 146_097;
+        const ulong SecondsToUnix = 9_223_372_028_715_321_600;
+        long unix = seconds is > -9.223372036854775e18 and < 9.223372036854775e18 ? (long)seconds : long.MinValue;
+        // From the start of that year on, which begins 400 years that repeat themselves.
+        ulong absolute = unchecked((ulong)unix + SecondsToUnix), days = absolute / 86_400, rest = absolute % 86_400;
+        DateTime date = DateTime.MinValue.AddDays(days % DaysOf400Years);
         return name switch
         {
-            "minute" => t.Minute,
-            "hour" => t.Hour,
-            "day_of_week" => (int)t.DayOfWeek,
-            "day_of_month" => t.Day,
-            "day_of_year" => t.DayOfYear,
-            "days_in_month" => DateTime.DaysInMonth(t.Year, t.Month),
-            "month" => t.Month,
-            _ => t.Year,
+            "minute" => rest % 3600 / 60,
+            "hour" => rest / 3600,
+            "day_of_week" => (int)date.DayOfWeek,
+            "day_of_month" => date.Day,
+            "day_of_year" => date.DayOfYear,
+            "days_in_month" => DateTime.DaysInMonth(date.Year, date.Month),
+            "month" => date.Month,
+            _ => FirstYear + (long)(days / DaysOf400Years * 400) + date.Year - 1,
         };
     }
 }

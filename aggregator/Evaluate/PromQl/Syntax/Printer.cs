@@ -179,7 +179,12 @@ public static class Printer
     private static string Op(MatchType type) => type switch { MatchType.Equal => "=", MatchType.NotEqual => "!=", MatchType.Regex => "=~", _ => "!~" };
 
     /// <summary>A float as Prometheus writes it in messages and queries (Go's <c>%v</c>).</summary>
-    public static string FormatNumber(double value)
+    public static string FormatNumber(double value) => Format(value, -4, 21);
+
+    /// <summary>A float as Prometheus writes it in answers and labels (Go's <c>'f', -1</c>): never with an exponent.</summary>
+    public static string FormatPlain(double value) => Format(value, int.MinValue, int.MaxValue);
+
+    private static string Format(double value, int leastExponent, int exponentBeyond)
     {
         if (double.IsNaN(value))
             return "NaN";
@@ -198,13 +203,13 @@ public static class Printer
         string all = mantissa.Replace(".", "", StringComparison.Ordinal);
         string digits = all.TrimStart('0');
         exponent -= all.Length - digits.Length;
-        return sign + LayOut(digits.TrimEnd('0'), exponent);
+        return sign + LayOut(digits.TrimEnd('0'), exponent, exponent < leastExponent || exponent >= exponentBeyond);
     }
 
-    /// <summary>Digits d.ddd times ten to the exponent; as Go does, in full from 1e-4 to below 1e21.</summary>
-    private static string LayOut(string digits, int exponent)
+    /// <summary>Digits d.ddd times ten to the exponent, in full or with it.</summary>
+    private static string LayOut(string digits, int exponent, bool isShort)
     {
-        if (exponent is < -4 or >= 21)
+        if (isShort)
             return string.Create(CultureInfo.InvariantCulture, $"{digits[0]}{(digits.Length > 1 ? "." : "")}{digits.AsSpan(1)}e{(exponent < 0 ? '-' : '+')}{Math.Abs(exponent):00}");
         if (exponent < 0)
             return "0." + new string('0', -exponent - 1) + digits;

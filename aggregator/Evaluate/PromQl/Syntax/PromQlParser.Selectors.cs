@@ -11,12 +11,29 @@ public sealed partial class PromQlParser
         var matchers = new List<LabelMatcher>();
         if (name.Length > 0)
             matchers.Add(new LabelMatcher(MatchType.Equal, LabelNames.MetricName, name));
+        bool isNamed = name.Length > 0;
         if (IsSymbol("{") && !Braces(ref name, matchers))
             return null;
         var span = new TextSpan(start, _lastEnd);
+        if (SecondName(matchers, isNamed) is { } second)
+            return Fail<VectorSelector>($"metric name must not be set twice: {GoText.Quote(matchers.First(IsName).Value)} or {GoText.Quote(second.Value)}", span);
         if (!_emptySelectorAllowed && matchers.TrueForAll(m => m.MatchesEmpty))
             return Fail<VectorSelector>("vector selector must contain at least one non-empty matcher", span);
         return new VectorSelector(name, matchers) { Span = span };
+    }
+
+    private static bool IsName(LabelMatcher matcher) => matcher is { Name: LabelNames.MetricName, Type: MatchType.Equal };
+
+    /// <summary>A matcher that names the metric once more: after a name before the braces any matcher of it, else a second equality.</summary>
+    private static LabelMatcher? SecondName(List<LabelMatcher> matchers, bool isNamed)
+    {
+        int seen = 0;
+        foreach (LabelMatcher matcher in matchers)
+        {
+            if (matcher.Name == LabelNames.MetricName && (isNamed || matcher.Type == MatchType.Equal) && seen++ > 0)
+                return matcher;
+        }
+        return null;
     }
 
     private bool Braces(ref string name, List<LabelMatcher> matchers)
@@ -124,7 +141,7 @@ public sealed partial class PromQlParser
         {
             return expr.Type == ValueType.Vector
                 ? new SubqueryExpr(expr, range, step) { Span = span }
-                : Fail<Expr>($"subquery is only allowed on instant vector, got {TypeName(expr.Type)} instead", span);
+                : Fail<Expr>($"subquery is only allowed on instant vector, got {(expr.Type == ValueType.Matrix ? "matrix" : TypeName(expr.Type))} instead", span);
         }
         return RangeOf(expr, range, span);
     }
@@ -291,7 +308,7 @@ public sealed partial class PromQlParser
             _colonInWords = colon;
             return inner is null || !Expect(")", "duration expression") ? null : new DurationParen(inner) { Span = new TextSpan(token.Span.Start, _lastEnd) };
         }
-        if (token.Kind == TokenKind.Identifier && token.Value.ToLowerInvariant() is "step" or "range" or "min_of" or "max_of" && ExperimentalDuration())
+        if (token.Kind == TokenKind.Identifier && token.Value.ToLowerInvariant() is "step" or "range" or "min_of" or "max_of" or "min" or "max" && ExperimentalDuration())
             return DurationCallOf(token.Value.ToLowerInvariant());
         return Unexpected<DurationNode>("duration", "number, duration");
     }
@@ -303,6 +320,8 @@ public sealed partial class PromQlParser
         if (!Expect("(", "duration expression"))
             return null;
         DurationNode? first = null, second = null;
+        // As Prometheus named them first.
+        name = name is "min" or "max" ? name + "_of" : name;
         if (name is "min_of" or "max_of")
         {
             first = DurationExpression(0);

@@ -149,9 +149,9 @@ public sealed partial class PromQlParser
         Expr? operand = Binary(6);
         if (operand is null)
             return null;
-        if (operand.Type is not (ValueType.Scalar or ValueType.Vector))
-            return Fail<Expr>($"unary expression only allowed on expressions of type scalar or instant vector, got \"{TypeName(operand.Type)}\"", operand.Span);
         var span = new TextSpan(sign.Span.Start, operand.Span.End);
+        if (operand.Type is not (ValueType.Scalar or ValueType.Vector))
+            return Fail<Expr>($"unary expression only allowed on expressions of type scalar or instant vector, got \"{TypeName(operand.Type)}\"", span);
         if (operand is NumberLiteral number)
             return number with { Value = sign.Value == "-" ? -number.Value : number.Value, Span = span };
         return new UnaryExpr(sign.Value == "-", operand) { Span = span };
