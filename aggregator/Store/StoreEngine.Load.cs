@@ -73,7 +73,7 @@ public sealed partial class StoreEngine
     // The newer of checkpoint and saved head says what agents were told; gives the first frame that is needed of the log.
     private ulong LoadState(byte[]? state, BatchFrameReader batches)
     {
-        using HeadLoader? saved = OpenSaved();
+        using HeadLoader? saved = OpenSaved(state);
         bool isSaved = saved is not null && TryLoadSaved(saved, batches);
         if (isSaved)
         {
@@ -129,6 +129,7 @@ public sealed partial class StoreEngine
             {
                 FrameKind.Record => _records.Replay(ref reader, sequence),
                 FrameKind.Batch => ReplayBatch(batches, ref reader, sequence),
+                FrameKind.Refusals => ReplayRefusals(ref reader, sequence),
                 _ => false,
             };
             // What is covered may have lost its beginning with the log before it, and is not needed then.
@@ -159,6 +160,13 @@ public sealed partial class StoreEngine
         }
     }
 
+    private bool ReplayRefusals(ref ByteReader reader, ulong sequence)
+    {
+        _records.ReplayRefusals(ref reader, sequence);
+        _ledger.Note(sequence, long.MinValue, sequence);
+        return true;
+    }
+
     private bool ReplayBatch(BatchFrameReader batches, ref ByteReader reader, ulong sequence)
     {
         SampleBatch batch = _replayed;
@@ -167,6 +175,8 @@ public sealed partial class StoreEngine
         batch.Metadata.Clear();
         if (!batches.TryRead(ref reader, sequence, batch))
             return false;
+        // What a batch has was stored.
+        _head.IsDecided = true;
         for (int i = 0; i < batch.Samples.Count; i++)
         {
             SeriesSample sample = batch.Samples[i];

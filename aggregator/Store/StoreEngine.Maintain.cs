@@ -1,5 +1,6 @@
 using Bellwether.Core.Model;
 using Bellwether.Core.Platform;
+using Bellwether.Core.Telemetry;
 using Bellwether.Store.Blocks;
 using Bellwether.Store.Head;
 using Microsoft.Extensions.Logging;
@@ -14,6 +15,7 @@ public sealed partial class StoreEngine
     private long _heldDroppedTold;
     private long _aheadRunsTold;
     private bool _isHoldFull;
+    private readonly RepeatedLines<(SeriesLimit, string)> _refusalLines;
 
     /// <summary>Unix ms of the last maintenance that went through; 0: none yet. Thread-safe.</summary>
     public long MaintainedMs => Volatile.Read(ref _maintainedMs);
@@ -65,6 +67,7 @@ public sealed partial class StoreEngine
         WatchClock();
         ReleaseHeld();
         WatchHold();
+        WatchLimits();
         try
         {
             if (mayCut && BeginCutIfDue() is { } cut)
@@ -123,6 +126,20 @@ public sealed partial class StoreEngine
             return;
         LogHeldDropped(_log, _head.HeldDropped - _heldDroppedTold, _options.FutureBound);
         _heldDroppedTold = _head.HeldDropped;
+    }
+
+    // One line a minute for each agent, job or metric; what a limit keeps out is in no other log.
+    private void WatchLimits()
+    {
+        if (_head.UntoldRefusals.Count == 0)
+            return;
+        foreach (((SeriesLimit, string) key, (long count, string first)) in _head.UntoldRefusals)
+        {
+            if (!_refusalLines.IsDue(key, out _))
+                continue;
+            LogSeriesRefused(_log, count, first);
+            _head.UntoldRefusals.Remove(key);
+        }
     }
 
     private void DropOld()
@@ -223,6 +240,9 @@ public sealed partial class StoreEngine
 
     [LoggerMessage(EventId = 5736, Level = LogLevel.Information, Message = "samples that are ahead of the clock are taken again: {Held} wait")]
     private static partial void LogHoldHasRoom(ILogger log, int held);
+
+    [LoggerMessage(EventId = 5737, Level = LogLevel.Error, Message = "{Count} new series were refused, and their samples are not stored; series that are known go on. The first: {Reason}")]
+    private static partial void LogSeriesRefused(ILogger log, long count, string reason);
 
     [LoggerMessage(EventId = 5732, Level = LogLevel.Information, Message = "the store deleted {Files} chunk files by retention; their newest sample was of {NewestMs}")]
     private static partial void LogDropped(ILogger log, int files, long newestMs);

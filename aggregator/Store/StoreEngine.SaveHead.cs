@@ -21,6 +21,18 @@ public sealed partial class StoreEngine
     private long _savedHeads;
     private long _failedSaves;
     private bool _isHeadStale;
+    private long _saveBegan;
+    private long _savedAtMs;
+    private long _saveTicks;
+
+    /// <summary>Unix ms of the last save of the head since the store was opened; 0: none yet. Thread-safe.</summary>
+    public long SavedHeadMs => Interlocked.Read(ref _savedAtMs);
+
+    /// <summary>Bytes of the saved head; 0: there is none. Thread-safe.</summary>
+    public long SavedHeadBytes => Interlocked.Read(ref _savedBytes);
+
+    /// <summary>How long the last save took; zero: none yet. Thread-safe.</summary>
+    public TimeSpan SaveDuration => TimeSpan.FromTicks(Interlocked.Read(ref _saveTicks));
 
     /// <summary>How often the head was saved since the store was opened. Thread-safe.</summary>
     public long SavedHeads => Interlocked.Read(ref _savedHeads);
@@ -71,6 +83,7 @@ public sealed partial class StoreEngine
             Series = series,
             Dictionary = _batches.TakeDictionary(),
         };
+        _saveBegan = _time.GetTimestamp();
         _savedAtBytes = _wal.AppendedBytes;
         _savedAtSamples = _head.Outcomes[(int)AppendOutcome.Stored];
         return _saver = saver;
@@ -98,6 +111,8 @@ public sealed partial class StoreEngine
         {
             Commit();
             saver.End = _wal.Next;
+            // Frames without anything to forward, the end of a segment for one, come behind it, and must not look as if they were missing.
+            saver.Told = _tap is null ? null : Math.Min(_told, saver.End);
         }
         catch (IOException e)
         {
@@ -129,7 +144,9 @@ public sealed partial class StoreEngine
         _saver = null;
         if (saver.Failed is null)
         {
-            _savedBytes = saver.Bytes;
+            Interlocked.Exchange(ref _savedBytes, saver.Bytes);
+            Interlocked.Exchange(ref _savedAtMs, NowMs());
+            Interlocked.Exchange(ref _saveTicks, _time.GetElapsedTime(_saveBegan).Ticks);
             _isHeadStale = false;
             Interlocked.Increment(ref _savedHeads);
         }
@@ -166,15 +183,21 @@ public sealed partial class StoreEngine
     }
 
     // Before the log is read. The head that is not used stays until it is replaced or a checkpoint follows.
-    private HeadLoader? OpenSaved()
+    private HeadLoader? OpenSaved(byte[]? checkpoint)
     {
         RemoveUnfinishedHead();
         HeadLoader? saved = HeadLoader.TryOpen(_disk, _options.Folder, out string? damage);
         _damagedHead = damage is not null;
         if (damage is not null)
             LogSavedDamaged(_log, damage);
+        if (saved is not null && checkpoint is not null && _checkpoint.Number > saved.CheckpointNumber && !CheckpointFile.IsOfProgramWithSavedHeads(checkpoint))
+        {
+            LogSavedPassed(_log);
+            saved.Dispose();
+            return null;
+        }
         // The tap must hear of every sample again that it does not hold: only the log tells which came when.
-        if (saved is not null && _tap is not null && _tap.HeldTo < saved.End)
+        if (saved is not null && _tap is not null && _tap.HeldTo < saved.Told)
         {
             saved.Dispose();
             return null;
@@ -210,6 +233,9 @@ public sealed partial class StoreEngine
 
     [LoggerMessage(EventId = 5747, Level = LogLevel.Error, Message = "the head could not be saved; a restart would replay more of the log; it will be tried again")]
     private static partial void LogSaveFailed(ILogger log, Exception error);
+
+    [LoggerMessage(EventId = 5749, Level = LogLevel.Information, Message = "an older version ran on this store since the head was saved: the log is replayed instead")]
+    private static partial void LogSavedPassed(ILogger log);
 
     [LoggerMessage(EventId = 5748, Level = LogLevel.Error, Message = "the saved head is damaged ({Damage}): the log is replayed instead, nothing is lost")]
     private static partial void LogSavedDamaged(ILogger log, string damage);

@@ -2,6 +2,7 @@ using System.Diagnostics.Metrics;
 using System.Runtime.InteropServices;
 using Bellwether.Core.Model;
 using Bellwether.Core.Platform;
+using Bellwether.Core.Telemetry;
 using Bellwether.Store.Blocks;
 using Bellwether.Store.Head;
 using Bellwether.Store.Records;
@@ -38,17 +39,21 @@ public sealed partial class StoreEngine : ILedgerSource, IDisposable
     private Checkpoint _checkpoint;
     private long _ageNowMs;
     private readonly ISampleTap? _tap;
+    // The position of what the tap was told last: behind it nothing came that it has to hold.
+    private ulong _told;
     private HeadSeries? _lastAppended;
     private Labels? _lastLabels;
 
     private StoreEngine(StoreOptions options, IDisk disk, TimeProvider time, Random random, Meter meter, ILogger log, ISampleTap? tap, IDisposable folderLock)
     {
         _tap = tap;
+        _told = tap?.HeldTo ?? 0;
         _options = options;
         _disk = disk;
         _time = time;
         _log = log;
         _lock = folderLock;
+        _refusalLines = new RepeatedLines<(SeriesLimit, string)>(time);
         StoreId = StoreIdentity.ReadOrMake(disk, options.Folder, random);
         _head = new HeadWriter(options, _index);
         _records = new RecordApplier(options, _head, _ledger);
@@ -182,7 +187,18 @@ public sealed partial class StoreEngine : ILedgerSource, IDisposable
         _index.Gate.EnterReadLock();
         try
         {
-            return HeadStatistics.Take(_index, limit) with { ChunkFiles = _blocks.Count, ChunkFileBytes = _blocks.Bytes, WalBytes = _wal.Bytes };
+            return HeadStatistics.Take(_index, limit) with
+            {
+                Limits =
+                [
+                    LimitState("max_series", _options.MaxSeries, SeriesLimit.Series),
+                    LimitState("max_series_per_job", _options.MaxSeriesPerJob, SeriesLimit.SeriesPerJob),
+                    LimitState("max_series_per_agent", _options.MaxSeriesPerAgent, SeriesLimit.SeriesPerAgent),
+                ],
+                ChunkFiles = _blocks.Count,
+                ChunkFileBytes = _blocks.Bytes,
+                WalBytes = _wal.Bytes,
+            };
         }
         finally
         {
@@ -217,6 +233,22 @@ public sealed partial class StoreEngine : ILedgerSource, IDisposable
         }
     }
 
+    /// <summary>Series in memory by the agent that was the first to send them, most first. Thread-safe.</summary>
+    public IReadOnlyList<NamedCount> SeriesByAgent(int limit)
+    {
+        _index.Gate.EnterReadLock();
+        try
+        {
+            return HeadStatistics.ByAgent(_index, limit);
+        }
+        finally
+        {
+            _index.Gate.ExitReadLock();
+        }
+    }
+
+    private SeriesLimitState LimitState(string name, int value, SeriesLimit limit) => new(name, value, Volatile.Read(ref _head.SeriesRefused[(int)limit]));
+
     internal int HeadSeries => _index.Count;
 
     internal int HeldSamples => _head.Held.Count;
@@ -236,6 +268,7 @@ public sealed partial class StoreEngine : ILedgerSource, IDisposable
         if (_head.Tapped is not { } tapped || tapped.Count + _head.TappedExemplars.Count == 0)
             return;
         _tap!.OnCommitted(position, CollectionsMarshal.AsSpan(tapped), CollectionsMarshal.AsSpan(_head.TappedExemplars));
+        _told = position;
         tapped.Clear();
         _head.TappedExemplars.Clear();
     }

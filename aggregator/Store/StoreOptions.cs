@@ -39,6 +39,9 @@ public sealed record StoreOptions
     /// <summary>Series in memory with the same <c>job</c> label: one job that runs wild must not take the place of all others. New series beyond are refused, known ones go on. Default 1,000,000.</summary>
     public int MaxSeriesPerJob { get; init; } = 1_000_000;
 
+    /// <summary>Series in memory that one agent was the first to send. New series beyond are refused, known ones go on. Default 1,000,000.</summary>
+    public int MaxSeriesPerAgent { get; init; } = 1_000_000;
+
     /// <summary>Labels of one series. Default 64.</summary>
     public int MaxLabels { get; init; } = 64;
 

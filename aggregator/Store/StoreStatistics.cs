@@ -3,6 +3,12 @@ namespace Bellwether.Store;
 /// <summary>A name and how often it stands.</summary>
 public readonly record struct NamedCount(string Name, long Count);
 
+/// <summary>A limit on series.</summary>
+/// <param name="Name">Its name in the configuration's section <c>limits</c>.</param>
+/// <param name="Value">How many series.</param>
+/// <param name="Refused">New series that it kept out since the store was opened; one counts each time it is tried.</param>
+public readonly record struct SeriesLimitState(string Name, int Value, long Refused);
+
 /// <summary>Figures of the head and of the files, in the shape of Prometheus' <c>/api/v1/status/tsdb</c>.</summary>
 public sealed record StoreStatistics
 {
@@ -32,6 +38,15 @@ public sealed record StoreStatistics
 
     /// <summary>Pairs <c>name=value</c> with the most series, most first.</summary>
     public IReadOnlyList<NamedCount> SeriesByLabelPair { get; init; } = [];
+
+    /// <summary>Jobs with the most series, most first.</summary>
+    public IReadOnlyList<NamedCount> SeriesByJob { get; init; } = [];
+
+    /// <summary>Agents that were the first to send the most series, most first. What came another way is nobody's.</summary>
+    public IReadOnlyList<NamedCount> SeriesByAgent { get; init; } = [];
+
+    /// <summary>Limits that keep new series out.</summary>
+    public IReadOnlyList<SeriesLimitState> Limits { get; init; } = [];
 
     /// <summary>Chunk files.</summary>
     public int ChunkFiles { get; init; }

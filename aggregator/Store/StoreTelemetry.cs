@@ -12,8 +12,8 @@ internal sealed class StoreTelemetry : IDisposable
     private static readonly KeyValuePair<string, object?>[] s_outcomes =
         [.. Enum.GetValues<AppendOutcome>().Select(o => new KeyValuePair<string, object?>("outcome", NameOf(o)))];
 
-    private const int JobsMax = 100;
-    private static readonly (SeriesLimit Limit, string Name)[] s_limits = [(SeriesLimit.Series, "max_series"), (SeriesLimit.SeriesPerJob, "max_series_per_job"), (SeriesLimit.Labels, "labels")];
+    private const int JobsMax = 100, AgentsMax = 100;
+    private static readonly (SeriesLimit Limit, string Name)[] s_limits = [(SeriesLimit.Series, "max_series"), (SeriesLimit.SeriesPerJob, "max_series_per_job"), (SeriesLimit.SeriesPerAgent, "max_series_per_agent"), (SeriesLimit.Labels, "labels")];
     private StoreEngine? _engine;
 
     public StoreTelemetry(Meter meter, StoreEngine engine)
@@ -38,6 +38,12 @@ internal sealed class StoreTelemetry : IDisposable
         meter.CreateObservableCounter(MetricNames.StoreMergesFailed, () => Read(e => e.FailedMerges), null, "Merges of chunk files that failed and are tried again.");
         meter.CreateObservableCounter(MetricNames.StoreSeriesRefused, Refusals, null, "New series that a limit kept out, by limit; a series counts each time it is tried.");
         meter.CreateObservableGauge(MetricNames.StoreJobSeries, Jobs, null, "Series in memory by job, of the 100 jobs with the most.");
+        meter.CreateObservableGauge(MetricNames.StoreAgentSeries, Agents, null, "Series in memory by the agent that was the first to send them, of the 100 agents with the most.");
+        meter.CreateObservableCounter(MetricNames.StoreHeadSaves, () => Read(e => e.SavedHeads), null, "Saves of what memory holds, so that a start replays less of the log.");
+        meter.CreateObservableCounter(MetricNames.StoreHeadSavesFailed, () => Read(e => e.FailedSaves), null, "Saves of what memory holds that failed and are tried again; a start would replay more of the log.");
+        meter.CreateObservableGauge(MetricNames.StoreHeadSaved, () => Seconds(e => e.SavedHeadMs), null, "Unix time of the last save of what memory holds since the start; 0: none yet.");
+        meter.CreateObservableGauge(MetricNames.StoreHeadSavedBytes, () => Read(e => e.SavedHeadBytes), null, "Bytes of what was saved last of memory; 0: nothing.");
+        meter.CreateObservableGauge(MetricNames.StoreHeadSaveSeconds, () => Seconds(e => (long)e.SaveDuration.TotalMilliseconds), null, "Seconds that the last save of what memory holds took since the start; 0: none yet.");
         meter.CreateObservableGauge(MetricNames.StoreMaintained, () => Seconds(e => e.MaintainedMs), null, "Unix time of the last maintenance that went through; 0: none yet.");
         meter.CreateObservableGauge(MetricNames.StoreCheckpointed, () => Seconds(e => e.CheckpointedMs), null, "Unix time of the last checkpoint since the start; 0: none yet.");
     }
@@ -80,6 +86,9 @@ internal sealed class StoreTelemetry : IDisposable
 
     private IEnumerable<Measurement<long>> Jobs() =>
         _engine is { } engine ? engine.SeriesByJob(JobsMax).Select(j => new Measurement<long>(j.Count, new KeyValuePair<string, object?>("job", j.Name))) : [];
+
+    private IEnumerable<Measurement<long>> Agents() =>
+        _engine is { } engine ? engine.SeriesByAgent(AgentsMax).Select(a => new Measurement<long>(a.Count, new KeyValuePair<string, object?>("agent", a.Name))) : [];
 
     private IEnumerable<Measurement<long>> Records()
     {

@@ -170,6 +170,24 @@ public static class MetricNames
     /// <summary>Series in memory of the jobs with the most.</summary>
     public const string StoreJobSeries = "bellwether_store_job_series";
 
+    /// <summary>Counter: saves of the head.</summary>
+    public const string StoreHeadSaves = "bellwether_store_head_saves_total";
+
+    /// <summary>Counter: saves of the head that failed.</summary>
+    public const string StoreHeadSavesFailed = "bellwether_store_head_saves_failed_total";
+
+    /// <summary>Gauge: Unix seconds of the last save of the head.</summary>
+    public const string StoreHeadSaved = "bellwether_store_head_save_last_success_timestamp_seconds";
+
+    /// <summary>Gauge: bytes of the saved head.</summary>
+    public const string StoreHeadSavedBytes = "bellwether_store_head_saved_bytes";
+
+    /// <summary>Gauge: seconds that the last save of the head took.</summary>
+    public const string StoreHeadSaveSeconds = "bellwether_store_head_save_last_duration_seconds";
+
+    /// <summary>Gauge: series in memory by agent.</summary>
+    public const string StoreAgentSeries = "bellwether_store_agent_series";
+
     /// <summary>Places of the write-ahead log that were damaged when it was opened.</summary>
     public const string StoreWalDamaged = "bellwether_store_wal_damaged_places_total";
 

@@ -94,7 +94,7 @@ internal static class MutantList
             Catcher.Test("Aggregator", "SavedHeadTests.Damage_at_any_byte_of_it_costs_nothing")),
         new("saved-head-lets-the-log-go", "the log is not kept for what came back with a saved head", "aggregator/Store/Wal/HeadLoader.cs", "        ledger.Read(ref reader);\n", "",
             Catcher.Test("Aggregator", "SavedHeadTests.The_log_is_kept_for_what_came_back_with_it_so_that_it_may_be_lost_at_any_time")),
-        new("saved-head-hides-from-the-tap", "what a saved head holds is not told to a tap that lacks it", "aggregator/Store/StoreEngine.SaveHead.cs", "_tap.HeldTo < saved.End)", "_tap.HeldTo > saved.End)",
+        new("saved-head-hides-from-the-tap", "what a saved head holds is not told to a tap that lacks it", "aggregator/Store/StoreEngine.SaveHead.cs", "_tap.HeldTo < saved.Told)", "_tap.HeldTo > saved.Told)",
             Catcher.Test("Aggregator", "SavedHeadTests.A_tap_that_lacks_some_of_it_is_told_from_the_log")),
         new("saved-head-forgets-segments", "segments that were complete at the checkpoint behind a saved head are not replayed", "aggregator/Store/StoreEngine.Load.cs", "isLater: _checkpoint.Next > _savedNext", "isLater: false",
             Catcher.Test("Aggregator", "SavedHeadTests.A_segment_that_was_open_when_the_head_was_saved_and_complete_at_the_checkpoint_behind_it_is_replayed")),

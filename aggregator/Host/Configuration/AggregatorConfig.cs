@@ -229,6 +229,10 @@ public sealed record LimitsSection
     [Restart("The most series in memory with the same job label; new ones beyond are refused and counted, and other jobs go on.")]
     public int MaxSeriesPerJob { get; init; } = 1_000_000;
 
+    /// <summary>The most series in memory of one agent.</summary>
+    [Restart("The most series in memory that one agent was the first to send; new ones beyond are refused and counted, and other agents go on.")]
+    public int MaxSeriesPerAgent { get; init; } = 1_000_000;
+
     /// <summary>The most agents at a time.</summary>
     [Restart("The most agents at a time.")]
     public int MaxAgents { get; init; } = 10_000;

@@ -273,6 +273,7 @@ public static class AggregatorConfigFile
             FutureBound = section.Duration("future_bound", defaults.FutureBound),
             MaxSeries = section.Count("max_series", defaults.MaxSeries, 1),
             MaxSeriesPerJob = section.Count("max_series_per_job", defaults.MaxSeriesPerJob, 1),
+            MaxSeriesPerAgent = section.Count("max_series_per_agent", defaults.MaxSeriesPerAgent, 1),
             MaxAgents = section.Count("max_agents", defaults.MaxAgents, 1),
             MaxSamplesPerQuery = samples,
             MaxSamplesTogether = section.Count("max_samples_together", (int)Math.Min(int.MaxValue, 2L * samples), 1),

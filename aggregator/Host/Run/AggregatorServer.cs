@@ -296,10 +296,15 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
             return _configState;
     }
 
-    private StoreFacts StoreFactsNow()
+    private StoreFacts StoreFactsNow(int limit)
     {
-        StoreStatistics statistics = _store.Engine.Statistics();
-        return new StoreFacts(statistics.HeadSeries, statistics.HeadChunks, statistics.LabelPairs, statistics.MinTimeMs, statistics.MaxTimeMs);
+        StoreStatistics statistics = _store.Engine.Statistics(limit);
+        return new StoreFacts(statistics.HeadSeries, statistics.HeadChunks, statistics.LabelPairs, statistics.MinTimeMs, statistics.MaxTimeMs)
+        {
+            ByJob = [.. statistics.SeriesByJob.Select(j => KeyValuePair.Create(j.Name, j.Count))],
+            ByAgent = [.. statistics.SeriesByAgent.Select(a => KeyValuePair.Create(a.Name, a.Count))],
+            Limits = [.. statistics.Limits.Select(l => (l.Name, (long)l.Value, l.Refused))],
+        };
     }
 
     private (string ContentType, Func<System.IO.Stream, CancellationToken, Task> Write) MetricsFor(string accept)
@@ -348,7 +353,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         app.UseRouting();
         app.MapQueryApi(_api);
         _receiver.Map(app);
-        app.MapFleet(new FleetView(_fleet, () => Volatile.Read(ref _config).Agents));
+        app.MapFleet(new FleetView(_fleet, () => Volatile.Read(ref _config).Agents, () => _store.Engine.SeriesByAgent(int.MaxValue)));
         app.MapCompleteness(new CompletenessJson(_completeness.Book, _store.Engine, _store.StoreId), _time);
         _kpiEndpoints.Map(app);
         _slaEndpoints.Map(app);

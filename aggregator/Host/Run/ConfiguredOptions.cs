@@ -22,6 +22,7 @@ internal static class ConfiguredOptions
         FutureBound = config.Limits.FutureBound,
         MaxSeries = config.Limits.MaxSeries,
         MaxSeriesPerJob = config.Limits.MaxSeriesPerJob,
+        MaxSeriesPerAgent = config.Limits.MaxSeriesPerAgent,
         MinFreeBytes = config.Limits.MinFreeDisk.Bytes,
     };
 

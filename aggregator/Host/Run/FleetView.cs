@@ -2,15 +2,17 @@ using Bellwether.Aggregator.Configuration;
 using Bellwether.Core.Model;
 using Bellwether.Ingest;
 using Bellwether.Serve.Fleet;
+using Bellwether.Store;
 
 namespace Bellwether.Aggregator.Run;
 
 /// <summary>Shows ingest's fleet to the faces, which do not know ingest. Labels of the configuration win over the agents' own.</summary>
-internal sealed class FleetView(AgentFleet fleet, Func<IReadOnlyList<AgentEntry>> configured) : IFleetSource
+internal sealed class FleetView(AgentFleet fleet, Func<IReadOnlyList<AgentEntry>> configured, Func<IReadOnlyList<NamedCount>> series) : IFleetSource
 {
     public IReadOnlyList<FleetAgent> Agents()
     {
         IReadOnlyList<AgentEntry> entries = configured();
+        var counts = series().ToDictionary(s => s.Name, s => s.Count, StringComparer.Ordinal);
         return [.. fleet.Agents().Select(agent => new FleetAgent
         {
             Id = agent.Id,
@@ -21,6 +23,7 @@ internal sealed class FleetView(AgentFleet fleet, Func<IReadOnlyList<AgentEntry>
             NewestMs = agent.NewestMs,
             ClockOffsetMs = agent.ClockOffsetMs,
             Coverage = agent.Coverage,
+            Series = counts.GetValueOrDefault(agent.Id),
             Samples = agent.Samples,
             SpoolRecords = agent.SpoolRecords,
             SpoolBytes = agent.SpoolBytes,

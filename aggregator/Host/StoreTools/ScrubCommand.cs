@@ -21,7 +21,7 @@ internal static class ScrubCommand
         using var loggers = new LineLoggerFactory(errors, TimeProvider.System, LogLevel.Warning);
         ILogger log = loggers.CreateLogger("store");
         // No sample is too old to be looked at, and nothing is deleted here.
-        using StoreEngine store = StoreEngine.Open(new StoreOptions { Folder = folder, Retention = s_everything, MinFreeBytes = 0, MaxSeries = int.MaxValue, MaxSeriesPerJob = int.MaxValue }, disk, TimeProvider.System, ProcessRandom.Create(), meter, log);
+        using StoreEngine store = StoreEngine.Open(new StoreOptions { Folder = folder, Retention = s_everything, MinFreeBytes = 0, MaxSeries = int.MaxValue, MaxSeriesPerJob = int.MaxValue, MaxSeriesPerAgent = int.MaxValue }, disk, TimeProvider.System, ProcessRandom.Create(), meter, log);
         await using var scrub = new StoreScrub(store, folder, new StoreScrubOptions { BytesPerSecond = 0 }, disk, TimeProvider.System, meter, log);
         var progress = new ProgressLine(errors);
         long bytes = store.Statistics(0).ChunkFileBytes;

@@ -45,6 +45,7 @@ public static class FleetEndpoints
             json.WriteNumber("coverage", coverage);
         else
             json.WriteNull("coverage");
+        json.WriteNumber("series", agent.Series);
         json.WriteNumber("samples", agent.Samples);
         json.WriteNumber("spoolRecords", agent.SpoolRecords);
         json.WriteNumber("spoolBytes", agent.SpoolBytes);

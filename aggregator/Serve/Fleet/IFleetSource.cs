@@ -34,6 +34,9 @@ public sealed record FleetAgent
     /// <summary>Ticks received ÷ ticks due over the last minutes, 0 to 1; null when nothing was due yet.</summary>
     public double? Coverage { get; init; }
 
+    /// <summary>Series in the store's memory that it was the first to send.</summary>
+    public long Series { get; init; }
+
     /// <summary>Samples received since the aggregator started.</summary>
     public long Samples { get; init; }
 

@@ -83,8 +83,8 @@ public sealed record QueryApiSources
     /// <summary>Deletes and copies; null: <c>admin/tsdb/*</c> is answered as in Prometheus without <c>--web.enable-admin-api</c>.</summary>
     public IStoreAdmin? Admin { get; init; }
 
-    /// <summary>Series in the head of the store, for <c>status/tsdb</c>.</summary>
-    public Func<StoreFacts>? Store { get; init; }
+    /// <summary>Series in the head of the store, for <c>status/tsdb</c>; takes how many entries each list has at most.</summary>
+    public Func<int, StoreFacts>? Store { get; init; }
 
     /// <summary>Writes <c>/metrics</c>: takes the Accept header and the response's stream, gives the content type before it writes.</summary>
     public Func<string, (string ContentType, Func<Stream, CancellationToken, Task> Write)>? Metrics { get; init; }
@@ -96,4 +96,14 @@ public sealed record QueryApiSources
 public readonly record struct ConfigState(bool Ok, long TakenMs);
 
 /// <summary>Figures of the store. Times are Unix ms.</summary>
-public sealed record StoreFacts(long Series, long Chunks, long LabelPairs, long MinTimeMs, long MaxTimeMs);
+public sealed record StoreFacts(long Series, long Chunks, long LabelPairs, long MinTimeMs, long MaxTimeMs)
+{
+    /// <summary>Jobs with the most series in memory, most first.</summary>
+    public IReadOnlyList<KeyValuePair<string, long>> ByJob { get; init; } = [];
+
+    /// <summary>Agents that were the first to send the most series in memory, most first.</summary>
+    public IReadOnlyList<KeyValuePair<string, long>> ByAgent { get; init; } = [];
+
+    /// <summary>Limits on series: name, value, and how many new series each refused since the start.</summary>
+    public IReadOnlyList<(string Name, long Value, long Refused)> Limits { get; init; } = [];
+}

@@ -120,7 +120,7 @@ internal sealed class StatusEndpoints(QueryApiSources sources, QueryApiOptions o
                     bytes[label.Name] = bytes.GetValueOrDefault(label.Name) + label.Value.Length;
             }
         }
-        StoreFacts facts = sources.Store?.Invoke() ?? new StoreFacts(set.Count, 0, byPair.Count, 0, 0);
+        StoreFacts facts = sources.Store?.Invoke(limit) ?? new StoreFacts(set.Count, 0, byPair.Count, 0, 0);
         return ApiAnswer.Ok(api =>
         {
             Utf8JsonWriter json = api.Json;
@@ -136,6 +136,10 @@ internal sealed class StatusEndpoints(QueryApiSources sources, QueryApiOptions o
             Top(json, "labelValueCountByLabelName", values.Select(v => KeyValuePair.Create(v.Key, (long)v.Value.Count)), limit);
             Top(json, "memoryInBytesByLabelName", bytes, limit);
             Top(json, "seriesCountByLabelValuePair", byPair.Select(p => KeyValuePair.Create($"{p.Key.Name}={p.Key.Value}", p.Value)), limit);
+            // Beside Prometheus' own: who brings the series that are in memory, and what bounds them.
+            Top(json, "seriesCountByJob", facts.ByJob, limit);
+            Top(json, "seriesCountByAgent", facts.ByAgent, limit);
+            Limits(json, facts);
             json.WriteEndObject();
         });
     }
@@ -148,6 +152,20 @@ internal sealed class StatusEndpoints(QueryApiSources sources, QueryApiOptions o
             json.WriteStartObject();
             json.WriteString("name", key);
             json.WriteNumber("value", count);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
+    private static void Limits(Utf8JsonWriter json, StoreFacts facts)
+    {
+        json.WriteStartArray("seriesLimits");
+        foreach ((string name, long value, long refused) in facts.Limits)
+        {
+            json.WriteStartObject();
+            json.WriteString("name", name);
+            json.WriteNumber("value", value);
+            json.WriteNumber("refused", refused);
             json.WriteEndObject();
         }
         json.WriteEndArray();

@@ -70,8 +70,8 @@ internal sealed class ForwardQueue : IDisposable
         }
     }
 
-    /// <summary>Samples dropped, since the queue was opened, because it was full when more came. Read it by the thread that appends.</summary>
-    public long Overflowed { get; private set; }
+    /// <summary>Samples and exemplars dropped, since the queue was opened, because it was full when more came. Read it by the thread that appends.</summary>
+    public (long Samples, long Exemplars) Overflowed { get; private set; }
 
     /// <summary>Bytes on disk.</summary>
     public long Bytes
@@ -136,8 +136,8 @@ internal sealed class ForwardQueue : IDisposable
         AtomicFile.Write(_disk, CursorPath(upstream), content);
     }
 
-    /// <summary>Frees what every upstream has, and what is too old or too much for those that lag. Returns how many samples were dropped so.</summary>
-    public long Free(ulong lowestCursor)
+    /// <summary>Frees what every upstream has, and what is too old or too much for those that lag. Returns how many samples and exemplars were dropped so.</summary>
+    public (long Samples, long Exemplars) Free(ulong lowestCursor)
     {
         lock (_gate)
         {
@@ -151,7 +151,7 @@ internal sealed class ForwardQueue : IDisposable
                 if (files[i + 1].CreatedMs < oldestMs || _log.Bytes > _options.BytesMax - (2 * _options.FileBytes) && i == 0)
                     below = Math.Max(below, files[i].NextSequence);
             }
-            long dropped = CountSamples(lowestCursor, below);
+            (long Samples, long Exemplars) dropped = Count(lowestCursor, below);
             _log.FreeBelow(below);
             return dropped;
         }
@@ -189,7 +189,8 @@ internal sealed class ForwardQueue : IDisposable
                     if (_log.Files.Count < 2)
                         return false;
                     ulong below = _log.Files[0].NextSequence;
-                    Overflowed += CountSamples(_lowestCursor, below);
+                    (long samplesLost, long exemplarsLost) = Count(_lowestCursor, below);
+                    Overflowed = (Overflowed.Samples + samplesLost, Overflowed.Exemplars + exemplarsLost);
                     if (_log.FreeBelow(below) == 0)
                         return false;
                     break;
@@ -200,12 +201,12 @@ internal sealed class ForwardQueue : IDisposable
         return false;
     }
 
-    /// <summary>Samples in the frames from a sequence on and below another: those that no upstream will get when they are freed.</summary>
-    private long CountSamples(ulong from, ulong below)
+    /// <summary>What is in the frames from a sequence on and below another: what no upstream will get when they are freed.</summary>
+    private (long Samples, long Exemplars) Count(ulong from, ulong below)
     {
+        (long Samples, long Exemplars) count = default;
         if (from >= below)
-            return 0;
-        long samples = 0;
+            return count;
         using LogReader reader = _log.Read(from);
         while (reader.MoveNext() is var step && step != LogRead.End)
         {
@@ -214,9 +215,32 @@ internal sealed class ForwardQueue : IDisposable
             if (reader.Sequence >= below)
                 break;
             if (reader.Payload.Length >= HeaderBytes)
-                samples += BinaryPrimitives.ReadUInt32LittleEndian(reader.Payload[8..]);
+                count = (count.Samples + BinaryPrimitives.ReadUInt32LittleEndian(reader.Payload[8..]), count.Exemplars + ExemplarsIn(reader.Payload[HeaderBytes..]));
         }
-        return samples;
+        return count;
+    }
+
+    // The header counts samples only.
+    private static long ExemplarsIn(ReadOnlySpan<byte> request)
+    {
+        const int Series = 1, Exemplar = 3;
+        long count = 0;
+        var reader = new WireReader(request);
+        while (!reader.AtEnd && reader.TryField(out int field, out int type))
+        {
+            if (field != Series || type != 2)
+            {
+                if (!reader.TrySkip(type))
+                    break;
+                continue;
+            }
+            if (!reader.TryBytes(out ReadOnlySpan<byte> series))
+                break;
+            var parts = new WireReader(series);
+            while (!parts.AtEnd && parts.TryField(out int part, out int partType) && parts.TrySkip(partType))
+                count += part == Exemplar ? 1 : 0;
+        }
+        return count;
     }
 
     private string CursorPath(string upstream) => Path.Combine(_options.Folder, $"{upstream}.cursor");

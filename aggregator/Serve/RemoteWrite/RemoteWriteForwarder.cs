@@ -64,17 +64,21 @@ public sealed partial class RemoteWriteForwarder : ISampleTap, IDisposable
             exemplars = default;
         if (samples.Length + exemplars.Length == 0)
             return;
-        long overflowed = _queue.Overflowed;
+        (long samplesBefore, long exemplarsBefore) = _queue.Overflowed;
         (int droppedSamples, int droppedExemplars) = _queue.Append(position, samples, exemplars);
         // Before the store acknowledges: what it takes for stored is durable here too. A full disk leaves it waiting in memory, and KeepAsync tries again.
         _queue.Sync();
         _queued.Add(samples.Length - droppedSamples);
-        if (_queue.Overflowed > overflowed)
-            _dropped.Add(_queue.Overflowed - overflowed, new KeyValuePair<string, object?>("reason", "overflow"));
-        if (droppedSamples > 0)
-            _dropped.Add(droppedSamples, new KeyValuePair<string, object?>("reason", "queue_full"));
-        if (droppedExemplars > 0)
-            _droppedExemplars.Add(droppedExemplars, new KeyValuePair<string, object?>("reason", "queue_full"));
+        Dropped(_queue.Overflowed.Samples - samplesBefore, _queue.Overflowed.Exemplars - exemplarsBefore, "overflow");
+        Dropped(droppedSamples, droppedExemplars, "queue_full");
+    }
+
+    private void Dropped(long samples, long exemplars, string reason)
+    {
+        if (samples > 0)
+            _dropped.Add(samples, new KeyValuePair<string, object?>("reason", reason));
+        if (exemplars > 0)
+            _droppedExemplars.Add(exemplars, new KeyValuePair<string, object?>("reason", reason));
     }
 
     private static ReadOnlySpan<SeriesSample> WithoutRevisions(ReadOnlySpan<SeriesSample> samples)
@@ -115,9 +119,8 @@ public sealed partial class RemoteWriteForwarder : ISampleTap, IDisposable
                 if (_time.GetElapsedTime(freed) > s_free)
                 {
                     freed = _time.GetTimestamp();
-                    long dropped = _queue.Free(_upstreams.Length == 0 ? 0 : _upstreams.Min(u => u.Cursor));
-                    if (dropped > 0)
-                        _dropped.Add(dropped, new KeyValuePair<string, object?>("reason", "queue_bound"));
+                    (long samples, long exemplars) = _queue.Free(_upstreams.Length == 0 ? 0 : _upstreams.Min(u => u.Cursor));
+                    Dropped(samples, exemplars, "queue_bound");
                 }
                 await Task.Delay(s_sync, _time, cancellation);
             }

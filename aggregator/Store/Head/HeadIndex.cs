@@ -17,6 +17,9 @@ internal sealed class HeadIndex : IDisposable
 
     public Postings Postings { get; } = new();
 
+    /// <summary>The agents that brought them.</summary>
+    public SeriesSenders Senders { get; } = new();
+
     /// <summary>Series in memory.</summary>
     public int Count => _series.Count;
 
@@ -77,6 +80,7 @@ internal sealed class HeadIndex : IDisposable
         _series.Clear();
         _strings.Clear();
         Postings.Clear();
+        Senders.Clear();
     }
 
     /// <summary>Removes series that hold nothing any more.</summary>
@@ -90,6 +94,7 @@ internal sealed class HeadIndex : IDisposable
         {
             _series.Remove(s);
             s.IsRemoved = true;
+            Senders.Take(s);
             s.Labels.Owner = null;
         }
         _strings.Clear();

@@ -35,6 +35,9 @@ internal sealed partial class HeadSeries
     /// <summary>Its number in the head; grows, never used twice.</summary>
     public uint Reference { get; }
 
+    /// <summary>Who brought it: a number of <see cref="SeriesSenders"/>, which alone sets it. 0: nobody.</summary>
+    public ushort Sender { get; set; }
+
     /// <summary>Its number in the dictionary of the log's batches, and which dictionary that is (0: none).</summary>
     public (int Dictionary, int Number) InLog { get; set; }
 

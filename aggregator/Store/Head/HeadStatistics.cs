@@ -45,12 +45,17 @@ internal static class HeadStatistics
             ValuesByLabelName = Top(values, limit),
             BytesByLabelName = Top(bytes, limit),
             SeriesByLabelPair = Top(pairs, limit),
+            SeriesByJob = ByValue(index, HeadWriter.JobLabel, limit),
+            SeriesByAgent = ByAgent(index, limit),
         };
     }
 
     /// <summary>Series by the values of one label, most first.</summary>
     public static IReadOnlyList<NamedCount> ByValue(HeadIndex index, string name, int limit) =>
         index.Postings.Names.TryGetValue(name, out Dictionary<string, PostingList>? values) ? Top([.. values.Select(v => new NamedCount(v.Key, v.Value.Count))], limit) : [];
+
+    /// <summary>Series by the agent that was the first to send them, most first.</summary>
+    public static IReadOnlyList<NamedCount> ByAgent(HeadIndex index, int limit) => Top([.. index.Senders.Counts], limit);
 
     private static List<NamedCount> Top(List<NamedCount> all, int limit)
     {

@@ -12,6 +12,8 @@ internal enum SeriesLimit
     Series,
     /// <summary>Series in memory of one job.</summary>
     SeriesPerJob,
+    /// <summary>Series in memory that one agent brought.</summary>
+    SeriesPerAgent,
     /// <summary>Number or length of its labels.</summary>
     Labels,
 }
@@ -31,6 +33,7 @@ internal enum Placing
 internal sealed class HeadWriter
 {
     public const string JobLabel = "job";
+    private const int UntoldMax = 256;
     private readonly StoreOptions _options;
     private readonly long _slotMs;
     private long _retentionMs;
@@ -73,6 +76,9 @@ internal sealed class HeadWriter
     /// <summary>How often a limit kept a new series out, by limit, since the store was opened. A series of an agent counts once per segment, others once per sample.</summary>
     public long[] SeriesRefused { get; } = new long[Enum.GetValues<SeriesLimit>().Length];
 
+    /// <summary>Refusals of <see cref="SeriesRefused"/> that no log line told yet: by limit and by whose it is (agent, job, metric), how many and the first one's reason.</summary>
+    public Dictionary<(SeriesLimit Limit, string Of), (long Count, string First)> UntoldRefusals { get; } = [];
+
     /// <summary>Samples so far that age, a limit or their form kept out.</summary>
     public long KeptOut => Outcomes[(int)AppendOutcome.TooOld] + Outcomes[(int)AppendOutcome.TooNew] + Outcomes[(int)AppendOutcome.OverLimit] + Outcomes[(int)AppendOutcome.Invalid];
 
@@ -90,6 +96,9 @@ internal sealed class HeadWriter
 
     /// <summary>During replay nothing is refused for being ahead: it was acknowledged, and the clock may have gone back since.</summary>
     public bool IsReplaying { get; set; }
+
+    /// <summary>During replay: what is asked for was taken when it came. Limits stand against nothing, and what is ahead of the clock waits.</summary>
+    public bool IsDecided { get; set; }
 
     /// <summary>During replay: what is ahead of the clock may stand among the held samples of the checkpoint.</summary>
     public bool MayBeHeld { get; set; }
@@ -151,7 +160,7 @@ internal sealed class HeadWriter
         if (refused != AppendOutcome.TooNew)
             return refused == AppendOutcome.Stored ? Placing.Store : Placing.Refuse;
         // Far ahead of its own tick as well: an explicit timestamp that is wrong, which no clock will ever reach. Prometheus drops it at the scrape.
-        bool isOfAWrongClock = timeMs <= tickMs || (ulong)(timeMs - tickMs) <= (ulong)_futureMs || (IsReplaying && Judge(tickMs) == AppendOutcome.TooNew);
+        bool isOfAWrongClock = IsDecided || timeMs <= tickMs || (ulong)(timeMs - tickMs) <= (ulong)_futureMs || (IsReplaying && Judge(tickMs) == AppendOutcome.TooNew);
         return isOfAWrongClock && !dropAhead ? Placing.Hold : Placing.Refuse;
     }
 
@@ -167,19 +176,27 @@ internal sealed class HeadWriter
     }
 
     /// <summary>The series of a label set; null with the outcome when a limit stands against a new one.</summary>
-    public HeadSeries? Resolve(Labels labels, out AppendOutcome refused, out string? error)
+    /// <param name="labels">Which.</param>
+    /// <param name="refused">The outcome.</param>
+    /// <param name="error">Which limit, and how to change it.</param>
+    /// <param name="agent">The agent that sends it; empty: it comes another way.</param>
+    public HeadSeries? Resolve(Labels labels, out AppendOutcome refused, out string? error, string agent = "")
     {
         refused = AppendOutcome.Stored;
         error = null;
-        if (Index.TryGet(labels, out HeadSeries? series))
-            return series;
-        error = Check(labels);
-        if (error is not null)
+        if (!Index.TryGet(labels, out HeadSeries? series))
         {
-            refused = labels.Count == 0 ? AppendOutcome.Invalid : AppendOutcome.OverLimit;
-            return null;
+            error = IsDecided ? null : Check(labels, agent);
+            if (error is not null)
+            {
+                refused = labels.Count == 0 ? AppendOutcome.Invalid : AppendOutcome.OverLimit;
+                return null;
+            }
+            series = Index.Add(labels);
         }
-        return Index.Add(labels);
+        if (series.Sender == 0 && agent.Length > 0)
+            Index.Senders.Give(series, agent);
+        return series;
     }
 
     /// <summary>What was newly stored since the last commit, for the tap; null: nobody listens.</summary>
@@ -254,6 +271,7 @@ internal sealed class HeadWriter
     {
         SkipBeforeMs = long.MinValue;
         IsReplaying = false;
+        IsDecided = false;
         MayBeHeld = false;
         _heldInCheckpoint = null;
         _retentionMs = (long)_options.Retention.TotalMilliseconds;
@@ -315,28 +333,33 @@ internal sealed class HeadWriter
         return outcome;
     }
 
-    private string Refused(SeriesLimit limit, string reason)
+    private string Refused(SeriesLimit limit, string key, string reason)
     {
         SeriesRefused[(int)limit]++;
+        bool isKnown = UntoldRefusals.TryGetValue((limit, key), out (long Count, string First) untold);
+        if (isKnown || UntoldRefusals.Count < UntoldMax)
+            UntoldRefusals[(limit, key)] = isKnown ? (untold.Count + 1, untold.First) : (1, reason);
         return reason;
     }
 
-    private string? Check(Labels labels)
+    private string? Check(Labels labels, string agent)
     {
         if (labels.Count == 0)
             return "a series has no labels at all";
         if (Index.Count >= _options.MaxSeries)
-            return Refused(SeriesLimit.Series, $"{labels}: the store holds {Index.Count} series already, the limit is {_options.MaxSeries} (limits.max_series)");
+            return Refused(SeriesLimit.Series, "", $"{labels}: the store holds {Index.Count} series already, the limit is {_options.MaxSeries} (limits.max_series)");
+        if (agent.Length > 0 && Index.Senders.Count(agent) >= _options.MaxSeriesPerAgent)
+            return Refused(SeriesLimit.SeriesPerAgent, agent, $"{labels}: the store holds {_options.MaxSeriesPerAgent} series of agent '{agent}' already, which is the limit (limits.max_series_per_agent)");
         if (labels.TryGet(JobLabel, out string? job) && Index.Postings.Count(JobLabel, job) >= _options.MaxSeriesPerJob)
-            return Refused(SeriesLimit.SeriesPerJob, $"{labels}: the store holds {_options.MaxSeriesPerJob} series of job '{job}' already, which is the limit (limits.max_series_per_job)");
+            return Refused(SeriesLimit.SeriesPerJob, job, $"{labels}: the store holds {_options.MaxSeriesPerJob} series of job '{job}' already, which is the limit (limits.max_series_per_job)");
         if (labels.Count > _options.MaxLabels)
-            return Refused(SeriesLimit.Labels, $"{labels.MetricName}: {labels.Count} labels, the limit is {_options.MaxLabels}");
+            return Refused(SeriesLimit.Labels, labels.MetricName, $"{labels.MetricName}: {labels.Count} labels, the limit is {_options.MaxLabels}");
         foreach (ref readonly Label label in labels.AsSpan())
         {
             if (label.Name.Length > _options.MaxLabelNameLength)
-                return Refused(SeriesLimit.Labels, $"{labels.MetricName}: a label name has {label.Name.Length} characters, the limit is {_options.MaxLabelNameLength}");
+                return Refused(SeriesLimit.Labels, labels.MetricName, $"{labels.MetricName}: a label name has {label.Name.Length} characters, the limit is {_options.MaxLabelNameLength}");
             if (label.Value.Length > _options.MaxLabelValueLength)
-                return Refused(SeriesLimit.Labels, $"{labels.MetricName}: label {label.Name} has {label.Value.Length} characters, the limit is {_options.MaxLabelValueLength}");
+                return Refused(SeriesLimit.Labels, labels.MetricName, $"{labels.MetricName}: label {label.Name} has {label.Value.Length} characters, the limit is {_options.MaxLabelValueLength}");
         }
         return null;
     }

@@ -25,6 +25,9 @@ internal sealed class RecordApplier
     private readonly Dictionary<string, long> _decoderBytes = [];
     private readonly List<OpenSegment> _touched = [];
     private readonly ByteWriter _frame = new(1 << 16);
+    // During replay: the refusals that were read last, and the record that they are of.
+    private readonly RecordRefusals _refusals = new();
+    private (SegmentKey Key, ulong Record, ulong Sequence)? _refusalsOf;
     private int _decoders;
     private bool _isLive;
     private long _uses;
@@ -148,6 +151,15 @@ internal sealed class RecordApplier
             }
             _touched.Clear();
         }
+    }
+
+    /// <summary>A frame during replay that says what of the next record was refused when it came. Throws <see cref="InvalidDataException"/>.</summary>
+    public void ReplayRefusals(ref ByteReader frame, ulong sequence)
+    {
+        _refusalsOf = null;
+        SegmentKey key = RecordFrame.Read(ref frame, out _, out ulong record);
+        _refusals.Read(ref frame);
+        _refusalsOf = (key, record, sequence);
     }
 
     /// <summary>A record's frame during replay. False: its samples are lost, since frames before it are.</summary>
@@ -309,7 +321,7 @@ internal sealed class RecordApplier
     {
         bool isNew = record >= open.Applied;
         ReadOnlySpan<byte> payload = run.Records[index].Span;
-        RecordFlags flags = (isNew ? RecordFlags.None : RecordFlags.Context) | (last ? RecordFlags.Last : RecordFlags.None);
+        RecordFlags flags = RecordFlags.Decided | (isNew ? RecordFlags.None : RecordFlags.Context) | (last ? RecordFlags.Last : RecordFlags.None);
         DecodeOutcome outcome = open.IsBroken ? DecodeOutcome.Broken : open.Waits ? DecodeOutcome.Applied : open.Decoder!.Apply(payload);
         if (outcome != DecodeOutcome.Applied)
         {
@@ -336,8 +348,13 @@ internal sealed class RecordApplier
                     (dropAhead, flags) = (true, flags | RecordFlags.DropAhead);
                 open.Waits = false;
                 long keptOut = _head.KeptOut;
-                int samples = _ticks.Apply(tick, dropAhead);
+                int samples = _ticks.Apply(tick, open.Key.Agent, dropAhead);
                 Count(open, keptOut);
+                if (!_ticks.Refusals.IsEmpty)
+                {
+                    LogRefusals(open, record, wal);
+                    flags |= RecordFlags.SomeRefused;
+                }
                 AppliedRecords++;
                 open.Applied = record + 1;
                 ticks.Add(new AppliedTick(tick.Source.Name, tick.Source.IntervalMs, tick.TimestampMs, samples));
@@ -366,21 +383,34 @@ internal sealed class RecordApplier
         Ledger.Applied(open.Key.Agent, tick.Source.Name, tick.Source.IntervalMs, tick.TimestampMs, tick.Samples, _head.KeptOut - keptOutBefore);
     }
 
+    private void LogRefusals(OpenSegment open, ulong record, WriteAheadLog wal)
+    {
+        _frame.Clear();
+        RecordFrame.Write(open.Key, record, RecordFlags.None, [], _frame);
+        _ticks.Refusals.Write(_frame);
+        ulong sequence = wal.Append(FrameKind.Refusals, _frame.Written);
+        // Without it the record would be judged anew: it is kept as long.
+        if (record == 0)
+            open.Context = sequence;
+        _ledger.Note(sequence, long.MinValue, open.Context);
+    }
+
     private void LogFrame(OpenSegment open, ulong record, RecordFlags flags, ReadOnlySpan<byte> payload, WriteAheadLog wal)
     {
         _frame.Clear();
         RecordFrame.Write(open.Key, record, flags, payload, _frame);
         ulong sequence = wal.Append(FrameKind.Record, _frame.Written);
         if (record == 0 && (flags & RecordFlags.Empty) == 0)
-            open.Context = sequence;
+            open.Context = sequence - ((flags & RecordFlags.SomeRefused) != 0 ? 1UL : 0);
         _ledger.Note(sequence, _head.TakeNewest(), open.Context);
     }
 
     private bool ReplayRecord(OpenSegment open, ReadOnlySpan<byte> payload, ulong record, RecordFlags flags, ulong sequence)
     {
+        bool hasRefusals = _refusalsOf is { } of && of.Key == open.Key && of.Record == record && of.Sequence + 1 == sequence;
         if (record == 0)
         {
-            open.Context = sequence;
+            open.Context = sequence - (hasRefusals ? 1UL : 0);
             if ((flags & RecordFlags.Refused) == 0)
             {
                 open.IsBroken = false;
@@ -408,7 +438,10 @@ internal sealed class RecordApplier
         if ((flags & RecordFlags.Context) == 0)
         {
             long keptOut = _head.KeptOut;
-            _ticks.Apply(open.Decoder.Tick, (flags & RecordFlags.DropAhead) != 0);
+            // Refusals that are lost, and frames of older programs: all of it is judged anew.
+            bool someRefused = (flags & RecordFlags.SomeRefused) != 0;
+            _head.IsDecided = (flags & RecordFlags.Decided) != 0 && (!someRefused || hasRefusals);
+            _ticks.Apply(open.Decoder.Tick, open.Key.Agent, (flags & RecordFlags.DropAhead) != 0 && !_head.IsDecided, someRefused && hasRefusals ? _refusals : null);
             if (counts)
                 Count(open, keptOut);
         }

@@ -10,8 +10,13 @@ internal sealed class TickApplier
 {
     private const long Refused = -1;
     private readonly HeadWriter _head;
+    private string _agent = "";
+    private RecordRefusals? _decided;
 
     public TickApplier(HeadWriter head) => _head = head;
+
+    /// <summary>What the last tick had that was refused.</summary>
+    public RecordRefusals Refusals { get; } = new();
 
     /// <summary>Whether something of the tick is ahead of our clock and has to be held.</summary>
     public bool IsAhead(DecodedTick tick)
@@ -32,8 +37,15 @@ internal sealed class TickApplier
     }
 
     /// <summary>Applies the tick; returns how many samples it brought (duplicates and refused ones not counted).</summary>
-    public int Apply(DecodedTick tick, bool dropAhead)
+    /// <param name="tick">The tick.</param>
+    /// <param name="agent">Whose it is.</param>
+    /// <param name="dropAhead">What is ahead of the clock is dropped, not held.</param>
+    /// <param name="decided">During replay: what was refused of it when it came; null: nothing, or it is not known.</param>
+    public int Apply(DecodedTick tick, string agent, bool dropAhead, RecordRefusals? decided = null)
     {
+        _agent = agent;
+        _decided = decided;
+        Refusals.Clear();
         HeadSeries?[] series = SeriesOf(tick.Source);
         int stored = 0;
         if (tick.TimestampMs < _head.SkipBeforeMs)
@@ -48,15 +60,21 @@ internal sealed class TickApplier
             else if (placing == Placing.Hold)
                 stored = Hold(tick, series);
             else
-                _head.Refuse(refused, CountOf(tick.Present) + CountOf(tick.Ended));
+                RefuseColumns(tick, refused);
         }
-        foreach (TimedSample sample in tick.Timed)
-            stored += ApplyTimed(tick, series, sample.Slot, sample.TimestampMs, sample.Value, null, dropAhead);
-        foreach (SlotHistogram sample in tick.Histograms)
-            stored += ApplyTimed(tick, series, sample.Slot, TimeOf(sample, tick), 0, sample.Histogram, dropAhead);
+        for (int i = 0; i < tick.Timed.Count; i++)
+        {
+            TimedSample sample = tick.Timed[i];
+            stored += ApplyTimed(tick, series, RecordRefusals.PlaceOfTimed(tick, i), sample.Slot, sample.TimestampMs, sample.Value, null, dropAhead);
+        }
+        for (int i = 0; i < tick.Histograms.Count; i++)
+        {
+            SlotHistogram sample = tick.Histograms[i];
+            stored += ApplyTimed(tick, series, RecordRefusals.PlaceOfHistogram(tick, i), sample.Slot, TimeOf(sample, tick), 0, sample.Histogram, dropAhead);
+        }
         foreach (SlotExemplar exemplar in tick.Exemplars)
         {
-            if (Resolve(tick.Source, series, exemplar.Slot) is { } found)
+            if (!IsRefused(exemplar.Slot, out _) && Resolve(tick.Source, series, exemplar.Slot) is { } found)
                 _head.Add(found, exemplar.Exemplar, tick.TimestampMs);
         }
         foreach (FamilyMetadata family in tick.Metadata)
@@ -83,8 +101,24 @@ internal sealed class TickApplier
         return count;
     }
 
+    private void RefuseColumns(DecodedTick tick, AppendOutcome refused)
+    {
+        int count = CountOf(tick.Present) + CountOf(tick.Ended);
+        if (count == 0)
+            return;
+        _head.Refuse(refused, count);
+        Refusals.Add(0, tick.Source.Count, refused);
+    }
+
+    private bool IsRefused(int place, out AppendOutcome outcome)
+    {
+        outcome = AppendOutcome.Stored;
+        return _decided is not null && _decided.Contains(place, out outcome);
+    }
+
     private int ApplyColumns(DecodedTick tick, HeadSeries?[] series)
     {
+        RecordRefusals? decided = _decided;
         DecodedSource source = tick.Source;
         ReadOnlySpan<double> values = tick.Values;
         ReadOnlySpan<ulong> present = tick.Present, ended = tick.Ended;
@@ -95,10 +129,16 @@ internal sealed class TickApplier
             for (ulong bits = present[w] | ended[w]; bits != 0; bits &= bits - 1)
             {
                 int slot = (w << 6) + BitOperations.TrailingZeroCount(bits);
+                if (decided is not null && decided.Contains(slot, out AppendOutcome was))
+                {
+                    _head.Refuse(was, 1);
+                    continue;
+                }
                 HeadSeries? into = series[slot];
                 if ((into is null || into.IsRemoved) && (into = Resolve(source, series, slot)) is null)
                 {
                     refused++;
+                    Refusals.Add(slot, 1, AppendOutcome.OverLimit);
                     continue;
                 }
                 double value = (ended[w] & (1UL << slot)) != 0 ? SpecialValues.StaleMarker : values[slot];
@@ -112,9 +152,15 @@ internal sealed class TickApplier
 
     private static long TimeOf(in SlotHistogram sample, DecodedTick tick) => sample.TimestampMs == 0 ? tick.TimestampMs : sample.TimestampMs;
 
-    private int ApplyTimed(DecodedTick tick, HeadSeries?[] series, int slot, long time, double value, NativeHistogram? histogram, bool dropAhead)
+    private int ApplyTimed(DecodedTick tick, HeadSeries?[] series, int place, int slot, long time, double value, NativeHistogram? histogram, bool dropAhead)
     {
         DecodedSource source = tick.Source;
+        if (IsRefused(place, out AppendOutcome was))
+        {
+            if (time >= _head.SkipBeforeMs)
+                _head.Refuse(was, 1);
+            return 0;
+        }
         if (time < _head.SkipBeforeMs)
         {
             _head.TellCovered(source[slot]!, time, value, histogram, source.StartOf(slot));
@@ -124,18 +170,20 @@ internal sealed class TickApplier
         if (placing == Placing.Refuse)
         {
             _head.Refuse(refused, 1);
+            Refusals.Add(place, 1, refused);
             return 0;
         }
         if (placing == Placing.Hold && _head.Hold(new HeldSample(source[slot]!, time, value, histogram, source.StartOf(slot))))
             return 0;
-        return Append(source, series, slot, time, value, histogram);
+        return Append(source, series, place, slot, time, value, histogram);
     }
 
-    private int Append(DecodedSource source, HeadSeries?[] series, int slot, long time, double value, NativeHistogram? histogram)
+    private int Append(DecodedSource source, HeadSeries?[] series, int place, int slot, long time, double value, NativeHistogram? histogram)
     {
         if (Resolve(source, series, slot) is not { } into)
         {
             _head.Count(AppendOutcome.OverLimit);
+            Refusals.Add(place, 1, AppendOutcome.OverLimit);
             return 0;
         }
         AppendOutcome outcome = histogram is null ? _head.Append(into, time, value, source.StartOf(slot)) : _head.Append(into, time, histogram, source.StartOf(slot));
@@ -149,7 +197,7 @@ internal sealed class TickApplier
         for (int slot = 0; slot < tick.Source.Count; slot++)
         {
             bool ended = SourceTick.IsSet(tick.Ended, slot);
-            if (ended || SourceTick.IsSet(tick.Present, slot))
+            if ((ended || SourceTick.IsSet(tick.Present, slot)) && !IsRefused(slot, out _))
                 _head.TellCovered(tick.Source[slot]!, tick.TimestampMs, ended ? SpecialValues.StaleMarker : tick.Values[slot], null, tick.Source.StartOf(slot));
         }
     }
@@ -162,9 +210,14 @@ internal sealed class TickApplier
             bool ended = SourceTick.IsSet(tick.Ended, slot);
             if (!ended && !SourceTick.IsSet(tick.Present, slot))
                 continue;
+            if (IsRefused(slot, out AppendOutcome was))
+            {
+                _head.Refuse(was, 1);
+                continue;
+            }
             double value = ended ? SpecialValues.StaleMarker : tick.Values[slot];
             if (!_head.Hold(new HeldSample(tick.Source[slot]!, tick.TimestampMs, value, null, tick.Source.StartOf(slot))))
-                stored += Append(tick.Source, series, slot, tick.TimestampMs, value, null);
+                stored += Append(tick.Source, series, slot, slot, tick.TimestampMs, value, null);
         }
         return stored;
     }
@@ -177,7 +230,7 @@ internal sealed class TickApplier
         Span<long> marks = source.References;
         if (marks[slot] == Refused || source[slot] is not { } labels)
             return null;
-        HeadSeries? found = _head.Resolve(labels, out _, out _);
+        HeadSeries? found = _head.Resolve(labels, out _, out _, _agent);
         marks[slot] = found is null ? Refused : 1;
         series[slot] = found;
         return found;

@@ -15,7 +15,7 @@ public sealed class StoreLook : IDisposable
     private StoreLook(IDisk disk, string folder, TimeProvider time, Random random, ILogger log)
     {
         StoreVerifier.ThrowIfNoStore(disk, folder);
-        _engine = StoreEngine.Open(new StoreOptions { Folder = folder, Retention = s_everything, MinFreeBytes = 0, MaxSeries = int.MaxValue, MaxSeriesPerJob = int.MaxValue }, new OverlayDisk(disk), time, random, _meter, log);
+        _engine = StoreEngine.Open(new StoreOptions { Folder = folder, Retention = s_everything, MinFreeBytes = 0, MaxSeries = int.MaxValue, MaxSeriesPerJob = int.MaxValue, MaxSeriesPerAgent = int.MaxValue }, new OverlayDisk(disk), time, random, _meter, log);
     }
 
     /// <summary>Its series. Thread-safe.</summary>

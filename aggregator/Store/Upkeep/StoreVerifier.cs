@@ -247,6 +247,10 @@ public sealed class StoreVerifier
                 case FrameKind.Record:
                     RecordFrame.Read(ref reader, out _, out _);
                     return null;
+                case FrameKind.Refusals:
+                    RecordFrame.Read(ref reader, out _, out _);
+                    new RecordRefusals().Read(ref reader);
+                    return null;
                 case FrameKind.Batch:
                     // One whose dictionary went with the log before it is not needed when the checkpoint covers it.
                     return batches.TryRead(ref reader, sequence, new SampleBatch()) || isCovered ? null : "the frame in which its dictionary begins is missing";

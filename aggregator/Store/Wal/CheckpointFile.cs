@@ -23,6 +23,9 @@ internal readonly record struct Checkpoint(ulong Number, ulong Next, long Bounda
 internal sealed class CheckpointFile
 {
     private const byte Version = 1;
+
+    // Behind the rest, where older programs do not read: who wrote it removes saved heads that an opening went past.
+    private const byte MindsSavedHeads = 1;
     public const int MaxBytes = 512 << 20;
     private static readonly string[] s_names = ["checkpoint-0", "checkpoint-1"];
     private readonly IDisk _disk;
@@ -85,9 +88,20 @@ internal sealed class CheckpointFile
     }
 
     /// <summary>Writes a checkpoint over the older of the two. Throws <see cref="IOException"/>.</summary>
-    public void Write(Checkpoint checkpoint, byte[] state) => AtomicFile.Write(_disk, Path.Combine(_folder, s_names[checkpoint.Number & 1]), state);
+    public void Write(Checkpoint checkpoint, byte[] state) => AtomicFile.Write(_disk, Path.Combine(_folder, s_names[checkpoint.Number & 1]), [.. state, MindsSavedHeads]);
 
-    /// <summary>The content of a checkpoint of the state as it is now. Throws <see cref="IOException"/> when it would be too large to be read again.</summary>
+    /// <summary>
+    /// Whether the program that wrote a checkpoint minds saved heads. One that did not know them may have put into memory what a saved head lists as held, without a frame that says so.
+    /// Throws <see cref="InvalidDataException"/> or <see cref="ArgumentException"/> when the checkpoint cannot be read.
+    /// </summary>
+    public static bool IsOfProgramWithSavedHeads(byte[] content)
+    {
+        var options = new StoreOptions { Folder = "" };
+        var head = new HeadWriter(options, new HeadIndex());
+        return ReadState(content, new RecordApplier(options, head, new WalLedger()), head);
+    }
+
+    /// <summary>The content of a checkpoint of the state as it is now, as a saved head has it. Throws <see cref="IOException"/> when it would be too large to be read again.</summary>
     public static byte[] Build(Checkpoint checkpoint, RecordApplier records, HeadWriter head)
     {
         var bytes = new ByteWriter(1 << 16);
@@ -112,13 +126,13 @@ internal sealed class CheckpointFile
         foreach ((string family, MetricMetadata metadata) in head.Metadata)
             BatchFrameWriter.WriteMetadata(family, metadata, bytes);
         records.Ledger.Write(bytes);
-        if (bytes.Length > MaxBytes)
+        if (bytes.Length >= MaxBytes)
             throw new IOException($"the checkpoint would have {bytes.Length} bytes; above {MaxBytes} it could not be read again");
         return bytes.Written.ToArray();
     }
 
-    /// <summary>Reads a checkpoint's content into the store's state.</summary>
-    public static void ReadState(byte[] content, RecordApplier records, HeadWriter head)
+    /// <summary>Reads a checkpoint's content into the store's state. Gives <see cref="IsOfProgramWithSavedHeads"/>.</summary>
+    public static bool ReadState(byte[] content, RecordApplier records, HeadWriter head)
     {
         var reader = new ByteReader(content.AsSpan(1));
         reader.Varint();
@@ -142,5 +156,6 @@ internal sealed class CheckpointFile
         // A checkpoint of an older program ends here.
         if (reader.Left > 0)
             records.Ledger.Read(ref reader);
+        return reader.Left > 0 && reader.Byte() == MindsSavedHeads;
     }
 }

@@ -28,6 +28,9 @@ internal sealed class HeadLoader : IDisposable
     /// <summary>Everything in it is of frames before this.</summary>
     public ulong End { get; private set; }
 
+    /// <summary>A tap that holds everything up to this position lacks nothing of it; at most <see cref="End"/>.</summary>
+    public ulong Told { get; private set; }
+
     /// <summary>The first frame that an open segment's decoder needs; at most <see cref="Next"/>.</summary>
     public ulong FirstNeeded { get; private set; }
 
@@ -43,6 +46,9 @@ internal sealed class HeadLoader : IDisposable
 
     /// <summary>Bytes of the file.</summary>
     public long Bytes => _file.Bytes;
+
+    /// <summary>The number of the newest checkpoint when it was begun.</summary>
+    public ulong CheckpointNumber { get; private set; }
 
     /// <summary>The content of a checkpoint as of <see cref="Next"/>.</summary>
     public byte[] State { get; private set; } = [];
@@ -88,10 +94,24 @@ internal sealed class HeadLoader : IDisposable
             ReadDictionary(numbers, last);
             _file.Next();
         }
+        var senders = new List<(int First, int Length, string Agent)>();
+        while (_file.Kind == SavedPiece.Senders)
+        {
+            ReadSenders(senders);
+            _file.Next();
+        }
         var kept = new List<HeadSeries>(Series);
         var byPlace = new HeadSeries?[Series];
         ReadSeries(labels, byPlace, kept, head.Pools, bounds, slotMs);
         head.Index.Restore(kept);
+        foreach ((int first, int length, string agent) in senders)
+        {
+            for (int i = first; i < first + length; i++)
+            {
+                if (byPlace[i] is { Sender: 0 } series)
+                    head.Index.Senders.Give(series, agent);
+            }
+        }
         RestorePostings(head.Index.Postings, lists, byPlace, kept.Count);
         var reader = new ByteReader(_ledger);
         ledger.Read(ref reader);
@@ -120,11 +140,12 @@ internal sealed class HeadLoader : IDisposable
         {
             _file.Next();
         }
-        while (_file.Kind is SavedPiece.Labels or SavedPiece.Dictionary or SavedPiece.Series);
+        while (_file.Kind is SavedPiece.Labels or SavedPiece.Dictionary or SavedPiece.Senders or SavedPiece.Series);
         if (_file.Kind != SavedPiece.End)
             throw new InvalidDataException($"a piece of kind {(int)_file.Kind} is not known");
         var reader = new ByteReader(_file.Content);
         End = reader.Varint();
+        Told = reader.Left > 0 ? reader.Varint() : End;
     }
 
     // Into nothing: what does not read to its end must not be half in the store's state.
@@ -132,7 +153,7 @@ internal sealed class HeadLoader : IDisposable
     {
         var options = new StoreOptions { Folder = "" };
         var head = new HeadWriter(options, new HeadIndex());
-        CheckpointFile.Parse(State, new RecordApplier(options, head, new WalLedger()), head);
+        CheckpointNumber = CheckpointFile.Parse(State, new RecordApplier(options, head, new WalLedger()), head).Number;
     }
 
     private void ReadBegin()
@@ -220,6 +241,22 @@ internal sealed class HeadLoader : IDisposable
             numbers.Add(reader.Count(Series) - 1);
         for (int i = 0; i < count; i++)
             last.Add(reader.Double());
+    }
+
+    private void ReadSenders(List<(int First, int Length, string Agent)> into)
+    {
+        var reader = new ByteReader(_file.Content);
+        var agents = new string[reader.Count(reader.Left)];
+        for (int i = 0; i < agents.Length; i++)
+            agents[i] = reader.Text(reader.Left);
+        int place = reader.Count(Series);
+        while (reader.Left > 0)
+        {
+            int length = reader.Count(Series - place), number = reader.Count(agents.Length);
+            if (number > 0)
+                into.Add((place, length, agents[number - 1]));
+            place += length;
+        }
     }
 
     private void ReadSeries(Labels[] labels, HeadSeries?[] byPlace, List<HeadSeries> kept, HeadPools pools, SavedBounds bounds, long slotMs)

@@ -35,6 +35,9 @@ internal sealed class HeadSaver
     /// <summary>Everything in it is of frames before this, which are durable. Set when all but the end is written.</summary>
     public ulong End { get; set; }
 
+    /// <summary>Who forwards and holds everything up to this position lacks nothing of frames before <see cref="End"/>; null: nobody forwarded. Set with it.</summary>
+    public ulong? Told { get; set; }
+
     /// <summary>Bytes of the file.</summary>
     public long Bytes { get; private set; }
 
@@ -61,6 +64,7 @@ internal sealed class HeadSaver
             places[Series[i].Reference] = i;
         WriteLabels(index, places, writer, cancellation);
         WriteDictionary(places, writer);
+        WriteSenders(index, writer, cancellation);
         WriteSeries(index, writer, cancellation);
     }
 
@@ -69,6 +73,8 @@ internal sealed class HeadSaver
     {
         Writer!.Begin(SavedPiece.End);
         Writer.Piece.Varint(End);
+        if (Told is { } told)
+            Writer.Piece.Varint(told);
         Writer.Write();
         Writer.Finish();
         Bytes = Writer.Bytes;
@@ -136,6 +142,55 @@ internal sealed class HeadSaver
             writer.Piece.Doubles(Dictionary.Last.AsSpan(from, count));
             writer.Write();
         }
+    }
+
+    // In steps: the lock is not held over all series. Where nothing came from agents there is no such piece.
+    private void WriteSenders(HeadIndex index, SavedHeadWriter writer, CancellationToken cancellation)
+    {
+        const int PerPiece = 1 << 16;
+        var runs = new List<(string Agent, int Length)>();
+        for (int from = 0; from < Series.Length; from += PerPiece)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            int to = Math.Min(from + PerPiece, Series.Length);
+            runs.Clear();
+            index.Gate.EnterReadLock();
+            try
+            {
+                for (int i = from; i < to; i++)
+                {
+                    string agent = index.Senders.Of(Series[i]);
+                    if (runs.Count > 0 && runs[^1].Agent == agent)
+                        runs[^1] = (agent, runs[^1].Length + 1);
+                    else
+                        runs.Add((agent, 1));
+                }
+            }
+            finally
+            {
+                index.Gate.ExitReadLock();
+            }
+            if (runs.Count > 1 || runs[0].Agent.Length > 0)
+                WriteRuns(runs, from, writer);
+        }
+    }
+
+    private static void WriteRuns(List<(string Agent, int Length)> runs, int from, SavedHeadWriter writer)
+    {
+        var numbers = new Dictionary<string, int> { [""] = 0 };
+        foreach ((string agent, _) in runs)
+            numbers.TryAdd(agent, numbers.Count);
+        writer.Begin(SavedPiece.Senders);
+        writer.Piece.Varint((ulong)numbers.Count - 1);
+        foreach (string agent in numbers.Keys.Skip(1))
+            writer.Piece.Text(agent);
+        writer.Piece.Varint((ulong)from);
+        foreach ((string agent, int length) in runs)
+        {
+            writer.Piece.Varint((ulong)length);
+            writer.Piece.Varint((ulong)numbers[agent]);
+        }
+        writer.Write();
     }
 
     private void WriteSeries(HeadIndex index, SavedHeadWriter writer, CancellationToken cancellation)

@@ -21,6 +21,8 @@ internal enum SavedPiece : byte
     Series = 5,
     /// <summary>That it is whole.</summary>
     End = 6,
+    /// <summary>Which agents brought some series.</summary>
+    Senders = 7,
 }
 
 /// <summary>

@@ -10,6 +10,8 @@ internal enum FrameKind : ushort
     Record = 1,
     /// <summary>A batch that came another way.</summary>
     Batch = 2,
+    /// <summary>What is refused of the record in the frame behind it.</summary>
+    Refusals = 3,
 }
 
 /// <summary>What a record's frame says beside the record.</summary>
@@ -28,6 +30,10 @@ internal enum RecordFlags : byte
     Empty = 8,
     /// <summary>What of it was ahead of the clock was dropped for good.</summary>
     DropAhead = 16,
+    /// <summary>All of it was taken but for what stands in the frame before, if <see cref="SomeRefused"/>: replay asks for no limit and no age again. Frames of older programs lack it.</summary>
+    Decided = 32,
+    /// <summary>The frame before says what of it was refused.</summary>
+    SomeRefused = 64,
 }
 
 /// <summary>Reads and writes the head of a record's frame.</summary>

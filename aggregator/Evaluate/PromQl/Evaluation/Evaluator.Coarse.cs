@@ -186,15 +186,15 @@ internal sealed partial class Evaluator
         foreach (ref readonly CoarseSlot slot in CollectionsMarshal.AsSpan(_slots))
         {
             unit = Math.Min(unit, slot.Unit);
-            largest = Math.Max(largest, Math.Max(Math.Abs(slot.Floats.Min), Math.Abs(slot.Floats.Max)));
+            largest = Larger(Larger(largest, slot.Floats.Min), slot.Floats.Max);
         }
         foreach (double value in columns.Values)
         {
             unit = Math.Min(unit, CoarseSlot.UnitOf(value));
-            largest = Math.Max(largest, Math.Abs(value));
+            largest = Larger(largest, value);
         }
-        // NaN: every sum is NaN. Zeros only: every sum is zero.
-        if (double.IsNaN(largest) || largest == 0)
+        // Zeros and NaNs only: every sum is zero or NaN. With a NaN in it a sum is NaN in any order, but there are windows without it.
+        if (largest == 0)
             return true;
         if (unit == CoarseSlot.NoUnit)
             return false;
@@ -205,6 +205,9 @@ internal sealed partial class Evaluator
         // An error of a sum is below its last digit; at most four of them per value, each a multiple of the unit.
         return doublings + 2 + (size + doublings - 53) - 53 <= unit;
     }
+
+    // NaN is not larger than anything.
+    private static double Larger(double largest, double value) => Math.Abs(value) > largest ? Math.Abs(value) : largest;
 
     /// <summary>At least as many values as any window of a length holds.</summary>
     private static long MostIn(long rangeMs, in FloatColumns columns)

@@ -43,6 +43,7 @@ public sealed class AggregatorConfigFileTests
           future_bound: 1m
           max_series: 1000
           max_series_per_job: 700
+          max_series_per_agent: 600
           max_agents: 3
           max_samples_per_query: 5000
           query_timeout: 30s
@@ -90,7 +91,7 @@ public sealed class AggregatorConfigFileTests
     [Fact]
     public void Limits_read() =>
         Assert.Equal(
-            new LimitsSection { FutureBound = TimeSpan.FromMinutes(1), MaxSeries = 1000, MaxSeriesPerJob = 700, MaxAgents = 3, MaxSamplesPerQuery = 5000, MaxSamplesTogether = 10_000, QueryTimeout = TimeSpan.FromSeconds(30), MinFreeDisk = ByteSize.FromGibibytes(1) },
+            new LimitsSection { FutureBound = TimeSpan.FromMinutes(1), MaxSeries = 1000, MaxSeriesPerJob = 700, MaxSeriesPerAgent = 600, MaxAgents = 3, MaxSamplesPerQuery = 5000, MaxSamplesTogether = 10_000, QueryTimeout = TimeSpan.FromSeconds(30), MinFreeDisk = ByteSize.FromGibibytes(1) },
             Parse(Good).Limits);
 
     [Theory]

@@ -78,13 +78,13 @@ public sealed class ForwardTests : IDisposable
         {
             Fill(queue, time);
             time.Step(TimeSpan.FromDays(365));
-            Assert.Equal(0, queue.Free(0));
+            Assert.Equal((0, 0), queue.Free(0));
         }
         using var again = new ForwardQueue(options, disk, time, new Random(1));
-        Assert.Equal(0, again.Free(0));
+        Assert.Equal((0, 0), again.Free(0));
         // A clock that is right is followed in time.
         time.Advance(TimeSpan.FromHours(25));
-        Assert.True(again.Free(0) > 0);
+        Assert.True(again.Free(0).Samples > 0);
 
         static void Fill(ForwardQueue queue, VirtualTime time)
         {
@@ -237,9 +237,32 @@ public sealed class ForwardTests : IDisposable
             kept += Samples;
             last = (long)System.Buffers.Binary.BinaryPrimitives.ReadUInt64LittleEndian(reader.Payload);
         }
-        Assert.True(queue.Overflowed > 0);
+        Assert.True(queue.Overflowed.Samples > 0);
         Assert.Equal((0L, Commits), (refused, (int)last));
-        Assert.Equal((long)Commits * Samples, kept + queue.Overflowed);
+        Assert.Equal((long)Commits * Samples, kept + queue.Overflowed.Samples);
+    }
+
+    [Fact]
+    public void Exemplars_in_frames_that_the_queue_drops_are_counted()
+    {
+        var time = new VirtualTime();
+        var options = new ForwardQueueOptions { Folder = Path.Combine(_folder, "exemplars"), BytesMax = 512 << 10, FileBytes = 64 << 10 };
+        using var queue = new ForwardQueue(options, new OsDisk(), time, new Random(1));
+        Labels series = Labels.Of("__name__", "m", "text", new string('x', 1000));
+        const int Commits = 1000, Exemplars = 3;
+        for (ulong position = 1; position <= Commits; position++)
+        {
+            (Labels, Exemplar)[] exemplars = [.. Enumerable.Range(0, Exemplars).Select(i => (series, new Exemplar(Labels.Of("trace", position + "-" + i), i, time.NowMs)))];
+            Assert.Equal((0, 0), queue.Append(position, [new SeriesSample(series, (long)position, 1)], exemplars));
+            Assert.True(queue.Sync());
+        }
+        (long samples, long exemplarsLost) = queue.Overflowed;
+        Assert.True(samples > 0);
+        Assert.Equal(samples * Exemplars, exemplarsLost);
+        time.Advance(TimeSpan.FromHours(25));
+        (samples, exemplarsLost) = queue.Free(0);
+        Assert.True(samples > 0);
+        Assert.Equal(samples * Exemplars, exemplarsLost);
     }
 
     [Fact]

@@ -213,6 +213,32 @@ public sealed class CoarseStoreTests : IDisposable
     }
 
     [Fact]
+    public void A_slot_of_nothing_but_NaN_does_not_hide_that_sums_over_others_may_be_rounded()
+    {
+        using StoreEngine store = Open();
+        var random = new Random(7);
+        for (int i = 0; i < 20 * 60; i++)
+        {
+            // The first five hours.
+            Append(store, "rough", _time.NowMs, i < 300 ? double.NaN : random.NextDouble());
+            Append(store, "even", _time.NowMs, i < 300 ? double.NaN : i);
+            Append(store, "empty", _time.NowMs, i < 600 ? double.NaN : random.NextDouble());
+            _time.Advance(TimeSpan.FromMinutes(1));
+        }
+        Live(store, 1);
+        // One step whose window has the NaNs, one whose window has none.
+        long nan = (_startMs / Hour * Hour) + (4 * Hour), clean = nan + (5 * Hour);
+        foreach (string function in (string[])["rate", "sum_over_time"])
+        {
+            QueryResult rough = _engine.Range(store.Reader, $"{function}(rough[2h])", nan, clean, clean - nan);
+            Assert.Equal(2, Assert.Single(rough.Series).Points.Count);
+            Assert.Equal(function == "rate", rough.Infos.Any(i => i.Contains("last bits", StringComparison.Ordinal)));
+            Assert.DoesNotContain(_engine.Range(store.Reader, $"{function}(even[2h])", nan, clean, clean - nan).Infos, i => i.Contains("last bits", StringComparison.Ordinal));
+            Assert.DoesNotContain(_engine.Instant(store.Reader, $"{function}(empty[2h])", nan).Infos, i => i.Contains("last bits", StringComparison.Ordinal));
+        }
+    }
+
+    [Fact]
     public void Steps_that_slots_cannot_answer_are_left_out_for_all_series_and_told()
     {
         using StoreEngine store = Open();

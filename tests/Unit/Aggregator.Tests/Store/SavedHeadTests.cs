@@ -1,8 +1,10 @@
 using System.Diagnostics.Metrics;
 using System.Globalization;
 using Bellwether.Core.Codec;
+using Bellwether.Core.Durable;
 using Bellwether.Core.Model;
 using Bellwether.Core.Platform;
+using Bellwether.Core.Telemetry;
 using Bellwether.Kit;
 using Bellwether.Store;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -59,6 +61,27 @@ public sealed class SavedHeadTests : IDisposable
         disk.Free = 1000;
         store.SaveHead();
         Assert.Equal((1, 1), (store.SavedHeads, store.FailedSaves));
+    }
+
+    [Fact]
+    public void The_store_says_how_its_saves_went()
+    {
+        var disk = new MemoryDisk { Free = 999 };
+        using var metrics = new SelfMetrics(_meter);
+        double Of(string name) => metrics.Collect().Single(f => f.Name == name).Samples[0].Value;
+        using StoreEngine store = StoreEngine.Open(_options with { MinFreeBytes = 1000 }, disk, _time, new Random(1), _meter, NullLogger.Instance);
+        Fill(store, 1);
+        store.SaveHead();
+        Assert.Equal((0, 1, 0, 0), (Of(MetricNames.StoreHeadSaves), Of(MetricNames.StoreHeadSavesFailed), Of(MetricNames.StoreHeadSaved), Of(MetricNames.StoreHeadSavedBytes)));
+        disk.Free = 1000;
+        Bellwether.Store.Wal.HeadSaver saver = store.BeginSave();
+        _time.Advance(TimeSpan.FromSeconds(2));
+        store.WriteSave(saver, CancellationToken.None);
+        store.EndSave(saver);
+        StoreEngine.PutSaved(saver);
+        store.FinishSave(saver);
+        Assert.Equal((1, 1, _time.NowMs / 1000.0, 2), (Of(MetricNames.StoreHeadSaves), Of(MetricNames.StoreHeadSavesFailed), Of(MetricNames.StoreHeadSaved), Of(MetricNames.StoreHeadSaveSeconds)));
+        Assert.Equal(disk.LengthOf(HeadPath), Of(MetricNames.StoreHeadSavedBytes));
     }
 
     [Fact]
@@ -232,6 +255,69 @@ public sealed class SavedHeadTests : IDisposable
     }
 
     [Fact]
+    public void A_tap_is_not_behind_for_frames_that_have_nothing_to_forward()
+    {
+        var disk = new MemoryDisk();
+        var agent = new Sender();
+        var tap = new Counter(0);
+        using (StoreEngine store = Open(disk, tap))
+        {
+            Fill(store, 1);
+            agent.Send(store, _time.NowMs);
+            ulong told = tap.Position;
+            agent.Close(store);
+            Assert.True(tap.Position == told && store.NextFrame > told);
+            store.SaveHead();
+        }
+        var level = new Counter(tap.Position);
+        using (StoreEngine store = Open(disk.Crash(new Random(1)), level))
+            Assert.True(store.Opened.SavedHead);
+        Assert.Equal(0, level.Samples);
+        using (StoreEngine store = Open(disk.Crash(new Random(1)), new Counter(tap.Position - 1)))
+            Assert.False(store.Opened.SavedHead);
+        // Nobody forwarded when it was saved: what is new to a tap is in the log only.
+        using (StoreEngine store = Open(disk))
+            store.SaveHead();
+        using (StoreEngine store = Open(disk, new Counter(tap.Position)))
+            Assert.False(store.Opened.SavedHead);
+    }
+
+    [Fact]
+    public void One_that_an_older_version_went_past_is_not_read_beside_its_checkpoint()
+    {
+        var disk = new MemoryDisk();
+        var agent = new Sender();
+        using (StoreEngine store = Open(disk))
+        {
+            for (int i = 0; i < 5; i++)
+                agent.Send(store, _time.NowMs + (24 * 3600 * 1000) + i);
+            Assert.Equal(20, store.HeldSamples);
+            store.SaveHead();
+        }
+        byte[] head = disk.Content(HeadPath);
+        disk.Delete(HeadPath);
+        // An older version knows no saved head: it reads the log, puts into memory what was held, and leaves the file where it is.
+        _time.Step(TimeSpan.FromDays(1));
+        using (StoreEngine store = Open(disk))
+        {
+            Assert.Equal((false, 0), (store.Opened.SavedHead, store.HeldSamples));
+            agent.Send(store, _time.NowMs + 5);
+            store.Maintain();
+            Assert.True(store.CheckpointedMs > 0);
+        }
+        Assert.True(MakeOlder(disk) > 0);
+        using (IDiskFile file = disk.Open(HeadPath, DiskOpen.CreateNew))
+        {
+            file.Write(0, head);
+            file.Sync();
+        }
+        using StoreEngine again = Open(disk);
+        Assert.False(again.Opened.SavedHead);
+        again.Maintain();
+        Assert.Equal(6, Samples(again, "shop0").Count);
+    }
+
+    [Fact]
     public void An_agents_segment_goes_on_where_it_was_after_its_samples_came_back_with_it()
     {
         var disk = new MemoryDisk();
@@ -363,6 +449,20 @@ public sealed class SavedHeadTests : IDisposable
         Assert.Equal(content, read);
     }
 
+    // Checkpoints as older versions write them end before the mark.
+    private static int MakeOlder(MemoryDisk disk)
+    {
+        int made = 0;
+        foreach (string path in disk.Paths.Where(p => p.Contains("checkpoint", StringComparison.Ordinal)).ToList())
+        {
+            Assert.Equal(AtomicFileOutcome.Read, AtomicFile.TryRead(disk, path, int.MaxValue, out byte[] content));
+            Assert.Equal(1, content[^1]);
+            AtomicFile.Write(disk, path, content[..^1]);
+            made++;
+        }
+        return made;
+    }
+
     private StoreEngine Open(IDisk disk, ISampleTap? tap = null) => StoreEngine.Open(_options, disk, _time, new Random(1), _meter, NullLogger.Instance, tap);
 
     // Opened on a copy, so that what opening does is not there for the next.
@@ -454,9 +554,12 @@ public sealed class SavedHeadTests : IDisposable
     {
         public int Samples { get; private set; }
 
+        public ulong Position { get; private set; }
+
         public ulong HeldTo => heldTo;
 
-        public void OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples, ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars) => Samples += samples.Length;
+        public void OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples, ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars) =>
+            (Position, Samples) = (position, Samples + samples.Length);
     }
 
     private sealed class Sender

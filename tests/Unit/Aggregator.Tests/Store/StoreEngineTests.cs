@@ -377,7 +377,7 @@ public sealed class StoreEngineTests : IDisposable
         Assert.Equal((3, 2), (wild[AppendOutcome.Stored], wild[AppendOutcome.OverLimit]));
         Assert.Contains("3 series of job 'wild'", wild.FirstError, StringComparison.Ordinal);
         Assert.Equal(2, Append("shop", 0, 2)[AppendOutcome.Stored]);
-        Assert.Equal([0, 2, 0], store.SeriesRefused);
+        Assert.Equal([0, 2, 0, 0], store.SeriesRefused);
         Assert.Equal([new NamedCount("wild", 3), new NamedCount("shop", 2)], store.SeriesByJob(10));
         // Known ones go on, and there is room again when they have ended.
         _time.Advance(TimeSpan.FromMinutes(1));

@@ -24,6 +24,7 @@ export function Agents() {
                 <Table.Th>Lag</Table.Th>
                 <Table.Th title="Ticks received of those due in the last five minutes. For any other time: Completeness.">Coverage, 5 min</Table.Th>
                 <Table.Th>Sources</Table.Th>
+                <Table.Th title="Series in the aggregator's memory that this agent was the first to send.">Series</Table.Th>
                 <Table.Th>Samples</Table.Th>
                 <Table.Th>In spool</Table.Th>
                 <Table.Th>Clock offset</Table.Th>
@@ -40,6 +41,7 @@ export function Agents() {
                   <Table.Td>{agent.newestMs > 0 ? duration(Math.max(0, now - agent.newestMs)) : "–"}</Table.Td>
                   <Table.Td>{agent.coverage === null ? "–" : coverage(agent.coverage)}</Table.Td>
                   <Table.Td title={agent.sources.map((s) => s.name).join("\n")}>{agent.sources.length}</Table.Td>
+                  <Table.Td>{agent.series.toLocaleString("en")}</Table.Td>
                   <Table.Td>{agent.samples.toLocaleString("en")}</Table.Td>
                   <Table.Td>
                     {agent.spoolRecords.toLocaleString("en")} records, {bytes(agent.spoolBytes)}

@@ -8,6 +8,7 @@ export interface Agent {
   newestMs: number;
   clockOffsetMs: number;
   coverage: number | null;
+  series: number;
   samples: number;
   spoolRecords: number;
   spoolBytes: number;
