@@ -9,16 +9,19 @@ namespace Bellwether.Core.Model;
 /// </summary>
 public sealed class Labels : IEquatable<Labels>, IComparable<Labels>
 {
-    private readonly Label[] _items;
+    // Shared with other sets of the same names.
+    private readonly string[] _names;
+    private readonly string[] _values;
 
-    private Labels(Label[] sorted)
+    private Labels(string[] names, string[] values)
     {
-        _items = sorted;
-        Hash = ComputeHash(sorted);
+        _names = names;
+        _values = values;
+        Hash = ComputeHash(names, values);
     }
 
     /// <summary>No labels at all.</summary>
-    public static Labels Empty { get; } = new([]);
+    public static Labels Empty { get; } = new([], []);
 
     /// <summary>A 64-bit hash of the content; the same in every process and version 1 of the store's files relies on it nowhere.</summary>
     public ulong Hash { get; }
@@ -27,16 +30,16 @@ public sealed class Labels : IEquatable<Labels>, IComparable<Labels>
     public object? Owner { get; set; }
 
     /// <summary>How many labels there are.</summary>
-    public int Count => _items.Length;
+    public int Count => _values.Length;
 
     /// <summary>The label at a position in name order.</summary>
-    public Label this[int index] => _items[index];
+    public Label this[int index] => new(_names[index], _values[index]);
 
     /// <summary>The metric name, or the empty string.</summary>
     public string MetricName => Get(LabelNames.MetricName);
 
     /// <summary>The labels in name order.</summary>
-    public ReadOnlySpan<Label> AsSpan() => _items;
+    public LabelSpan AsSpan() => new(_names, _values);
 
     /// <summary>Builds a set from labels in any order. Empty values are left out; of a repeated name the last value counts.</summary>
     public static Labels From(params ReadOnlySpan<Label> labels)
@@ -58,14 +61,31 @@ public sealed class Labels : IEquatable<Labels>, IComparable<Labels>
         return builder.Build();
     }
 
-    /// <summary>Wraps labels that the caller knows to be sorted, unique and non-empty. Checked; throws <see cref="ArgumentException"/> when they are not.</summary>
-    public static Labels FromSorted(Label[] sorted) =>
-        FirstWrong(sorted) is >= 0 and int wrong ? throw new ArgumentException($"label {wrong} ('{sorted[wrong].Name}') is empty, out of order or doubled") : FromChecked(sorted);
+    /// <summary>A set of labels that the caller knows to be sorted, unique and non-empty. Checked; throws <see cref="ArgumentException"/> when they are not.</summary>
+    public static Labels FromSorted(ReadOnlySpan<Label> sorted) =>
+        TryFromSorted(sorted) ?? throw new ArgumentException($"label {FirstWrong(sorted)} ('{sorted[FirstWrong(sorted)].Name}') is empty, out of order or doubled");
 
     /// <summary>A set of labels from elsewhere; null unless they are sorted, unique and not empty.</summary>
-    internal static Labels? TryFromSorted(ReadOnlySpan<Label> labels) => FirstWrong(labels) >= 0 ? null : FromChecked(labels.ToArray());
-
-    private static Labels FromChecked(Label[] sorted) => sorted.Length == 0 ? Empty : new Labels(sorted);
+    internal static Labels? TryFromSorted(ReadOnlySpan<Label> labels)
+    {
+        if (labels.Length == 0)
+            return Empty;
+        string[]? names = LabelShapes.Find(labels);
+        if (names is null)
+        {
+            if (FirstWrong(labels) >= 0)
+                return null;
+            names = LabelShapes.Add(labels);
+        }
+        var values = new string[labels.Length];
+        for (int i = 0; i < values.Length; i++)
+        {
+            values[i] = labels[i].Value;
+            if (values[i].Length == 0)
+                return null;
+        }
+        return new Labels(names, values);
+    }
 
     private static int FirstWrong(ReadOnlySpan<Label> labels)
     {
@@ -80,27 +100,16 @@ public sealed class Labels : IEquatable<Labels>, IComparable<Labels>
     /// <summary>The value of a label, or the empty string when it is absent.</summary>
     public string Get(string name)
     {
-        foreach (ref readonly Label label in _items.AsSpan())
-        {
-            if (label.Name == name)
-                return label.Value;
-        }
-        return "";
+        int at = _names.AsSpan().IndexOf(name);
+        return at < 0 ? "" : _values[at];
     }
 
     /// <summary>Whether the label is there, and its value.</summary>
     public bool TryGet(string name, [NotNullWhen(true)] out string? value)
     {
-        foreach (ref readonly Label label in _items.AsSpan())
-        {
-            if (label.Name == name)
-            {
-                value = label.Value;
-                return true;
-            }
-        }
-        value = null;
-        return false;
+        int at = _names.AsSpan().IndexOf(name);
+        value = at < 0 ? null : _values[at];
+        return at >= 0;
     }
 
     /// <summary>The same set with one label set (or, with an empty value, removed).</summary>
@@ -111,7 +120,7 @@ public sealed class Labels : IEquatable<Labels>, IComparable<Labels>
 
     /// <inheritdoc/>
     public bool Equals(Labels? other) =>
-        ReferenceEquals(this, other) || (other is not null && Hash == other.Hash && _items.AsSpan().SequenceEqual(other._items));
+        ReferenceEquals(this, other) || (other is not null && Hash == other.Hash && (ReferenceEquals(_names, other._names) || _names.AsSpan().SequenceEqual(other._names)) && _values.AsSpan().SequenceEqual(other._values));
 
     /// <inheritdoc/>
     public override bool Equals(object? obj) => Equals(obj as Labels);
@@ -124,16 +133,16 @@ public sealed class Labels : IEquatable<Labels>, IComparable<Labels>
     {
         if (other is null)
             return 1;
-        int common = Math.Min(_items.Length, other._items.Length);
+        int common = Math.Min(Count, other.Count);
         for (int i = 0; i < common; i++)
         {
-            int c = Utf8Order.Compare(_items[i].Name, other._items[i].Name);
+            int c = ReferenceEquals(_names[i], other._names[i]) ? 0 : Utf8Order.Compare(_names[i], other._names[i]);
             if (c == 0)
-                c = Utf8Order.Compare(_items[i].Value, other._items[i].Value);
+                c = Utf8Order.Compare(_values[i], other._values[i]);
             if (c != 0)
                 return c;
         }
-        return _items.Length - other._items.Length;
+        return Count - other.Count;
     }
 
     /// <summary>The series in PromQL's notation, e.g. <c>up{job="shop"}</c>.</summary>
@@ -154,7 +163,7 @@ public sealed class Labels : IEquatable<Labels>, IComparable<Labels>
             AppendQuoted(text, name);
             first = false;
         }
-        foreach (ref readonly Label label in _items.AsSpan())
+        foreach (ref readonly Label label in AsSpan())
         {
             if (label.Name == LabelNames.MetricName)
                 continue;
@@ -210,14 +219,14 @@ public sealed class Labels : IEquatable<Labels>, IComparable<Labels>
         text.Append('"');
     }
 
-    private static ulong ComputeHash(ReadOnlySpan<Label> labels)
+    private static ulong ComputeHash(string[] names, string[] values)
     {
         // A multiply-and-fold over UTF-16 units: string.GetHashCode is randomised per process, and order here must be the same in every run.
         ulong hash = 0x9E3779B97F4A7C15;
-        foreach (ref readonly Label label in labels)
+        for (int i = 0; i < names.Length; i++)
         {
-            hash = HashText(hash, label.Name) + 1;
-            hash = HashText(hash, label.Value) + 2;
+            hash = HashText(hash, names[i]) + 1;
+            hash = HashText(hash, values[i]) + 2;
         }
         hash ^= hash >> 32;
         hash *= 0xD6E8FEB86659FD93;

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Bellwether.Core.Model;
 
 /// <summary>Builds or changes a <see cref="Labels"/>. Not thread-safe; may be reused after <see cref="Reset"/>.</summary>
@@ -71,7 +73,7 @@ public sealed class LabelsBuilder
     public Label this[int index] => _items[index];
 
     /// <summary>The set as it stands; the same object as the source when nothing changed.</summary>
-    public Labels Build() => _source ?? (_items.Count == 0 ? Labels.Empty : Labels.FromSorted([.. _items]));
+    public Labels Build() => _source ?? (_items.Count == 0 ? Labels.Empty : Labels.FromSorted(CollectionsMarshal.AsSpan(_items)));
 
     private int Find(string name, out bool found)
     {

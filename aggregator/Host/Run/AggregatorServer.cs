@@ -42,7 +42,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
     private static readonly TimeSpan s_doorsClose = TimeSpan.FromSeconds(5);
     private readonly string _file;
     private readonly TimeProvider _time;
-    private readonly ITimer _pages;
+    private readonly ITimer _quiet;
     private readonly LineLoggerFactory _loggers;
     private readonly ILogger _log;
     private readonly Meter _meter = new(MetricNames.Meter);
@@ -145,7 +145,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         _meter.CreateObservableGauge(MetricNames.AggregatorReloadSuccessSeconds, () => ConfigNow().TakenMs / 1000.0, unit: "seconds", description: "When the configuration was last taken, Unix seconds.");
         _receiver = new RemoteWriteReceiver(new LateAppender(_store, late), new RemoteWriteReceiveOptions(), _meter);
         _listeners = new Listeners(time, loggers);
-        _pages = time.CreateTimer(static _ => ProgramPages.Release(), null, ProgramPages.Start, ProgramPages.Interval);
+        _quiet = MemoryTimer(time);
         _grpc = BuildGrpc(ingest);
         _http = BuildHttp();
     }
@@ -254,7 +254,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         await _store.DisposeAsync();
         _forwarder?.Dispose();
         _selfMetrics.Dispose();
-        await _pages.DisposeAsync();
+        await _quiet.DisposeAsync();
         _meter.Dispose();
         _stop.Dispose();
         Stopped(_log);
@@ -287,6 +287,25 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         Store = StoreFactsNow,
         Metrics = MetricsFor,
     };
+
+    // Steps that take longer than the interval do not overlap.
+    private static ITimer MemoryTimer(TimeProvider time)
+    {
+        var memory = new QuietMemory(time, QuietMemory.OfProcess);
+        return time.CreateTimer(_ =>
+        {
+            if (!Monitor.TryEnter(memory))
+                return;
+            try
+            {
+                memory.Step();
+            }
+            finally
+            {
+                Monitor.Exit(memory);
+            }
+        }, null, QuietMemory.Interval, QuietMemory.Interval);
+    }
 
     private long NowMs => _time.GetUtcNow().ToUnixTimeMilliseconds();
 

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Runtime.InteropServices;
 using Bellwether.Core.Model;
 
 namespace Bellwether.Store.Head;
@@ -11,6 +12,7 @@ internal sealed class HeadIndex : IDisposable
 {
     private readonly SeriesTable _series = new();
     private readonly Dictionary<string, string> _strings = [];
+    private readonly List<Label> _scratch = [];
 
     /// <summary>See the class.</summary>
     public ReaderWriterLockSlim Gate { get; } = new(LockRecursionPolicy.NoRecursion);
@@ -190,10 +192,10 @@ internal sealed class HeadIndex : IDisposable
     // Equal names and values of different series are one string in memory.
     private Labels Intern(Labels labels)
     {
-        var items = new Label[labels.Count];
-        for (int i = 0; i < items.Length; i++)
-            items[i] = new Label(Intern(labels[i].Name), Intern(labels[i].Value));
-        return Labels.FromSorted(items);
+        _scratch.Clear();
+        foreach (ref readonly Label label in labels.AsSpan())
+            _scratch.Add(new Label(Intern(label.Name), Intern(label.Value)));
+        return Labels.FromSorted(CollectionsMarshal.AsSpan(_scratch));
     }
 
     /// <summary>The one string of a text.</summary>

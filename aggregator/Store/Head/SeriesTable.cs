@@ -52,7 +52,7 @@ internal sealed class SeriesTable
         }
         (_pieces[piece] ??= new HeadSeries?[PieceSize])[Next & (PieceSize - 1)] = series;
         _left[piece]++;
-        if (Count >= _places.Length / 4 * 3)
+        if (Count >= _places.Length / 16 * 13)
             Grow();
         Put(((ulong)TagOf(series.Labels) << 32) | (series.Reference + 1));
         Next++;

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Bellwether.Core.Model;
 using Bellwether.Core.Platform;
 using Bellwether.Store.Chunks;
@@ -211,25 +212,31 @@ internal sealed class HeadLoader : IDisposable
     // The lists come in order of names, so that each series' labels do.
     private Labels[] BuildLabels(List<(string Name, string Value, uint[] Places)> lists)
     {
-        var counts = new int[Series];
+        // Where the labels of each series begin, then their lists' numbers behind each other.
+        var begins = new int[Series + 1];
         foreach ((_, _, uint[] places) in lists)
         {
             foreach (uint place in places)
-                counts[place]++;
+                begins[place + 1]++;
         }
-        var items = new Label[Series][];
-        for (int i = 0; i < items.Length; i++)
-            items[i] = new Label[counts[i]];
-        Array.Clear(counts);
-        foreach ((string name, string value, uint[] places) in lists)
+        for (int i = 0; i < Series; i++)
+            begins[i + 1] += begins[i];
+        var numbers = new int[begins[Series]];
+        var filled = new int[Series];
+        for (int list = 0; list < lists.Count; list++)
         {
-            var label = new Label(name, value);
-            foreach (uint place in places)
-                items[place][counts[place]++] = label;
+            foreach (uint place in lists[list].Places)
+                numbers[begins[place] + filled[place]++] = list;
         }
         var labels = new Labels[Series];
+        var items = new List<Label>();
         for (int i = 0; i < labels.Length; i++)
-            labels[i] = Labels.FromSorted(items[i]);
+        {
+            items.Clear();
+            foreach (int list in numbers.AsSpan(begins[i]..begins[i + 1]))
+                items.Add(new Label(lists[list].Name, lists[list].Value));
+            labels[i] = Labels.FromSorted(CollectionsMarshal.AsSpan(items));
+        }
         return labels;
     }
 
