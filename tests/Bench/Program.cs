@@ -1,10 +1,11 @@
 using Bellwether.Bench;
+using Bellwether.Bench.Codec;
 using Bellwether.Bench.Delivery;
 using Bellwether.Bench.Kpi;
 using Bellwether.Bench.Query;
 using Bellwether.Bench.Store;
 
-IBench[] benches = [new DeliveryBench(TimeProvider.System), new FootprintBench(TimeProvider.System), new QueryBench(TimeProvider.System), new RulesBench(TimeProvider.System), new StoreBench(TimeProvider.System), new ScaleBench(TimeProvider.System), new KpiBench(TimeProvider.System)];
+IBench[] benches = [new DeliveryBench(TimeProvider.System), new FootprintBench(TimeProvider.System), new QueryBench(TimeProvider.System), new RulesBench(TimeProvider.System), new StoreBench(TimeProvider.System), new ScaleBench(TimeProvider.System), new KpiBench(TimeProvider.System), new CodecBench(TimeProvider.System)];
 IBench? bench = args.Length > 0 ? benches.FirstOrDefault(b => b.Name == args[0]) : null;
 string[] unknown = [.. args.Skip(1).Where(a => a != "--quick")];
 if (bench is null || unknown.Length > 0)

@@ -7,10 +7,16 @@ internal static class BlockFormat
     public const uint Magic = 0x48435742;
 
     /// <summary>The version of files of samples.</summary>
-    public const byte Version = 2;
+    public const byte Version = 4;
 
-    /// <summary>The version of files of a coarser resolution.</summary>
-    public const byte CoarseVersion = 3;
+    /// <summary>The version of files of a coarser resolution. Its index is that of <see cref="SecondVersion"/>.</summary>
+    public const byte CoarseVersion = 5;
+
+    /// <summary>Files of samples with columns of times in every entry of the index. Still read.</summary>
+    public const byte SecondVersion = 2;
+
+    /// <summary>Files of a coarser resolution from before <see cref="CoarseVersion"/>, which differs only in the forms that its blocks may have. Still read.</summary>
+    public const byte FirstCoarseVersion = 3;
 
     /// <summary>The first version: one chunk per series, unused postings in the index. Still read.</summary>
     public const byte FirstVersion = 1;
@@ -22,7 +28,10 @@ internal static class BlockFormat
     public const int FooterBytes = 64;
 
     /// <summary>Chunk flags.</summary>
-    public const byte HasFloats = 1, HasHistograms = 2, HasStarts = 4, HasSummary = 8, HasSlots = 16;
+    public const byte HasFloats = 1, HasHistograms = 2, HasStarts = 4, HasSummary = 8, HasSlots = 16, HasBriefSummary = 32;
+
+    /// <summary>Whether a file of this version may hold slots.</summary>
+    public static bool IsCoarse(byte version) => version is FirstCoarseVersion or CoarseVersion;
 
     /// <summary>Ending of chunk files.</summary>
     public const string Ending = ".chunks";

@@ -14,6 +14,8 @@ internal sealed class BlockIndexReader
     private readonly long _fileBytes;
     private readonly byte _version;
     private readonly string[] _symbols;
+    private readonly TimesPlace[] _columns = [];
+    private int _column = -1;
     private int _at;
     private long _minMs;
     private long _timesOffset = BlockFormat.HeadBytes;
@@ -35,6 +37,8 @@ internal sealed class BlockIndexReader
                 replaces[i] = reader.Text(reader.Left);
             Replaces = replaces;
         }
+        if (version == BlockFormat.Version)
+            _columns = Columns(ref reader);
         Series = reader.Count(bytes.Length);
         reader.Count(reader.Left);
         _at = reader.Position;
@@ -67,12 +71,46 @@ internal sealed class BlockIndexReader
             if (chunks == 0)
                 throw new InvalidDataException("a series of the index has no chunks");
             for (int i = 0; i < chunks; i++)
-                into.Add(Chunk(ref reader, sorted));
+                into.Add(_version == BlockFormat.Version ? Chunk(ref reader, sorted) : SecondVersionChunk(ref reader, sorted));
         }
         _at += reader.Position;
     }
 
+    private TimesPlace[] Columns(ref ByteReader reader)
+    {
+        var columns = new TimesPlace[reader.Count(reader.Left)];
+        long min = 0, end = BlockFormat.HeadBytes;
+        for (int i = 0; i < columns.Length; i++)
+        {
+            int count = reader.Count(BlockFormat.MaxSamples);
+            min += reader.Zigzag();
+            long max = min + (long)reader.Varint(), offset = end + reader.Zigzag();
+            int length = Length(ref reader, offset);
+            columns[i] = new TimesPlace(count, min, max, offset, length);
+            end = offset + length + 4;
+        }
+        return columns;
+    }
+
+    // Mostly the next column of times, and right behind the chunk before.
     private BlockEntry Chunk(ref ByteReader reader, Labels labels)
+    {
+        ulong head = reader.Varint();
+        long column = (long)_column + 1, offset = _end;
+        if ((head & 1) != 0)
+        {
+            column = unchecked(column + reader.Zigzag());
+            offset = unchecked(offset + reader.Zigzag());
+        }
+        if ((ulong)column >= (ulong)_columns.Length)
+            throw new InvalidDataException("the index names a column of times that it does not hold");
+        int length = Length(head >> 1, offset);
+        (_column, _end) = ((int)column, offset + length + 4);
+        TimesPlace times = _columns[column];
+        return Entry(labels, times.Count, times.MinMs, times.MaxMs, (times.Offset, times.Length), (offset, length));
+    }
+
+    private BlockEntry SecondVersionChunk(ref ByteReader reader, Labels labels)
     {
         int count = reader.Count(BlockFormat.MaxSamples);
         _minMs += reader.Zigzag();
@@ -110,11 +148,15 @@ internal sealed class BlockIndexReader
         return number < _symbols.Length ? number : throw new InvalidDataException("the index names a symbol that it does not hold");
     }
 
-    private int Length(ref ByteReader reader, long offset)
+    private int Length(ref ByteReader reader, long offset) => Length(reader.Varint(), offset);
+
+    private int Length(ulong length, long offset)
     {
-        int length = reader.Count(int.MaxValue - 4);
-        if (offset < 0 || offset > _fileBytes || (long)length + 4 > _fileBytes - offset)
+        if (length > int.MaxValue - 4 || offset < 0 || offset > _fileBytes || (long)length + 4 > _fileBytes - offset)
             throw new InvalidDataException("the index points outside its file");
-        return length;
+        return (int)length;
     }
+
+    /// <summary>A column of times: what every chunk that has it has of it.</summary>
+    private readonly record struct TimesPlace(int Count, long MinMs, long MaxMs, long Offset, int Length);
 }

@@ -30,13 +30,19 @@ internal sealed class BlockWriter : IDisposable
     private readonly ByteWriter _symbolBytes = new(1 << 14);
     private readonly ByteWriter _seriesChunks = new(1 << 10);
     private readonly IReadOnlyList<string> _replaces;
-    private readonly Dictionary<TimesKey, (long Offset, int Length)> _times = [];
+    private readonly Dictionary<TimesKey, TimesPlace> _times = [];
+    private readonly ByteWriter _columns = new(1 << 10);
+    private int _columnCount;
+    private long _columnMinMs;
+    private long _columnEnd = BlockFormat.HeadBytes;
+    private readonly ByteWriter _values = new();
     private Labels? _labels;
     private int _chunksOfSeries;
     private int _series;
     private int _rememberedBytes;
     private long _entryMinMs;
     private long _entryTimes = BlockFormat.HeadBytes;
+    private int _entryColumn = -1;
     private long _entryEnd = BlockFormat.HeadBytes;
     private long _written;
     private long _minMs = long.MaxValue;
@@ -80,18 +86,18 @@ internal sealed class BlockWriter : IDisposable
     /// <param name="chunk">Its bytes and their CRC.</param>
     public void Add(in BlockEntry entry, ReadOnlySpan<byte> times, ReadOnlySpan<byte> chunk)
     {
-        (long timesOffset, int timesLength) = WriteTimes(entry.Count, times);
-        Put(entry.Labels, entry.Count, entry.MinMs, entry.MaxMs, timesOffset, timesLength, chunk);
+        TimesPlace place = WriteTimes(entry.Count, entry.MinMs, entry.MaxMs, times);
+        Put(entry.Labels, entry.Count, entry.MinMs, entry.MaxMs, place, chunk);
     }
 
     /// <summary>Adds the samples of the next chunk, resolved and not empty. Series come in label order, the chunks of one by time.</summary>
     public void Add(Labels labels, SampleGather samples)
     {
-        (long timesOffset, int timesLength) = WriteTimes(samples.Times);
+        TimesPlace times = WriteTimes(samples.Times);
         _chunk.Clear();
         BuildChunk(samples);
         _chunk.UInt32(Crc32C.Compute(_chunk.Written));
-        Put(labels, samples.Count, samples.Times[0], samples.Times[^1], timesOffset, timesLength, _chunk.Written);
+        Put(labels, samples.Count, samples.Times[0], samples.Times[^1], times, _chunk.Written);
     }
 
     /// <summary>Adds the slots of the next chunk, at least one, in time order and one per slot. Series come in label order.</summary>
@@ -100,12 +106,12 @@ internal sealed class BlockWriter : IDisposable
         var ends = new long[slots.Length];
         for (int i = 0; i < ends.Length; i++)
             ends[i] = CoarseSlot.EndOf(slots[i].FirstMs, _resolutionMs);
-        (long timesOffset, int timesLength) = WriteTimes(ends);
+        TimesPlace times = WriteTimes(ends);
         _chunk.Clear();
         _chunk.Byte(BlockFormat.HasSlots);
         CoarseChunk.Write(slots, _resolutionMs, _chunk);
         _chunk.UInt32(Crc32C.Compute(_chunk.Written));
-        Put(labels, slots.Length, slots[0].FirstMs, slots[^1].NewestMs, timesOffset, timesLength, _chunk.Written);
+        Put(labels, slots.Length, slots[0].FirstMs, slots[^1].NewestMs, times, _chunk.Written);
     }
 
     /// <summary>Writes the index, syncs, and gives the file its name. Returns its size.</summary>
@@ -156,20 +162,26 @@ internal sealed class BlockWriter : IDisposable
         _pending.Clear();
     }
 
-    private (long Offset, int Length) WriteTimes(ReadOnlySpan<long> times)
+    private TimesPlace WriteTimes(ReadOnlySpan<long> times)
     {
         _part.Clear();
         IntegerBlock.Encode(times, _part);
         _part.UInt32(Crc32C.Compute(_part.Written));
-        return WriteTimes(times.Length, _part.Written);
+        return WriteTimes(times.Length, times[0], times[^1], _part.Written);
     }
 
-    private (long Offset, int Length) WriteTimes(int count, ReadOnlySpan<byte> bytes)
+    private TimesPlace WriteTimes(int count, long minMs, long maxMs, ReadOnlySpan<byte> bytes)
     {
-        var key = new TimesKey(count, bytes.ToArray());
-        if (_times.TryGetValue(key, out (long Offset, int Length) known))
+        var key = new TimesKey(count, minMs, maxMs, bytes.ToArray());
+        if (_times.TryGetValue(key, out TimesPlace known))
             return known;
-        (long Offset, int Length) place = (_written + _pending.Length, bytes.Length - 4);
+        var place = new TimesPlace(_columnCount++, _written + _pending.Length, bytes.Length - 4);
+        _columns.Varint((ulong)count);
+        _columns.Zigzag(minMs - _columnMinMs);
+        _columns.Varint((ulong)(maxMs - minMs));
+        _columns.Zigzag(place.Offset - _columnEnd);
+        _columns.Varint((ulong)place.Length);
+        (_columnMinMs, _columnEnd) = (minMs, place.Offset + place.Length + 4);
         if (_rememberedBytes > RememberedBytes)
         {
             _times.Clear();
@@ -181,14 +193,18 @@ internal sealed class BlockWriter : IDisposable
         return place;
     }
 
-    private void Put(Labels labels, int count, long min, long max, long timesOffset, int timesLength, ReadOnlySpan<byte> chunk)
+    private void Put(Labels labels, int count, long min, long max, in TimesPlace times, ReadOnlySpan<byte> chunk)
     {
         long offset = _written + _pending.Length;
         _pending.Bytes(chunk);
         _minMs = Math.Min(_minMs, min);
         _maxMs = Math.Max(_maxMs, max);
         _samples += count;
-        AddEntry(labels, count, min, max, timesOffset, timesLength, offset, chunk.Length - 4);
+        BeginEntry(labels);
+        if (_resolutionMs == 0)
+            AddEntry(times, offset, chunk.Length - 4);
+        else
+            AddCoarseEntry(count, min, max, times, offset, chunk.Length - 4);
         if (_pending.Length >= FlushBytes)
             Flush();
     }
@@ -201,13 +217,19 @@ internal sealed class BlockWriter : IDisposable
             floats = samples.HistogramAt(i) is null;
         floats |= !histograms;
         bool summary = floats && !histograms && !constant;
-        _chunk.Byte((byte)((floats ? BlockFormat.HasFloats : 0) | (histograms ? BlockFormat.HasHistograms : 0) | (samples.HasStarts ? BlockFormat.HasStarts : 0) | (summary ? BlockFormat.HasSummary : 0)));
-        if (summary)
+        _values.Clear();
+        if (floats)
+            ValueBlock.Encode(samples.Values, _values);
+        byte flags = (byte)((floats ? BlockFormat.HasFloats : 0) | (histograms ? BlockFormat.HasHistograms : 0) | (samples.HasStarts ? BlockFormat.HasStarts : 0));
+        _chunk.Byte((byte)(flags | (summary ? BlockFormat.HasBriefSummary : 0)));
+        if (summary && (samples.HasStarts || !BriefSummary.TryWrite(samples.Values, _values.Written, _chunk)))
+        {
+            _chunk.PatchByte(0, (byte)(flags | BlockFormat.HasSummary));
             ChunkSummary.Of(samples.Values).Write(_chunk);
+        }
         if (samples.HasStarts)
             WriteStarts(samples);
-        if (floats)
-            ValueBlock.Encode(samples.Values, _chunk);
+        _chunk.Bytes(_values.Written);
         for (int i = 0; histograms && i < samples.Count; i++)
         {
             _chunk.Byte(samples.HistogramAt(i) is null ? (byte)0 : (byte)1);
@@ -235,8 +257,7 @@ internal sealed class BlockWriter : IDisposable
         _chunk.Bytes(_part.Written);
     }
 
-    // Places are told by their distance from those before, which are mostly near.
-    private void AddEntry(Labels labels, int count, long min, long max, long timesOffset, int timesLength, long offset, int length)
+    private void BeginEntry(Labels labels)
     {
         if (_labels is null || !_labels.Equals(labels))
         {
@@ -244,14 +265,32 @@ internal sealed class BlockWriter : IDisposable
             _labels = labels;
         }
         _chunksOfSeries++;
+    }
+
+    // Mostly a chunk has the next column of times and stands right behind the one before: then its length says all.
+    private void AddEntry(in TimesPlace times, long offset, int length)
+    {
+        bool isNext = times.Column == _entryColumn + 1 && offset == _entryEnd;
+        _seriesChunks.Varint(((ulong)length << 1) | (isNext ? 0UL : 1));
+        if (!isNext)
+        {
+            _seriesChunks.Zigzag((long)times.Column - (_entryColumn + 1));
+            _seriesChunks.Zigzag(offset - _entryEnd);
+        }
+        (_entryColumn, _entryEnd) = (times.Column, offset + length + 4);
+    }
+
+    // What is in slots has times of its own. Places are told by their distance from those before, which are mostly near.
+    private void AddCoarseEntry(int count, long min, long max, in TimesPlace times, long offset, int length)
+    {
         _seriesChunks.Varint((ulong)count);
         _seriesChunks.Zigzag(min - _entryMinMs);
         _seriesChunks.Varint((ulong)(max - min));
-        _seriesChunks.Zigzag(timesOffset - _entryTimes);
-        _seriesChunks.Varint((ulong)timesLength);
+        _seriesChunks.Zigzag(times.Offset - _entryTimes);
+        _seriesChunks.Varint((ulong)times.Length);
         _seriesChunks.Zigzag(offset - _entryEnd);
         _seriesChunks.Varint((ulong)length);
-        (_entryMinMs, _entryTimes, _entryEnd) = (min, timesOffset, offset + length + 4);
+        (_entryMinMs, _entryTimes, _entryEnd) = (min, times.Offset, offset + length + 4);
     }
 
     private void EndSeries()
@@ -282,10 +321,10 @@ internal sealed class BlockWriter : IDisposable
         return number;
     }
 
-    // Symbols, files that it stands in for, entries; each announced by its count.
+    // Symbols, files that it stands in for, columns of times, entries; each announced by its count.
     private ByteWriter BuildIndex()
     {
-        var index = new ByteWriter(_entries.Length + _symbolBytes.Length + (1 << 10));
+        var index = new ByteWriter(_entries.Length + _columns.Length + _symbolBytes.Length + (1 << 10));
         index.Varint((ulong)_symbols.Count);
         index.Bytes(_symbolBytes.Written);
         index.Varint((ulong)_replaces.Count);
@@ -294,18 +333,26 @@ internal sealed class BlockWriter : IDisposable
             index.Varint((ulong)Encoding.UTF8.GetByteCount(name));
             index.Bytes(Encoding.UTF8.GetBytes(name));
         }
+        if (_resolutionMs == 0)
+        {
+            index.Varint((ulong)_columnCount);
+            index.Bytes(_columns.Written);
+        }
         index.Varint((ulong)_series);
         index.Varint((ulong)_entries.Length);
         index.Bytes(_entries.Written);
         return index;
     }
 
-    private readonly struct TimesKey(int count, byte[] bytes) : IEquatable<TimesKey>
+    /// <summary>A column of times in the file: its number and where it lies.</summary>
+    private readonly record struct TimesPlace(int Column, long Offset, int Length);
+
+    private readonly struct TimesKey(int count, long minMs, long maxMs, byte[] bytes) : IEquatable<TimesKey>
     {
-        private readonly int _count = count;
+        private readonly (int, long, long) _range = (count, minMs, maxMs);
         private readonly byte[] _bytes = bytes;
 
-        public bool Equals(TimesKey other) => _count == other._count && _bytes.AsSpan().SequenceEqual(other._bytes);
+        public bool Equals(TimesKey other) => _range == other._range && _bytes.AsSpan().SequenceEqual(other._bytes);
 
         public override bool Equals(object? obj) => obj is TimesKey other && Equals(other);
 

@@ -97,7 +97,7 @@ internal readonly record struct ChunkSummary(
     }
 
     // Mostly small integers: a varint of zigzag + 1; 0 announces raw bits.
-    private static void WriteNumber(double value, ByteWriter into)
+    internal static void WriteNumber(double value, ByteWriter into)
     {
         if (Math.Abs(value) < 1L << 48 && BitConverter.DoubleToInt64Bits(value) == BitConverter.DoubleToInt64Bits((long)value))
         {
@@ -108,7 +108,7 @@ internal readonly record struct ChunkSummary(
         into.Double(value);
     }
 
-    private static double ReadNumber(ref ByteReader from)
+    internal static double ReadNumber(ref ByteReader from)
     {
         ulong raw = from.Varint();
         return raw == 0 ? from.Double() : ByteReader.Unzigzag(raw - 1);

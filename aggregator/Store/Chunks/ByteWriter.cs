@@ -21,6 +21,13 @@ internal sealed class ByteWriter
 
     public void Truncate(int length) => Length = Math.Min(Length, length);
 
+    /// <summary>Moves what stands from a place on to an earlier one, over what is there.</summary>
+    public void Replace(int at, int by)
+    {
+        _bytes.AsSpan(by, Length - by).CopyTo(_bytes.AsSpan(at));
+        Length -= by - at;
+    }
+
     /// <summary>Room for more bytes; they count at once.</summary>
     public Span<byte> Take(int count)
     {

@@ -1,11 +1,13 @@
 using System.Numerics;
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Bellwether.Core.Model;
 
 namespace Bellwether.Store.Chunks;
 
 /// <summary>
-/// A run of doubles: constant, or decimal integers (value = integer / 10^e, bit-exact) in an <see cref="IntegerBlock"/>, else XOR with the value before.
+/// A run of doubles: constant, or decimal integers (value = integer / 10^e, bit-exact) in an <see cref="IntegerBlock"/>, else XOR with the value before or, where that is less, their
+/// bits as integers.
 /// Values that no decimal integer can be (stale markers, NaN, infinities, minus zero) are kept beside as exceptions. The format is in docs/formats/chunk.md.
 /// </summary>
 internal static class ValueBlock
@@ -14,6 +16,7 @@ internal static class ValueBlock
     private const byte KindConstantInteger = 1;
     private const byte KindDecimal = 2;
     private const byte KindXor = 3;
+    private const byte KindBits = 4;
     private const byte HasExceptions = 0x80;
     private const int MaxExponent = 13;
     private const double MaxInteger = 1L << 52;
@@ -39,8 +42,7 @@ internal static class ValueBlock
         int exponent = FindIntegers(values, integers, out int exceptions);
         if (exponent < 0 || exceptions > values.Length / 4 + 1)
         {
-            into.Byte(KindXor);
-            XorBlock.Encode(values, into);
+            EncodeBits(values, integers, into);
             return;
         }
         into.Byte((byte)(KindDecimal | (exceptions > 0 ? HasExceptions : 0)));
@@ -68,6 +70,9 @@ internal static class ValueBlock
             case KindXor:
                 XorBlock.Decode(ref from, values);
                 break;
+            case KindBits:
+                IntegerBlock.Decode(ref from, MemoryMarshal.Cast<double, long>(values));
+                break;
             default:
                 throw new InvalidDataException($"a value block has the unknown kind {kind & 0x7F}");
         }
@@ -78,6 +83,12 @@ internal static class ValueBlock
     /// <summary>Reads only the values at some places, which ascend, of a block of <paramref name="all"/>.Length values. What cannot be read so is read whole, into <paramref name="all"/>.</summary>
     public static void DecodeAt(ref ByteReader from, ReadOnlySpan<int> places, Span<double> values, Span<double> all)
     {
+        if (from.Rest is [KindBits, ..])
+        {
+            from.Byte();
+            IntegerBlock.DecodeAt(ref from, all.Length, places, MemoryMarshal.Cast<double, long>(values));
+            return;
+        }
         if (from.Rest is not [KindDecimal, ..])
         {
             Decode(ref from, all);
@@ -96,6 +107,18 @@ internal static class ValueBlock
 
     /// <summary>The values of integers (value = integer / 10^exponent). The two may be the same memory.</summary>
     public static void FromDecimal(ReadOnlySpan<long> integers, int exponent, Span<double> values) => ToFloats(integers, s_powers[exponent], exponent > 0, values);
+
+    /// <summary>Of a block of decimal integers without exceptions: the first of them, and the power of ten that all are divided by. False: it is of another kind.</summary>
+    public static bool TryPeekDecimal(ReadOnlySpan<byte> block, out long first, out double power)
+    {
+        (first, power) = (0, 1);
+        if (block is not [KindDecimal, <= MaxExponent, ..])
+            return false;
+        power = s_powers[block[1]];
+        var reader = new ByteReader(block[2..]);
+        first = reader.Zigzag();
+        return true;
+    }
 
     /// <summary>Whether all values have the same bits.</summary>
     public static bool IsConstant(ReadOnlySpan<double> values)
@@ -126,6 +149,22 @@ internal static class ValueBlock
         }
         into.Byte(KindConstantBits);
         into.Double(value);
+    }
+
+    // Values of one sign and like size are near each other as bits, too; else what they share with the one before is left out.
+    private static void EncodeBits(ReadOnlySpan<double> values, Span<long> bits, ByteWriter into)
+    {
+        int start = into.Length;
+        MemoryMarshal.Cast<double, long>(values).CopyTo(bits);
+        into.Byte(KindBits);
+        IntegerBlock.Encode(bits, into);
+        int length = into.Length;
+        into.Byte(KindXor);
+        XorBlock.Encode(values, into);
+        if (into.Length - length < length - start)
+            into.Replace(start, length);
+        else
+            into.Truncate(length);
     }
 
     // NaN, infinities and minus zero have no decimal integer.

@@ -80,6 +80,14 @@ internal sealed class History
         return _compressed.AsMemory(0, Snappy.Compress(_message.AsSpan(0, at), _compressed));
     }
 
+    /// <summary>The values of the next tick, for those who need no requests; valid until the next call.</summary>
+    public ReadOnlySpan<double> Tick()
+    {
+        Advance();
+        _tick++;
+        return _values;
+    }
+
     // Requests by route and code; each request falls into one bucket and all above it.
     private void Advance()
     {
