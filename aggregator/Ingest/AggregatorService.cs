@@ -18,6 +18,7 @@ public sealed partial class AggregatorService
     private readonly TimeProvider _time;
     private readonly ILogger _log;
     private readonly IngestCounters _counters;
+    private readonly RepeatedLines<(string Address, string Reason)> _refusedLines;
     private readonly ConcurrentDictionary<RunningSession, bool> _open = new();
 
     /// <summary>Makes the service.</summary>
@@ -29,6 +30,7 @@ public sealed partial class AggregatorService
         _time = time;
         _log = log;
         _counters = new IngestCounters(meter);
+        _refusedLines = new RepeatedLines<(string, string)>(time);
     }
 
     /// <summary>The agents.</summary>
@@ -78,8 +80,8 @@ public sealed partial class AggregatorService
     [LoggerMessage(2104, LogLevel.Warning, "agent {Agent}: a newer process with the same identity has come; the older session was ended")]
     private static partial void WasFenced(ILogger log, string agent);
 
-    [LoggerMessage(2105, LogLevel.Warning, "{Remote}: session refused: {Reason}")]
-    private static partial void SessionRefused(ILogger log, string remote, string reason);
+    [LoggerMessage(2105, LogLevel.Warning, "{Remote}: session refused: {Reason} ({Untold} such sessions since the last line)")]
+    private static partial void SessionRefused(ILogger log, string remote, string reason, long untold);
 
     [LoggerMessage(2108, LogLevel.Warning, "agent {Agent} at {Remote}: its credential has been revoked; its session is ended")]
     private static partial void CredentialRevoked(ILogger log, string agent, string remote);
@@ -180,7 +182,10 @@ public sealed partial class AggregatorService
                 if (_readEffects.End is { } end)
                 {
                     _service._counters.SessionsRefused.Add(1);
-                    SessionRefused(_service._log, Remote, end.ToString());
+                    string reason = end.ToString();
+                    // It comes again every second until somebody mends it, each time from another port.
+                    if (_service._refusedLines.IsDue((Remote[..Math.Max(0, Remote.LastIndexOf(':'))], reason), out long untold))
+                        SessionRefused(_service._log, Remote, reason, untold);
                     End(end);
                     return;
                 }

@@ -68,7 +68,10 @@ public sealed class Re2Pattern : IEquatable<Re2Pattern>
     }
 
     /// <summary>Matches (unanchored: the first match) and expands a replacement with <c>$1</c>, <c>${1}</c>, <c>${name}</c>, <c>$$</c> as Go's regexp does; null when it does not match.</summary>
-    public string? Replace(string text, string replacement)
+    /// <param name="text">The text.</param>
+    /// <param name="replacement">The replacement.</param>
+    /// <param name="maxLength">Of a longer result only so much more than this is made that it is longer: groups that are named again and again multiply a text.</param>
+    public string? Replace(string text, string replacement, int maxLength = int.MaxValue)
     {
         // Fast path: the default rule copies a value.
         if (_isDefault && replacement == "$1")
@@ -76,7 +79,7 @@ public sealed class Re2Pattern : IEquatable<Re2Pattern>
         if ((_literals is not null || _shape is not null) && (!IsMatch(text) || !replacement.Contains('$')))
             return IsMatch(text) ? replacement : null;
         int[]? groups = Groups(text);
-        return groups is null ? null : Expand(text, replacement, groups);
+        return groups is null ? null : Expand(text, replacement, groups, maxLength);
     }
 
     /// <summary>Start and end of each group, -1 where it took no part; null without a match.</summary>
@@ -130,10 +133,10 @@ public sealed class Re2Pattern : IEquatable<Re2Pattern>
     }
 
     /// <summary>Go's Expand: the longest run of letters, digits and underscores after <c>$</c> is the name; an unknown group is nothing.</summary>
-    private string Expand(string text, string replacement, int[] groups)
+    private string Expand(string text, string replacement, int[] groups, int maxLength)
     {
         var result = new StringBuilder();
-        for (int i = 0; i < replacement.Length; i++)
+        for (int i = 0; i < replacement.Length && result.Length <= maxLength; i++)
         {
             if (replacement[i] != '$')
             {

@@ -298,6 +298,52 @@ public sealed class LimitTests
         Assert.Equal(30 + (5 * 7) + 10 + 8, new RangeCache.Extent(0, 9, 0, [new ResultSeries(Labels.Empty, points)]).Points);
     }
 
+    [Theory]
+    [InlineData("label_replace(", ", \"x\", \"$1$1$1$1$1$1$1$1\", \"x\", \"(.*)\")", 30)]
+    [InlineData("label_join(", ", \"x\", \"--------\", \"x\", \"x\", \"x\", \"x\", \"x\", \"x\")", 40)]
+    [InlineData("label_replace(", ", \"x\", \"LONG\", \"x\", \"(.*)\")", 2)]
+    public void Label_text_that_a_query_makes_is_bounded(string before, string after, int times)
+    {
+        after = after.Replace("LONG", string.Concat(Enumerable.Repeat("$1", 4000)), StringComparison.Ordinal);
+        string query = string.Concat(Enumerable.Repeat(before, times)) + "label_replace(v, \"x\", \"" + new string('a', 1000) + "\", \"\", \"\")" + string.Concat(Enumerable.Repeat(after, times));
+        var engine = new PromQlEngine(new EngineOptions { MaxSamples = 1_000_000, MaxQueryLength = 100_000 }, _time);
+        long allocated = GC.GetAllocatedBytesForCurrentThread();
+        QueryResult result = engine.Instant(_series, query, 60_000);
+        allocated = GC.GetAllocatedBytesForCurrentThread() - allocated;
+        Assert.Equal(QueryErrorKind.Execution, result.Error?.Kind);
+        Assert.Equal("the query makes label values of more than 8000000 characters in all (8 for each sample that a query may hold)", result.Error!.Message);
+        // Builders and their texts: some times the 16 MB of 8 million characters.
+        Assert.InRange(allocated, 0, 150_000_000);
+    }
+
+    [Fact]
+    public void Values_that_are_counted_are_bounded_while_they_are_counted()
+    {
+        var engine = new PromQlEngine(new EngineOptions { MaxSamples = 1_000_000 }, _time);
+        long allocated = GC.GetAllocatedBytesForCurrentThread();
+        // 10,000 steps with a value of their own each: as many series of 10,000 steps.
+        QueryResult result = engine.Range(_series, "count_values(\"x\", vector(time()))", 0, 9_999_000, 1000);
+        allocated = GC.GetAllocatedBytesForCurrentThread() - allocated;
+        Assert.Equal("query processing would load too many samples into memory (limit 1000000)", result.Error?.Message);
+        Assert.InRange(allocated, 0, 30_000_000);
+        Assert.Equal(500, engine.Range(_series, "count_values(\"x\", vector(time()))", 0, 499_000, 1000).Series.Count);
+    }
+
+    [Fact]
+    public void A_query_may_look_back_as_far_as_it_says()
+    {
+        var engine = new PromQlEngine(new EngineOptions(), _time);
+        Assert.Equal(10, engine.Instant(_series, "v", 62_000).Series.Count);
+        Assert.Empty(engine.Instant(_series, "v", 62_000, TimeSpan.FromSeconds(2)).Series);
+        Assert.Equal(10, engine.Instant(_series, "v", 62_000, TimeSpan.FromMilliseconds(2001)).Series.Count);
+        Assert.Empty(engine.Instant(_series, "v", 3_600_000).Series);
+        Assert.Equal(10, engine.Instant(_series, "v", 3_600_000, TimeSpan.FromHours(1)).Series.Count);
+        // Not from what is kept of other queries.
+        Assert.Equal(301, engine.Range(_series, "sum(v)", 59_000, 400_000, 1000).Series[0].Points.Count);
+        Assert.Equal(4, engine.Range(_series, "sum(v)", 59_000, 400_000, 1000, TimeSpan.FromSeconds(3)).Series[0].Points.Count);
+        Assert.Equal(301, engine.Range(_series, "sum(v)", 59_000, 400_000, 1000).Series[0].Points.Count);
+    }
+
     [Fact]
     public void Too_many_steps_and_wrong_ranges_are_refused_before_anything_is_read()
     {

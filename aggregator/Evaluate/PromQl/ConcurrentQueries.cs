@@ -29,11 +29,12 @@ public sealed class ConcurrentQueries(PromQlEngine engine, ISeriesReader reader,
     public long Shared => Interlocked.Read(ref _shared);
 
     /// <summary>As <see cref="PromQlEngine.Instant(ISeriesReader, string, long, CancellationToken)"/>. When the caller stops waiting the answer is <see cref="QueryErrorKind.Canceled"/>.</summary>
-    public Task<ConcurrentAnswer> InstantAsync(string query, long timeMs, CancellationToken cancellation) => AskAsync(new Question(query, timeMs, timeMs, 0), cancellation);
+    public Task<ConcurrentAnswer> InstantAsync(string query, long timeMs, CancellationToken cancellation, TimeSpan? lookback = null) =>
+        AskAsync(new Question(query, timeMs, timeMs, 0, lookback ?? engine.Lookback), cancellation);
 
     /// <summary>As <see cref="PromQlEngine.Range(ISeriesReader, string, long, long, long, CancellationToken)"/>. When the caller stops waiting the answer is <see cref="QueryErrorKind.Canceled"/>.</summary>
-    public Task<ConcurrentAnswer> RangeAsync(string query, long startMs, long endMs, long stepMs, CancellationToken cancellation) =>
-        AskAsync(new Question(query, startMs, endMs, stepMs), cancellation);
+    public Task<ConcurrentAnswer> RangeAsync(string query, long startMs, long endMs, long stepMs, CancellationToken cancellation, TimeSpan? lookback = null) =>
+        AskAsync(new Question(query, startMs, endMs, stepMs, lookback ?? engine.Lookback), cancellation);
 
     private async Task<ConcurrentAnswer> AskAsync(Question question, CancellationToken cancellation)
     {
@@ -150,12 +151,19 @@ public sealed class ConcurrentQueries(PromQlEngine engine, ISeriesReader reader,
         if (reader is IChangeLog changes)
             (evaluation.Mark, evaluation.Reach) = (changes.TakeMark(), engine.ReachOf(question.Query, question.EndMs, changes));
         evaluation.HasBegun = true;
+        CancellationToken stop = evaluation.Stop.Token;
+        if (question.Lookback != engine.Lookback)
+        {
+            return question.StepMs == 0
+                ? engine.Instant(reader, question.Query, question.EndMs, question.Lookback, stop)
+                : engine.Range(reader, question.Query, question.StartMs, question.EndMs, question.StepMs, question.Lookback, stop);
+        }
         return question.StepMs == 0
-            ? engine.Instant(reader, question.Query, question.EndMs, evaluation.Stop.Token)
-            : engine.Range(reader, question.Query, question.StartMs, question.EndMs, question.StepMs, evaluation.Stop.Token);
+            ? engine.Instant(reader, question.Query, question.EndMs, stop)
+            : engine.Range(reader, question.Query, question.StartMs, question.EndMs, question.StepMs, stop);
     }
 
-    private readonly record struct Question(string Query, long StartMs, long EndMs, long StepMs);
+    private readonly record struct Question(string Query, long StartMs, long EndMs, long StepMs, TimeSpan Lookback);
 
     private sealed class Evaluation(Question question)
     {

@@ -73,6 +73,14 @@ public sealed class PromQlEngine
             : Run(reader, query, _parsed.Parse(query), grid, true, cancellation);
     }
 
+    /// <summary>As <see cref="Instant(ISeriesReader, string, long, CancellationToken)"/>, with another lookback than the engine's.</summary>
+    public QueryResult Instant(ISeriesReader reader, string query, long timeMs, TimeSpan lookback, CancellationToken cancellation = default) =>
+        Run(reader, query, _parsed.Parse(query), new Grid(timeMs, 0, 1), false, cancellation, lookback: lookback);
+
+    /// <summary>As <see cref="Range(ISeriesReader, string, long, long, long, CancellationToken)"/>, with another lookback than the engine's; nothing of it is kept for other queries.</summary>
+    public QueryResult Range(ISeriesReader reader, string query, long startMs, long endMs, long stepMs, TimeSpan lookback, CancellationToken cancellation = default) =>
+        GridOf(startMs, endMs, stepMs, out QueryError? error) is { } grid ? Run(reader, query, _parsed.Parse(query), grid, true, cancellation, lookback: lookback) : Failed(error!);
+
     /// <summary>How far back an instant selector looks.</summary>
     public TimeSpan Lookback => _options.Lookback;
 
@@ -142,7 +150,8 @@ public sealed class PromQlEngine
         }
     }
 
-    private QueryResult Run(ISeriesReader reader, string query, ParseResult parsed, Grid grid, bool isRange, CancellationToken cancellation, SharedEvaluation? shared = null, PreparedQuery? prepared = null)
+    private QueryResult Run(ISeriesReader reader, string query, ParseResult parsed, Grid grid, bool isRange, CancellationToken cancellation, SharedEvaluation? shared = null, PreparedQuery? prepared = null,
+        TimeSpan? lookback = null)
     {
         if (parsed.Expr is not { } expr)
             return Failed(new QueryError(QueryErrorKind.BadData, parsed.Errors[0].ToString(), parsed.Errors[0].Span.Start));
@@ -150,7 +159,8 @@ public sealed class PromQlEngine
             return Failed(new QueryError(QueryErrorKind.BadData, $"invalid expression type \"{PromQlParser.TypeName(expr.Type)}\" for range query, must be Scalar or instant Vector"));
         var notes = new Annotations(query);
         Scratch scratch = _scratches.Rent();
-        var evaluator = new Evaluator(reader, _options, notes, grid, isRange, new QueryDeadline(_time, _options.Timeout, cancellation), scratch, _budget, shared, prepared);
+        EngineOptions options = lookback is { } own ? _options with { Lookback = own } : _options;
+        var evaluator = new Evaluator(reader, options, notes, grid, isRange, new QueryDeadline(_time, _options.Timeout, cancellation), scratch, _budget, shared, prepared);
         try
         {
             return Evaluate(evaluator, expr, grid, isRange, notes);

@@ -66,6 +66,7 @@ public sealed partial class QueryApi : IDisposable
         Get(routes, "rules", (p, _, _) => Task.FromResult(_rules.Rules(p)));
         Get(routes, "alerts", (_, _, _) => Task.FromResult(_rules.Alerts()));
         Get(routes, "targets", (p, _, _) => Task.FromResult(_status.Targets(p)));
+        Get(routes, "scrape_pools", (_, _, _) => Task.FromResult(_status.Pools()));
         Get(routes, "targets/metadata", (p, _, c) => Task.FromResult(_targetMetadata.Answer(p, c)));
         Get(routes, "alertmanagers", (_, _, _) => Task.FromResult(StatusEndpoints.Alertmanagers()));
         Get(routes, "status/buildinfo", (_, _, _) => Task.FromResult(_status.Build()));

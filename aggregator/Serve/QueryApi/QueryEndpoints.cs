@@ -7,6 +7,8 @@ namespace Bellwether.Serve.QueryApi;
 /// <summary>query, query_range, format_query, parse_query.</summary>
 internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions options, QuerySlots slots, TimeProvider time)
 {
+    // A hundred years: times stay within what they are counted in.
+    private const long LookbackMaxMs = 100L * 365 * 24 * 3600 * 1000;
     private readonly ConcurrentQueries _queries = new(sources.Engine, sources.Reader, slots, options.ConcurrentMax + options.WaitingMax, time);
 
     public async Task<ApiAnswer> InstantAsync(ApiParameters parameters, CancellationToken cancellation)
@@ -14,10 +16,10 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
         long timeMs = NowMs();
         if (parameters.One("time") is { Length: > 0 } at && !ApiParameters.TryTime(at, out timeMs))
             return WrongTime("time", at);
-        if (!TryTimeout(parameters, out TimeSpan timeout, out ApiAnswer? wrong) || !parameters.TrySeriesLimit(out int limit, out wrong))
+        if (!TryTimeout(parameters, out TimeSpan timeout, out ApiAnswer? wrong) || !parameters.TrySeriesLimit(out int limit, out wrong) || !TryLookback(parameters, out TimeSpan? lookback, out wrong))
             return wrong!;
         string query = parameters.One("query");
-        return await RunAsync(parameters, timeout, limit, timeMs, token => _queries.InstantAsync(query, timeMs, token), cancellation);
+        return await RunAsync(parameters, timeout, limit, timeMs, token => _queries.InstantAsync(query, timeMs, token, lookback), cancellation);
     }
 
     public async Task<ApiAnswer> RangeAsync(ApiParameters parameters, CancellationToken cancellation)
@@ -35,10 +37,10 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
             return ApiAnswer.BadParameter("step", "zero or negative query resolution step widths are not accepted. Try a positive integer");
         if ((endMs - startMs) / stepMs > options.PointsMax)
             return ApiAnswer.BadData("exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)");
-        if (!TryTimeout(parameters, out TimeSpan timeout, out ApiAnswer? wrong) || !parameters.TrySeriesLimit(out int limit, out wrong))
+        if (!TryTimeout(parameters, out TimeSpan timeout, out ApiAnswer? wrong) || !parameters.TrySeriesLimit(out int limit, out wrong) || !TryLookback(parameters, out TimeSpan? lookback, out wrong))
             return wrong!;
         string query = parameters.One("query");
-        return await RunAsync(parameters, timeout, limit, endMs, token => _queries.RangeAsync(query, startMs, endMs, stepMs, token), cancellation);
+        return await RunAsync(parameters, timeout, limit, endMs, token => _queries.RangeAsync(query, startMs, endMs, stepMs, token, lookback), cancellation);
     }
 
     public ApiAnswer ParseTree(ApiParameters parameters)
@@ -117,6 +119,22 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
             return false;
         }
         timeout = TimeSpan.FromMilliseconds(Math.Clamp(ms, 1, options.Timeout.TotalMilliseconds));
+        return true;
+    }
+
+    // As in Prometheus, zero and less mean the default.
+    private static bool TryLookback(ApiParameters parameters, out TimeSpan? lookback, out ApiAnswer? wrong)
+    {
+        (lookback, wrong) = (null, null);
+        if (parameters.One("lookback_delta") is not { Length: > 0 } text)
+            return true;
+        if (!ApiParameters.TryDuration(text, out long ms))
+        {
+            wrong = ApiAnswer.BadData($"error parsing lookback delta duration: cannot parse \"{text}\" to a valid duration");
+            return false;
+        }
+        if (ms > 0)
+            lookback = TimeSpan.FromMilliseconds(Math.Min(ms, LookbackMaxMs));
         return true;
     }
 

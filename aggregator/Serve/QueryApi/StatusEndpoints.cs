@@ -38,6 +38,18 @@ internal sealed class StatusEndpoints(QueryApiSources sources, QueryApiOptions o
         });
     }
 
+    /// <summary>The names of the pools that <see cref="Targets"/> has.</summary>
+    public ApiAnswer Pools() => ApiAnswer.Ok(api =>
+    {
+        api.Json.WriteStartObject();
+        api.Json.WriteStartArray("scrapePools");
+        IEnumerable<string> active = sources.Targets?.Targets().Select(t => t.Job) ?? [], dropped = sources.Targets?.Dropped().Select(d => d.Job) ?? [];
+        foreach (string pool in active.Concat(dropped).Distinct().Order(StringComparer.Ordinal))
+            api.Json.WriteStringValue(pool);
+        api.Json.WriteEndArray();
+        api.Json.WriteEndObject();
+    });
+
     public static ApiAnswer Alertmanagers() => ApiAnswer.Ok(api =>
     {
         api.Json.WriteStartObject();

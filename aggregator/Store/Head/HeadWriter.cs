@@ -348,10 +348,10 @@ internal sealed class HeadWriter
             return "a series has no labels at all";
         if (Index.Count >= _options.MaxSeries)
             return Refused(SeriesLimit.Series, "", $"{labels}: the store holds {Index.Count} series already, the limit is {_options.MaxSeries} (limits.max_series)");
-        if (agent.Length > 0 && Index.Senders.Count(agent) >= _options.MaxSeriesPerAgent)
-            return Refused(SeriesLimit.SeriesPerAgent, agent, $"{labels}: the store holds {_options.MaxSeriesPerAgent} series of agent '{agent}' already, which is the limit (limits.max_series_per_agent)");
-        if (labels.TryGet(JobLabel, out string? job) && Index.Postings.Count(JobLabel, job) >= _options.MaxSeriesPerJob)
-            return Refused(SeriesLimit.SeriesPerJob, job, $"{labels}: the store holds {_options.MaxSeriesPerJob} series of job '{job}' already, which is the limit (limits.max_series_per_job)");
+        if (agent.Length > 0 && Index.Senders.Count(agent) is var ofAgent && ofAgent >= _options.MaxSeriesPerAgent)
+            return Refused(SeriesLimit.SeriesPerAgent, agent, $"{labels}: the store holds {ofAgent} series of agent '{agent}' already, the limit is {_options.MaxSeriesPerAgent} (limits.max_series_per_agent)");
+        if (labels.TryGet(JobLabel, out string? job) && Index.Postings.Count(JobLabel, job) is var ofJob && ofJob >= _options.MaxSeriesPerJob)
+            return Refused(SeriesLimit.SeriesPerJob, job, $"{labels}: the store holds {ofJob} series of job '{job}' already, the limit is {_options.MaxSeriesPerJob} (limits.max_series_per_job)");
         if (labels.Count > _options.MaxLabels)
             return Refused(SeriesLimit.Labels, labels.MetricName, $"{labels.MetricName}: {labels.Count} labels, the limit is {_options.MaxLabels}");
         foreach (ref readonly Label label in labels.AsSpan())

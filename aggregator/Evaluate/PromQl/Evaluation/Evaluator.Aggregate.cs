@@ -237,6 +237,9 @@ internal sealed partial class Evaluator
                     Labels key = isDropped ? group.Labels : group.Labels.With(label, text);
                     if (!byKey.TryGetValue(key, out EvalSeries? count))
                     {
+                        // Each value at each step may make a series of its own.
+                        if (!MayHold(_samples + ((order.Count + 1L) * grid.Count), a) || !MayMake(text.Length, a))
+                            return null;
                         count = new EvalSeries(key, grid.Count);
                         byKey.Add(key, count);
                         order.Add(count);

@@ -1,3 +1,4 @@
+using System.Text;
 using Bellwether.Core.Model;
 using Bellwether.Core.Text;
 using Bellwether.Evaluate.PromQl.Syntax;
@@ -269,7 +270,7 @@ internal sealed partial class Evaluator
         }
         if (!IsLabelName(target))
             return Fail<EvalValue>($"invalid destination label name in label_replace(): {target}", c.Arguments[1].Span);
-        return Relabel(c, grid, target, labels => pattern.Replace(labels.Get(source), replacement));
+        return Relabel(c, grid, target, (labels, maxLength) => pattern.Replace(labels.Get(source), replacement, maxLength));
     }
 
     private EvalValue? LabelJoin(CallExpr c, Grid grid)
@@ -287,12 +288,30 @@ internal sealed partial class Evaluator
         }
         if (!IsLabelName(target))
             return Fail<EvalValue>($"invalid destination label name in label_join(): {target}", c.Arguments[1].Span);
-        return Relabel(c, grid, target, labels => string.Join(separator, sources.Select(labels.Get)));
+        return Relabel(c, grid, target, (labels, maxLength) => Join(labels, sources, separator, maxLength));
+    }
+
+    // Of a longer result only so much that it is longer.
+    private static string Join(Labels labels, List<string> sources, string separator, int maxLength)
+    {
+        var text = new StringBuilder();
+        for (int i = 0; i < sources.Count && text.Length <= maxLength; i++)
+            text.Append(i > 0 ? separator : "").Append(labels.Get(sources[i]));
+        return text.ToString();
     }
 
     private static bool IsLabelName(string name) => name.Length > 0 && GoText.IsUtf8(name);
 
-    private EvalValue? Relabel(CallExpr c, Grid grid, string target, Func<Labels, string?> value)
+    /// <summary>
+    /// Counts text of labels that the query makes. It is never given back: nested calls could make a text as long as they like of a short one. False: it is more than the limit.
+    /// </summary>
+    private bool MayMake(int length, Expr expr)
+    {
+        _textMade += length;
+        return _textMade <= MaxText || FailBool($"the query makes label values of more than {MaxText} characters in all ({CharactersPerSample} for each sample that a query may hold)", expr.Span);
+    }
+
+    private EvalValue? Relabel(CallExpr c, Grid grid, string target, Func<Labels, int, string?> value)
     {
         EvalValue? argument = Eval(c.Arguments[0], grid);
         if (argument is null)
@@ -300,7 +319,9 @@ internal sealed partial class Evaluator
         var result = new List<EvalSeries>(argument.Series.Count);
         foreach (EvalSeries series in argument.Series)
         {
-            string? text = value(series.Labels);
+            string? text = value(series.Labels, (int)Math.Min(MaxText - _textMade, int.MaxValue / 4));
+            if (text is not null && !MayMake(text.Length, c))
+                return null;
             Labels labels = text is null ? series.Labels : series.Labels.With(target, text);
             bool dropName = series.DropName && (text is null || target != LabelNames.MetricName);
             result.Add(new EvalSeries(labels, dropName, (double[])series.Values.Clone(), (NativeHistogram?[]?)series.Histograms?.Clone()));

@@ -146,6 +146,12 @@ internal sealed partial class Evaluator
         return MayHold(_samples, expr);
     }
 
+    // A sample is 16 bytes, a character 2.
+    private const int CharactersPerSample = 8;
+    private long _textMade;
+
+    private long MaxText => _options.MaxSamples * CharactersPerSample;
+
     /// <summary>Whether the query may hold so many samples, by itself and beside what others hold.</summary>
     private bool MayHold(long samples, Expr expr) => samples > _options.MaxSamples
         ? FailBool($"query processing would load too many samples into memory (limit {_options.MaxSamples})", expr.Span)

@@ -49,6 +49,12 @@ public sealed class FederateTests : IAsyncLifetime, IDisposable, ITargetSource
             Reader = _store,
             Targets = this,
             Config = () => _config,
+            Store = _ => new StoreFacts(7, 8, 9, NowMs, NowMs)
+            {
+                ByJob = [KeyValuePair.Create("shop", 7L), KeyValuePair.Create("other", 1L)],
+                ByAgent = [KeyValuePair.Create("web-1", 5L)],
+                Limits = [("max_series", 10, 3)],
+            },
             Exemplars = (from, to, matchers, _) => matchers.Any(m => m.Value == "up") && from <= NowMs && to >= NowMs
                 ? [(Labels.Of("__name__", "up", "job", "shop"), [new Exemplar(Labels.Of("trace", "x"), 6, NowMs - 500)])]
                 : [],
@@ -117,6 +123,40 @@ public sealed class FederateTests : IAsyncLifetime, IDisposable, ITargetSource
         using JsonDocument json = JsonDocument.Parse(await _client.GetStringAsync("/api/v1/" + path));
         Assert.Equal(count, json.RootElement.GetProperty("data").GetProperty("result").GetArrayLength());
         Assert.Equal(cut, json.RootElement.TryGetProperty("warnings", out JsonElement warnings) && warnings[0].GetString() == "results truncated due to limit");
+    }
+
+    [Theory]
+    [InlineData("query?query=up&time=1800000100", 2)]
+    [InlineData("query?query=up&time=1800000100&lookback_delta=90", 0)]
+    [InlineData("query?query=up&time=1800000100&lookback_delta=2m", 2)]
+    [InlineData("query?query=up&time=1800001000&lookback_delta=1h", 3)]
+    [InlineData("query?query=up&time=1800001000&lookback_delta=0", 0)]
+    [InlineData("query?query=up&time=1800000100&lookback_delta=1e9", 3)]
+    [InlineData("query_range?query=up&start=1800000100&end=1800000101&step=1&lookback_delta=90s", 0)]
+    [InlineData("query_range?query=up&start=1800000100&end=1800000101&step=1", 2)]
+    public async Task A_query_looks_back_as_far_as_it_says(string path, int count)
+    {
+        using JsonDocument json = JsonDocument.Parse(await _client.GetStringAsync("/api/v1/" + path));
+        Assert.Equal(count, json.RootElement.GetProperty("data").GetProperty("result").GetArrayLength());
+    }
+
+    [Theory]
+    [InlineData("query?query=up&lookback_delta=x", "{\"status\":\"error\",\"errorType\":\"bad_data\",\"error\":\"error parsing lookback delta duration: cannot parse \\\"x\\\" to a valid duration\"}")]
+    [InlineData("scrape_pools", "{\"status\":\"success\",\"data\":{\"scrapePools\":[\"shop\"]}}")]
+    public async Task The_answer_is(string path, string expected)
+    {
+        using HttpResponseMessage answer = await _client.GetAsync("/api/v1/" + path);
+        Assert.Equal(expected, await answer.Content.ReadAsStringAsync());
+    }
+
+    [Fact]
+    public async Task Series_are_counted_by_job_and_agent_beside_their_limits()
+    {
+        using JsonDocument json = JsonDocument.Parse(await _client.GetStringAsync("/api/v1/status/tsdb?limit=1"));
+        JsonElement data = json.RootElement.GetProperty("data");
+        Assert.Equal("[{\"name\":\"shop\",\"value\":7}]", data.GetProperty("seriesCountByJob").GetRawText());
+        Assert.Equal("[{\"name\":\"web-1\",\"value\":5}]", data.GetProperty("seriesCountByAgent").GetRawText());
+        Assert.Equal("[{\"name\":\"max_series\",\"value\":10,\"refused\":3}]", data.GetProperty("seriesLimits").GetRawText());
     }
 
     [Fact]
