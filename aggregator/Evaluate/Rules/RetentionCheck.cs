@@ -105,10 +105,12 @@ public static class RetentionCheck
             TimeSpan slot = kept.FiveMinutes > TimeSpan.Zero && (depth <= kept.FiveMinutes || kept.OneHour == TimeSpan.Zero) ? TimeSpan.FromMinutes(5) : TimeSpan.FromHours(1);
             string older = $"{reaches}, and samples are kept for {Text(kept.Raw)} (retention.raw); of what is older there are slots of {Text(slot)}";
             long edges = Gcd(grid, Gcd((long)offset.TotalMilliseconds, (long)range.TotalMilliseconds));
-            if (function.Length > 0 && (!s_overSlots.Contains(function) || selector.Boundary == Boundary.Smoothed))
-                Why = $"{older}, and {(selector.Boundary == Boundary.Smoothed ? "smoothed" : function)} needs samples: there will be no result. Keep samples for {Text(depth)}, or record shorter windows";
+            if (function.Length > 0 && !s_overSlots.Contains(function))
+                Why = $"{older}, and {function} needs samples: there will be no result. Keep samples for {Text(depth)}, or record shorter windows";
             else if (edges % (long)slot.TotalMilliseconds != 0 && function.Length > 0)
                 Why = $"{older}, over which {function} is known where windows begin and end at multiples of {Text(slot)}, and it is evaluated every {Text(every)}: other steps will have no result. Keep samples for {Text(depth)}, or make interval, range and offset multiples of {Text(slot)}";
+            else if (edges % (long)slot.TotalMilliseconds != 0 && selector.Boundary == Boundary.Smoothed)
+                Why = $"{older}, of which smoothed values are known at multiples of {Text(slot)}, and it is evaluated every {Text(every)}: other steps will have no result. Keep samples for {Text(depth)}, or make interval and offset multiples of {Text(slot)}";
             else if (edges % (long)slot.TotalMilliseconds != 0)
                 Why = $"{older}, so that values between multiples of {Text(slot)} will be older ones. Keep samples for {Text(depth)}, or make interval and offset multiples of {Text(slot)}";
         }

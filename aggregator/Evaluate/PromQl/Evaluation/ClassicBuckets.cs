@@ -6,52 +6,55 @@ internal static class ClassicBuckets
     /// <summary>Differences below this share are noise, not a break of monotonicity.</summary>
     private const double Tolerance = 1e-12;
 
-    /// <summary>Sorts, merges equal bounds and makes the counts rise. False: there is no +Inf bucket or only one bucket.</summary>
-    public static bool Prepare(List<(double Upper, double Count)> buckets, out bool forced)
+    /// <summary>Of bounds that ascend, merges those that are equal (<paramref name="length"/> are left) and makes the counts rise. False: there is no +Inf bucket.</summary>
+    public static bool Prepare(Span<double> uppers, Span<double> counts, out int length, out bool forced)
     {
         forced = false;
-        if (!IsSorted(buckets))
-            buckets.Sort(static (a, b) => a.Upper.CompareTo(b.Upper));
-        if (buckets.Count == 0 || !double.IsPositiveInfinity(buckets[^1].Upper))
+        length = uppers.Length;
+        if (uppers.Length == 0 || !double.IsPositiveInfinity(uppers[^1]))
             return false;
         int last = 0;
-        for (int i = 1; i < buckets.Count; i++)
+        for (int i = 1; i < uppers.Length; i++)
         {
-            if (buckets[i].Upper == buckets[last].Upper)
-                buckets[last] = (buckets[last].Upper, buckets[last].Count + buckets[i].Count);
+            if (uppers[i] == uppers[last])
+                counts[last] += counts[i];
             else
-                buckets[++last] = buckets[i];
+                (uppers[++last], counts[last]) = (uppers[i], counts[i]);
         }
-        buckets.RemoveRange(last + 1, buckets.Count - last - 1);
-        double previous = buckets[0].Count;
-        for (int i = 1; i < buckets.Count; i++)
+        length = last + 1;
+        forced = MakeRise(counts[..length]);
+        return true;
+    }
+
+    /// <summary>Makes counts rise. True: a count fell by more than noise.</summary>
+    public static bool MakeRise(Span<double> counts)
+    {
+        bool forced = false;
+        double previous = counts[0];
+        for (int i = 1; i < counts.Length; i++)
         {
-            double current = buckets[i].Count;
+            double current = counts[i], difference = current - previous, size = Math.Abs(previous) + Math.Abs(current);
+            // Far from the tolerance there is no need to divide.
+            if (difference > size * (10 * Tolerance))
+            {
+                previous = current;
+                continue;
+            }
             if (current == previous)
                 continue;
-            bool noise = Math.Abs(previous - current) / Math.Min(Math.Abs(previous) + Math.Abs(current), double.MaxValue) < Tolerance;
+            bool noise = Math.Abs(previous - current) / Math.Min(size, double.MaxValue) < Tolerance;
             if (noise || current < previous)
             {
                 forced |= !noise;
-                buckets[i] = (buckets[i].Upper, previous);
+                counts[i] = previous;
                 continue;
             }
             previous = current;
         }
-        return true;
+        return forced;
     }
 
-    private static bool IsSorted(List<(double Upper, double Count)> buckets)
-    {
-        for (int i = 1; i < buckets.Count; i++)
-        {
-            if (!(buckets[i - 1].Upper <= buckets[i].Upper))
-                return false;
-        }
-        return true;
-    }
-
-    public static double Quantile(double q, List<(double Upper, double Count)> buckets)
+    public static double Quantile(double q, ReadOnlySpan<double> uppers, ReadOnlySpan<double> counts)
     {
         if (double.IsNaN(q))
             return double.NaN;
@@ -59,49 +62,49 @@ internal static class ClassicBuckets
             return double.NegativeInfinity;
         if (q > 1)
             return double.PositiveInfinity;
-        if (buckets.Count < 2 || !double.IsPositiveInfinity(buckets[^1].Upper) || buckets[^1].Count == 0 || double.IsNaN(buckets[^1].Count))
+        if (uppers.Length < 2 || !double.IsPositiveInfinity(uppers[^1]) || counts[^1] == 0 || double.IsNaN(counts[^1]))
             return double.NaN;
-        double rank = q * buckets[^1].Count;
+        double rank = q * counts[^1];
         int b = 0;
-        while (b < buckets.Count - 1 && !(buckets[b].Count >= rank))
+        while (b < counts.Length - 1 && !(counts[b] >= rank))
             b++;
-        if (b == buckets.Count - 1)
-            return buckets[^2].Upper;
-        if (b == 0 && buckets[0].Upper <= 0)
-            return buckets[0].Upper;
-        double start = 0, count = buckets[b].Count;
+        if (b == counts.Length - 1)
+            return uppers[^2];
+        if (b == 0 && uppers[0] <= 0)
+            return uppers[0];
+        double start = 0, count = counts[b];
         if (b > 0)
         {
-            start = buckets[b - 1].Upper;
-            count -= buckets[b - 1].Count;
-            rank -= buckets[b - 1].Count;
+            start = uppers[b - 1];
+            count -= counts[b - 1];
+            rank -= counts[b - 1];
         }
-        return start + ((buckets[b].Upper - start) * (rank / count));
+        return start + ((uppers[b] - start) * (rank / count));
     }
 
-    public static double Fraction(double lower, double upper, List<(double Upper, double Count)> buckets)
+    public static double Fraction(double lower, double upper, ReadOnlySpan<double> uppers, ReadOnlySpan<double> counts)
     {
-        if (buckets.Count == 0 || !double.IsPositiveInfinity(buckets[^1].Upper) || buckets[^1].Count == 0 || double.IsNaN(lower) || double.IsNaN(upper))
+        if (uppers.Length == 0 || !double.IsPositiveInfinity(uppers[^1]) || counts[^1] == 0 || double.IsNaN(lower) || double.IsNaN(upper))
             return double.NaN;
-        return lower >= upper ? 0 : (Rank(upper, buckets) - Rank(lower, buckets)) / buckets[^1].Count;
+        return lower >= upper ? 0 : (Rank(upper, uppers, counts) - Rank(lower, uppers, counts)) / counts[^1];
     }
 
-    private static double Rank(double value, List<(double Upper, double Count)> buckets)
+    private static double Rank(double value, ReadOnlySpan<double> uppers, ReadOnlySpan<double> counts)
     {
         double rank = 0;
-        for (int i = 0; i < buckets.Count; i++)
+        for (int i = 0; i < uppers.Length; i++)
         {
-            double lower = i > 0 ? buckets[i - 1].Upper : buckets[0].Upper > 0 ? 0 : double.NegativeInfinity, upper = buckets[i].Upper;
+            double lower = i > 0 ? uppers[i - 1] : uppers[0] > 0 ? 0 : double.NegativeInfinity, upper = uppers[i];
             if (value >= upper)
             {
-                rank = buckets[i].Count;
+                rank = counts[i];
                 continue;
             }
             if (double.IsNegativeInfinity(lower) && !double.IsPositiveInfinity(upper))
-                return double.IsNegativeInfinity(value) ? rank : buckets[i].Count;
+                return double.IsNegativeInfinity(value) ? rank : counts[i];
             if (value <= lower || double.IsPositiveInfinity(upper))
                 return rank;
-            return rank + ((buckets[i].Count - rank) * (value - lower) / (upper - lower));
+            return rank + ((counts[i] - rank) * (value - lower) / (upper - lower));
         }
         return rank;
     }

@@ -6,13 +6,12 @@ namespace Bellwether.Evaluate.PromQl.Evaluation;
 /// <summary>Folds columns of floats member by member, all steps at once; at each step the members come in the same order as in <see cref="AggregateFold"/>. Reused; not thread-safe.</summary>
 internal sealed class ColumnFold
 {
-    private double[] _sums = [];
     private double[] _rests = [];
     private CompensatedMean[] _means = [];
     private Variance[] _variances = [];
 
     /// <summary>Steps that it has room for.</summary>
-    public int Capacity => Math.Max(_sums.Length, Math.Max(_means.Length, _variances.Length));
+    public int Capacity => Math.Max(_rests.Length, Math.Max(_means.Length, _variances.Length));
 
     /// <summary>Fills the column, which holds no point yet. False: the operator or the members do not fit.</summary>
     public bool TryFold(string op, List<EvalSeries> members, double[] into)
@@ -43,52 +42,54 @@ internal sealed class ColumnFold
 
     private void Sum(List<EvalSeries> members, double[] into)
     {
-        int count = into.Length;
-        Span<double> sums = Zeroed(ref _sums, count).AsSpan(0, count), rests = Zeroed(ref _rests, count).AsSpan(0, count);
+        Span<double> rests = Zeroed(ref _rests, into.Length).AsSpan(0, into.Length);
         foreach (EvalSeries member in members)
-            Add(member.Values.AsSpan(0, count), sums, rests, into);
-        for (int i = 0; i < count; i++)
-        {
-            if (!SpecialValues.IsStale(into[i]))
-                into[i] = new CompensatedSum { Sum = sums[i], Compensation = rests[i] }.Total;
-        }
+            Add(member.Values.AsSpan(0, into.Length), into, rests);
+        EndSum(into, rests);
     }
 
-    /// <summary>Adds a column to sums, step by step as <see cref="CompensatedSum.Add(double)"/> does; where there is a point, zero stands in <paramref name="into"/>.</summary>
-    private static void Add(ReadOnlySpan<double> values, Span<double> sums, Span<double> rests, Span<double> into)
+    /// <summary>
+    /// Adds a column to sums, step by step as <see cref="CompensatedSum.Add(double)"/> does. Steps without a point stay as they are; a sum that has none yet is one itself. What is left over of
+    /// each sum stands beside it, from zero on.
+    /// </summary>
+    public static void Add(ReadOnlySpan<double> values, Span<double> sums, Span<double> rests)
     {
         int i = 0;
         if (Vector256.IsHardwareAccelerated)
         {
             // "No point" is one NaN among others: it is told by its bits.
-            Vector256<double> none = Vector256.Create(SpecialValues.StaleMarker), infinity = Vector256.Create(double.PositiveInfinity);
+            Vector256<long> none = Vector256.Create(SpecialValues.StaleMarker).AsInt64();
+            Vector256<double> infinity = Vector256.Create(double.PositiveInfinity);
             for (; i + 4 <= values.Length; i += 4)
             {
-                Vector256<double> value = Vector256.Create(values[i..]), sum = Vector256.Create<double>(sums[i..]), rest = Vector256.Create<double>(rests[i..]);
+                Vector256<double> value = Vector256.Create(values[i..]), held = Vector256.Create<double>(sums[i..]), left = Vector256.Create<double>(rests[i..]);
+                Vector256<double> sum = Vector256.AndNot(held, Vector256.Equals(held.AsInt64(), none).AsDouble());
                 Vector256<double> total = sum + value;
                 Vector256<double> isLarger = Vector256.GreaterThanOrEqual(Vector256.Abs(sum), Vector256.Abs(value));
-                Vector256<double> left = Vector256.ConditionalSelect(isLarger, sum - total + value, value - total + sum);
-                rest = Vector256.AndNot(rest + left, Vector256.Equals(Vector256.Abs(total), infinity));
-                Vector256<double> isMissing = Vector256.Equals(value.AsInt64(), none.AsInt64()).AsDouble();
-                if (isMissing == Vector256<double>.Zero)
-                {
-                    total.CopyTo(sums[i..]);
-                    rest.CopyTo(rests[i..]);
-                    Vector256<double>.Zero.CopyTo(into[i..]);
-                    continue;
-                }
-                Vector256.ConditionalSelect(isMissing, sum, total).CopyTo(sums[i..]);
-                Vector256.ConditionalSelect(isMissing, Vector256.Create<double>(rests[i..]), rest).CopyTo(rests[i..]);
-                Vector256.ConditionalSelect(isMissing, Vector256.Create<double>(into[i..]), Vector256<double>.Zero).CopyTo(into[i..]);
+                Vector256<double> rest = left + Vector256.ConditionalSelect(isLarger, sum - total + value, value - total + sum);
+                rest = Vector256.AndNot(rest, Vector256.Equals(Vector256.Abs(total), infinity));
+                Vector256<double> isMissing = Vector256.Equals(value.AsInt64(), none).AsDouble();
+                Vector256.ConditionalSelect(isMissing, held, total).CopyTo(sums[i..]);
+                Vector256.ConditionalSelect(isMissing, left, rest).CopyTo(rests[i..]);
             }
         }
         for (; i < values.Length; i++)
         {
             if (SpecialValues.IsStale(values[i]))
                 continue;
-            var sum = new CompensatedSum { Sum = sums[i], Compensation = rests[i] };
+            var sum = new CompensatedSum { Sum = SpecialValues.IsStale(sums[i]) ? 0 : sums[i], Compensation = rests[i] };
             sum.Add(values[i]);
-            (sums[i], rests[i], into[i]) = (sum.Sum, sum.Compensation, 0);
+            (sums[i], rests[i]) = (sum.Sum, sum.Compensation);
+        }
+    }
+
+    /// <summary>Makes the sums whole.</summary>
+    public static void EndSum(Span<double> sums, ReadOnlySpan<double> rests)
+    {
+        for (int i = 0; i < sums.Length; i++)
+        {
+            if (!SpecialValues.IsStale(sums[i]))
+                sums[i] = new CompensatedSum { Sum = sums[i], Compensation = rests[i] }.Total;
         }
     }
 

@@ -20,6 +20,8 @@ internal sealed partial class Evaluator
         EvalValue? parameter = a.Parameter is null ? null : Eval(a.Parameter, grid);
         if (a.Parameter is not null && parameter is null)
             return null;
+        if (TrySumOverWindows(a, grid, out EvalValue? sum))
+            return sum;
         EvalValue? inner = Eval(a.Inner, grid);
         if (inner is null)
             return null;
@@ -45,7 +47,8 @@ internal sealed partial class Evaluator
         ParenExpr p => HasStableOrder(p.Inner),
         UnaryExpr u => HasStableOrder(u.Operand),
         SubqueryExpr q => HasStableOrder(q.Inner),
-        AggregateExpr a => a.Op is not ("topk" or "bottomk" or "limitk" or "count_values") && HasStableOrder(a.Inner),
+        // Groups come in the order in which their first members have points.
+        AggregateExpr a => a.Op is not ("topk" or "bottomk" or "limitk" or "limit_ratio" or "count_values") && !a.Without && a.Grouping.Count == 0,
         BinaryExpr { Matching: null } b => (b.Left.Type == ValueType.Scalar || HasStableOrder(b.Left)) && (b.Right.Type == ValueType.Scalar || HasStableOrder(b.Right)),
         CallExpr c => c.Function.Name is not ("sort" or "sort_desc" or "info") && c.Arguments.All(x => x.Type is ValueType.Scalar or ValueType.String || HasStableOrder(x)),
         _ => false,
@@ -57,11 +60,10 @@ internal sealed partial class Evaluator
             return series.Count == 0 ? [] : [new AggregateGroup { Labels = Labels.Empty, Members = series }];
         var byKey = new Dictionary<Labels, AggregateGroup>();
         var groups = new List<AggregateGroup>();
-        var drop = new HashSet<string>(a.Grouping) { LabelNames.MetricName };
-        var builder = new LabelsBuilder();
+        var keys = new GroupKeys(!a.Without, a.Grouping);
         foreach (EvalSeries one in series)
         {
-            Labels key = a.Without ? WithoutAll(one.Labels, drop, builder) : KeepOnly(one.Labels, a.Grouping, builder);
+            Labels key = keys.Of(one.Labels);
             if (!byKey.TryGetValue(key, out AggregateGroup? group))
             {
                 group = new AggregateGroup { Labels = key };
@@ -71,24 +73,6 @@ internal sealed partial class Evaluator
             group.Members.Add(one);
         }
         return groups;
-    }
-
-    private static Labels WithoutAll(Labels labels, HashSet<string> names, LabelsBuilder builder)
-    {
-        builder.Reset(labels);
-        foreach (string name in names)
-            builder.Remove(name);
-        return builder.Build();
-    }
-
-    private static Labels KeepOnly(Labels labels, IReadOnlyList<string> names, LabelsBuilder builder)
-    {
-        if (names.Count == 0)
-            return Labels.Empty;
-        builder.Reset();
-        foreach (string name in names)
-            builder.Set(name, labels.Get(name));
-        return builder.Build();
     }
 
     private EvalValue? Fold(AggregateExpr a, List<AggregateGroup> groups, double[]? parameter, Grid grid)

@@ -68,14 +68,13 @@ internal sealed partial class Evaluator
     private static (int[] Left, int[] Right, int Count) MatchKeys(VectorMatching m, List<EvalSeries> left, List<EvalSeries> right)
     {
         var numbers = new Dictionary<Labels, int>();
-        var drop = new HashSet<string>(m.Labels) { LabelNames.MetricName };
-        var builder = new LabelsBuilder();
+        var keys = new GroupKeys(m.On, m.Labels);
         int[] Numbers(List<EvalSeries> side)
         {
             var result = new int[side.Count];
             for (int s = 0; s < side.Count; s++)
             {
-                Labels key = m.On ? KeepOnly(side[s].Labels, m.Labels, builder) : WithoutAll(side[s].Labels, drop, builder);
+                Labels key = keys.Of(side[s].Labels);
                 if (!numbers.TryGetValue(key, out int number))
                     numbers.Add(key, number = numbers.Count);
                 result[s] = number;
@@ -327,8 +326,7 @@ internal sealed partial class Evaluator
     private EvalValue? DuplicateOneSide(BinaryExpr b, Labels first, Labels second)
     {
         VectorMatching m = b.Matching!;
-        var builder = new LabelsBuilder();
-        Labels key = m.On ? KeepOnly(first, m.Labels, builder) : WithoutAll(first, [.. m.Labels, LabelNames.MetricName], builder);
+        Labels key = new GroupKeys(m.On, m.Labels).Of(first);
         if (first.CompareTo(second) > 0)
             (first, second) = (second, first);
         string side = m.Cardinality == MatchCardinality.OneToMany ? "left" : "right";

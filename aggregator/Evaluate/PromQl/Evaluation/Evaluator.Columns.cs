@@ -19,54 +19,114 @@ internal sealed partial class Evaluator
             return null;
         string name = c.Function.Name;
         bool keepName = name is "last_over_time" or "first_over_time";
-        WindowKind? kind = WindowColumns.KindOf(name);
-        long first = (input.AtMs ?? grid.StartMs) - input.OffsetMs, last = (input.AtMs ?? grid.EndMs) - input.OffsetMs;
-        var windows = new WindowCuts(first, grid.StepMs, grid.Count, input.RangeMs);
-        var call = new RangeCall { Notes = _notes, Span = m.Span, RangeMs = input.RangeMs, Scalars = new double[scalars.Count] };
-        var result = new List<EvalSeries>();
-        using ISeriesSet set = _reader.Select(first - input.RangeMs + 1, last, m.Selector.Matchers, _deadline.Cancellation);
+        ColumnCall call = CallOver(c, function, m, input, scalars, grid);
+        using ISeriesSet set = _reader.Select(call.FromMs, call.ToMs, m.Selector.Matchers, _deadline.Cancellation);
         CheckScalarRanges(c, scalars);
         if (set is ICoarseSeriesSet { ResolutionMs: > 0 } coarse)
             return OverCoarse(c, function, m, input, scalars, coarse, grid);
-        bool summarised = kind is { } k && WindowColumns.TakesSummaries(k);
-        IEdgeSeriesSet? edges = kind is { } r && WindowColumns.TakesEdges(r) && HasFewEdges(windows) ? set as IEdgeSeriesSet : null;
+        call.Take(set);
+        var result = new List<EvalSeries>();
         long results = 0;
         for (int s = 0; s < set.Count; s++)
         {
             if (Stopped(c))
                 return null;
             // A series of which the edges are read holds its steps only.
-            if (edges is not null && !MayHold(_samples + results + grid.Count, c))
+            if (call.Edges is not null && !MayHold(_samples + results + grid.Count, c))
                 return null;
-            if (edges is not null && SlideEdges(kind!.Value, edges, s, windows, grid, name, call) is { } slid)
+            Labels labels = set.LabelsAt(s);
+            EvalSeries? series = null;
+            if (call.Edges is not null)
             {
-                if (slid.IsEmpty)
+                series = Target(labels, keepName, grid);
+                if (SlideEdges(call, s, labels, series) is { } slid)
+                {
+                    if (!slid)
+                        continue;
+                    result.Add(series);
+                    results += grid.Count;
                     continue;
-                result.Add(slid);
-                results += grid.Count;
-                continue;
+                }
             }
-            ReadSeries(set, s, windows, summarised);
+            ReadSeries(set, s, call.Windows, call.TakesSummaries);
             if (_buffer.Count == 0 && _summaries.Count == 0)
                 continue;
             if (!MayHold(_samples + _buffer.Count + SampleWeight.Of(_buffer.Histograms) + results, c))
                 return null;
-            Labels labels = set.LabelsAt(s);
-            call.Metric = labels.MetricName;
-            EvalSeries series = keepName ? new EvalSeries(labels, grid.Count) : Renamed(new EvalSeries(labels, 0), grid.Count);
-            bool any;
-            if (_buffer.HasHistograms || _buffer.HasStartTimes)
-                any = SlidePlain(labels, input, function, call, scalars, series, grid, name);
-            else if (kind is { } fast)
-                any = SlideFast(fast, set, s, windows, scalars, series, name, call);
-            else
-                any = SlideGeneric(function, input, call, scalars, series, grid);
-            if (!any)
+            series ??= Target(labels, keepName, grid);
+            if (!SlideSamples(call, s, labels, series))
                 continue;
             result.Add(series);
             results += series.Samples;
         }
         return keepName ? EvalValue.OfSeries(result) : Unique(result, c, true);
+    }
+
+    private EvalSeries Target(Labels labels, bool keepName, Grid grid) => keepName ? new EvalSeries(labels, grid.Count) : Renamed(new EvalSeries(labels, 0), grid.Count);
+
+    /// <summary>What evaluating a range function over a selection needs for each series of it.</summary>
+    private sealed class ColumnCall
+    {
+        public required CallExpr Expr { get; init; }
+
+        public required RangeFunction Function { get; init; }
+
+        public required RangeInput Input { get; init; }
+
+        public required RangeCall Range { get; init; }
+
+        public required List<double[]> Scalars { get; init; }
+
+        public required Grid Grid { get; init; }
+
+        public required WindowCuts Windows { get; init; }
+
+        /// <summary>Null: the windows are cut one by one.</summary>
+        public WindowKind? Kind { get; init; }
+
+        public string Name => Expr.Function.Name;
+
+        /// <summary>The times that are read.</summary>
+        public long FromMs => Windows.FirstEndMs - Windows.RangeMs + 1;
+
+        public long ToMs => Windows.FirstEndMs + ((Windows.Count - 1) * Windows.StepMs);
+
+        public ISeriesSet Set { get; private set; } = null!;
+
+        /// <summary>Where it is worth it, what gives the samples at the windows' edges only.</summary>
+        public IEdgeSeriesSet? Edges { get; private set; }
+
+        public bool TakesSummaries { get; private set; }
+
+        public void Take(ISeriesSet set)
+        {
+            Set = set;
+            TakesSummaries = Kind is { } k && WindowColumns.TakesSummaries(k);
+            Edges = Kind is { } r && WindowColumns.TakesEdges(r) && HasFewEdges(Windows) ? set as IEdgeSeriesSet : null;
+        }
+    }
+
+    private ColumnCall CallOver(CallExpr c, RangeFunction function, MatrixSelector m, RangeInput input, List<double[]> scalars, Grid grid) => new()
+    {
+        Expr = c,
+        Function = function,
+        Input = input,
+        Scalars = scalars,
+        Grid = grid,
+        Range = new RangeCall { Notes = _notes, Span = m.Span, RangeMs = input.RangeMs, Scalars = scalars.Count == 0 ? [] : new double[scalars.Count] },
+        Windows = new WindowCuts((input.AtMs ?? grid.StartMs) - input.OffsetMs, grid.StepMs, grid.Count, input.RangeMs),
+        Kind = WindowColumns.KindOf(c.Function.Name),
+    };
+
+    /// <summary>Evaluates the samples and summaries that were read of a series. False: it has no point.</summary>
+    private bool SlideSamples(ColumnCall call, int s, Labels labels, EvalSeries into)
+    {
+        call.Range.Metric = labels.MetricName;
+        if (_buffer.HasHistograms || _buffer.HasStartTimes)
+            return SlidePlain(labels, call.Input, call.Function, call.Range, call.Scalars, into, call.Grid, call.Name);
+        return call.Kind is { } fast
+            ? SlideFast(fast, call.Set, s, call.Windows, call.Scalars, into, call.Name, call.Range)
+            : SlideGeneric(call.Function, call.Input, call.Range, call.Scalars, into, call.Grid);
     }
 
     /// <summary>Whether reading what lies at the windows' edges is less than reading all.</summary>
@@ -77,24 +137,23 @@ internal sealed partial class Evaluator
         return length >= TimeSlot.LengthMs && (windows.Count == 1 || 2 * TimeSlot.LengthMs <= EdgesPerSlot * windows.StepMs);
     }
 
-    /// <summary>A series of which only the samples at the windows' edges are read. Null: more is needed.</summary>
-    private EvalSeries? SlideEdges(WindowKind kind, IEdgeSeriesSet set, int s, in WindowCuts windows, Grid grid, string name, RangeCall call)
+    /// <summary>A series of which only the samples at the windows' edges are read. Null: more is needed, and nothing was written; false: it has no point.</summary>
+    private bool? SlideEdges(ColumnCall call, int s, Labels labels, EvalSeries into)
     {
         List<long> ordinals = _scratch.Ordinals;
-        if (!set.TryReadEdges(s, windows, _buffer, ordinals))
+        WindowCuts windows = call.Windows;
+        if (!call.Edges!.TryReadEdges(s, windows, _buffer, ordinals))
             return null;
-        Labels labels = set.LabelsAt(s);
-        EvalSeries series = Renamed(new EvalSeries(labels, 0), grid.Count);
-        if (_windows.RunEdges(kind, _buffer.Times, _buffer.Values, CollectionsMarshal.AsSpan(ordinals), windows, series.Values) is null)
+        bool? any = _windows.RunEdges(call.Kind!.Value, _buffer.Times, _buffer.Values, CollectionsMarshal.AsSpan(ordinals), windows, into.Values);
+        if (any is null)
             return null;
-        call.Metric = labels.MetricName;
+        call.Range.Metric = labels.MetricName;
         // A sample beside the range is there only so that none within is missed.
-        long last = windows.FirstEndMs + ((windows.Count - 1) * windows.StepMs);
-        int first = _buffer.Times.BinarySearch(windows.FirstEndMs - windows.RangeMs + 1);
+        int first = _buffer.Times.BinarySearch(call.FromMs);
         first = first < 0 ? ~first : first;
-        if (first < _buffer.Count && _buffer.Times[first] <= last)
-            NoteCounterName(name, call);
-        return series;
+        if (first < _buffer.Count && _buffer.Times[first] <= call.ToMs)
+            NoteCounterName(call.Name, call.Range);
+        return any;
     }
 
     /// <summary>Reads into the buffer and the list of summaries. What has histograms or start times is read whole.</summary>

@@ -125,26 +125,32 @@ internal sealed partial class Evaluator
                 labels = labels.With(label, OpenMetricsNumber(parameters[k].Values[0]));
             columns.Add(Renamed(new EvalSeries(labels, 0), grid.Count));
         }
-        var buckets = new List<(double Upper, double Count)>();
+        TextSpan span = c.Arguments[vectorAt].Span;
+        int most = group.Buckets.Count;
+        double[] uppers = new double[most], counts = new double[most];
         for (int i = 0; i < grid.Count; i++)
         {
-            buckets.Clear();
+            int buckets = 0;
             foreach ((double upper, EvalSeries series) in group.Buckets)
             {
                 if (series.Has(i) && series.HistogramAt(i) is null)
-                    buckets.Add((upper, series.Values[i]));
+                    (uppers[buckets], counts[buckets++]) = (upper, series.Values[i]);
             }
-            NativeHistogram? native = group.Native.Find(n => n.HistogramAt(i) is not null)?.HistogramAt(i);
-            if (native is null && buckets.Count == 0)
+            NativeHistogram? native = group.Native.Count == 0 ? null : group.Native.Find(n => n.HistogramAt(i) is not null)?.HistogramAt(i);
+            if (native is null && buckets == 0)
                 continue;
-            if (native is not null && buckets.Count > 0)
+            if (native is not null && buckets > 0)
             {
-                _notes.Warn($"vector contains a mix of classic and native histograms{Annotations.ForMetric(group.Labels.MetricName)}", c.Arguments[vectorAt].Span);
+                _notes.Warn($"vector contains a mix of classic and native histograms{Annotations.ForMetric(group.Labels.MetricName)}", span);
                 continue;
             }
-            bool prepared = native is not null || PrepareClassic(buckets, c.Function.Name, group, c.Arguments[vectorAt].Span);
+            bool prepared = native is not null || PrepareClassic(uppers.AsSpan(0, buckets), counts.AsSpan(0, buckets), ref buckets, c.Function.Name, group, span);
             for (int k = 0; k < count; k++)
-                columns[k].Set(i, Value(c, vectorAt, group, parameters, native, buckets, prepared, i, k));
+            {
+                columns[k].Set(i, native is null
+                    ? OfClassic(fraction, parameters, uppers.AsSpan(0, buckets), counts.AsSpan(0, buckets), prepared, i, k)
+                    : OfNative(fraction, span, group, parameters, native, i, k));
+            }
         }
         columns.RemoveAll(s => s.IsEmpty);
         result.AddRange(columns);
@@ -157,31 +163,32 @@ internal sealed partial class Evaluator
         return double.IsFinite(value) && text.AsSpan().IndexOfAny('.', 'e') < 0 ? text + ".0" : text;
     }
 
-    private bool PrepareClassic(List<(double Upper, double Count)> buckets, string function, HistogramGroup group, TextSpan span)
+    private bool PrepareClassic(Span<double> uppers, Span<double> counts, ref int length, string function, HistogramGroup group, TextSpan span)
     {
-        bool ok = ClassicBuckets.Prepare(buckets, out bool forced);
+        bool ok = ClassicBuckets.Prepare(uppers, counts, out length, out bool forced);
         if (forced && function != "histogram_fraction")
             _notes.Info($"input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile){Annotations.ForMetric(group.Labels.MetricName)}", span);
         return ok;
     }
 
-    private double Value(CallExpr c, int vectorAt, HistogramGroup group, List<(double[] Values, Expr Expr)> parameters, NativeHistogram? native, List<(double Upper, double Count)> buckets, bool prepared, int i, int k)
+    private static double OfClassic(bool fraction, List<(double[] Values, Expr Expr)> parameters, ReadOnlySpan<double> uppers, ReadOnlySpan<double> counts, bool prepared, int i, int k)
     {
-        TextSpan span = c.Arguments[vectorAt].Span;
+        if (fraction)
+            return prepared ? ClassicBuckets.Fraction(parameters[0].Values[i], parameters[1].Values[i], uppers, counts) : double.NaN;
+        double q = parameters[k].Values[i];
+        return double.IsNaN(q) || q < 0 || q > 1 || prepared ? ClassicBuckets.Quantile(q, uppers, counts) : double.NaN;
+    }
+
+    private double OfNative(bool fraction, TextSpan span, HistogramGroup group, List<(double[] Values, Expr Expr)> parameters, NativeHistogram native, int i, int k)
+    {
         string metric = Annotations.ForMetric(group.Labels.MetricName);
-        if (c.Function.Name == "histogram_fraction")
+        if (fraction)
         {
-            double lower = parameters[0].Values[i], upper = parameters[1].Values[i];
-            if (native is null)
-                return prepared ? ClassicBuckets.Fraction(lower, upper, buckets) : double.NaN;
             if (double.IsNaN(native.Sum))
                 _notes.Info($"input to histogram_fraction has NaN observations, which are excluded from all fractions{metric}", span);
-            return HistogramBuckets.Fraction(lower, upper, native);
+            return HistogramBuckets.Fraction(parameters[0].Values[i], parameters[1].Values[i], native);
         }
-        double q = parameters[k].Values[i];
-        if (native is null)
-            return double.IsNaN(q) || q < 0 || q > 1 || prepared ? ClassicBuckets.Quantile(q, buckets) : double.NaN;
-        double value = HistogramBuckets.Quantile(q, native, out int nan);
+        double value = HistogramBuckets.Quantile(parameters[k].Values[i], native, out int nan);
         if (nan == 1)
             _notes.Info($"input to histogram_quantile has NaN observations, result is skewed higher{metric}", span);
         else if (nan == 2)

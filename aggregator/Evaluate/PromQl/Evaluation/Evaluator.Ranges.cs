@@ -70,7 +70,7 @@ internal sealed partial class Evaluator
                 result.Add(series);
             NoteCounterName(name, source, call);
         }
-        if (refused is not null && !LeaveOut(refused, result, input.Boundary == Boundary.Smoothed ? WhySamples("smoothed", input.ResolutionMs) : WhyCut(name, input.ResolutionMs), call.Span))
+        if (refused is not null && !LeaveOut(refused, result, WhyCut(name, input.ResolutionMs), call.Span))
             return null;
         return keepName ? EvalValue.OfSeries(result) : Unique(result, c, true);
     }

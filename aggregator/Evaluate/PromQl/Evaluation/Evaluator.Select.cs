@@ -337,8 +337,13 @@ internal sealed partial class Evaluator
             if (ReadSamples(set, s, SlotUse.Beside, v.Span) is not { } samples)
                 return null;
             var series = new EvalSeries(samples.Labels, grid.Count);
-            RefuseTouched(samples, new WindowCuts(first + lookback, at is null ? grid.StepMs : 0, grid.Count, 2 * lookback), refused);
-            for (int i = 0; i < grid.Count; i++)
+            long step = at is null ? grid.StepMs : 0;
+            bool isOverSlots = samples.Slots.Count > 0 && samples.Histograms.Count == 0;
+            if (isOverSlots)
+                SmoothOverSlots(samples, new WindowCuts(first, step, grid.Count, 0), lookback, series, refused);
+            else
+                RefuseTouched(samples, new WindowCuts(first + lookback, step, grid.Count, 2 * lookback), refused);
+            for (int i = 0; i < grid.Count && !isOverSlots; i++)
                 SmoothPoint(v, samples, series, i, (at ?? grid.At(i)) - offset, lookback);
             if (series.IsEmpty)
                 continue;
@@ -346,7 +351,7 @@ internal sealed partial class Evaluator
             if (!Account(series.Samples, v))
                 return null;
         }
-        return LeaveOut(refused, result, WhySamples("smoothed", CoarseSets.ResolutionOf(set)), v.Span) ? EvalValue.OfSeries(result) : null;
+        return LeaveOut(refused, result, WhyBetween(CoarseSets.ResolutionOf(set)), v.Span) ? EvalValue.OfSeries(result) : null;
     }
 
     private void SmoothPoint(VectorSelector v, RangeSeries samples, EvalSeries into, int i, long t, long lookback)

@@ -13,8 +13,9 @@ internal sealed class RatePlan
     private int _count, _ordinalCount;
     private WindowCuts _windows;
     private int[] _from = [], _last = [];
-    private double[] _sampled = [], _toStart = [], _toEnd = [];
-    private bool _isMade;
+    private double[] _sampled = [], _toStart = [], _toEnd = [], _factors = [];
+    private double _factorSeconds = double.NaN;
+    private bool _isMade, _reachesLess;
 
     /// <summary>Entries that it has room for.</summary>
     public int Capacity => Math.Max(_times.Length, _from.Length);
@@ -25,10 +26,14 @@ internal sealed class RatePlan
     /// </summary>
     public bool Slide(WindowKind kind, ReadOnlySpan<long> times, ReadOnlySpan<double> values, ReadOnlySpan<long> ordinals, in WindowCuts windows, Span<double> into)
     {
+        if (windows.Count == 1)
+            return Single(kind, times, values, ordinals, windows, into);
         if (!_isMade || _windows != windows || !times.SequenceEqual(_times.AsSpan(0, _count)) || !ordinals.SequenceEqual(_ordinals.AsSpan(0, _ordinalCount)))
             Make(times, ordinals, windows);
         bool counter = kind != WindowKind.Delta, any = false;
         double seconds = kind == WindowKind.Rate ? windows.RangeMs / 1000.0 : 0;
+        if (_factorSeconds != seconds)
+            MakeFactors(seconds, windows.Count);
         int i = 0;
         while (i < windows.Count)
         {
@@ -47,6 +52,36 @@ internal sealed class RatePlan
             i++;
         }
         return any;
+    }
+
+    // One window, as rules have: the plan would not be used again.
+    private static bool Single(WindowKind kind, ReadOnlySpan<long> times, ReadOnlySpan<double> values, ReadOnlySpan<long> ordinals, in WindowCuts windows, Span<double> into)
+    {
+        long end = windows.FirstEndMs, start = end - windows.RangeMs;
+        int from = FirstAfter(times, start), last = FirstAfter(times, end) - 1;
+        if (last <= from)
+            return false;
+        bool counter = kind != WindowKind.Delta;
+        double first = values[from], increase = values[last] - first;
+        if (counter)
+            increase += 0.0;
+        long count = ordinals.IsEmpty ? last - from + 1 : ordinals[last] - ordinals[from] + 1;
+        double factor = RateFunctions.Factor(start, end, new RateFunctions.Edges(times[from], times[last], count), times[from], counter, first, increase);
+        if (kind == WindowKind.Rate)
+            factor /= windows.RangeMs / 1000.0;
+        into[0] = increase * factor;
+        return true;
+    }
+
+    private static int FirstAfter(ReadOnlySpan<long> times, long limit)
+    {
+        int low = 0, high = times.Length;
+        while (low < high)
+        {
+            int middle = (low + high) / 2;
+            (low, high) = times[middle] <= limit ? (middle + 1, high) : (low, middle);
+        }
+        return low;
     }
 
     private double One(int i, ReadOnlySpan<double> values, bool counter, double seconds)
@@ -69,10 +104,15 @@ internal sealed class RatePlan
         ReadOnlySpan<int> from = _from.AsSpan(i, 4), last = _last.AsSpan(i, 4);
         Vector256<double> first = Vector256.Create(values[from[0]], values[from[1]], values[from[2]], values[from[3]]);
         Vector256<double> increase = Vector256.Create(values[last[0]], values[last[1]], values[last[2]], values[last[3]]) - first;
+        if (counter)
+            increase += Vector256<double>.Zero;
+        // A counter that was at least its increase before was zero longer ago than the window's start is away: then the factor does not depend on values.
+        bool isFar = !counter || (_reachesLess && (Vector256.LessThan(first, increase) & Vector256.GreaterThanOrEqual(first, Vector256<double>.Zero)) == Vector256<double>.Zero);
+        if (isFar)
+            return increase * Vector256.Create<double>(_factors.AsSpan(i));
         Vector256<double> toStart = Vector256.Create<double>(_toStart.AsSpan(i)), sampled = Vector256.Create<double>(_sampled.AsSpan(i));
         if (counter)
         {
-            increase += Vector256<double>.Zero;
             Vector256<double> rises = Vector256.GreaterThan(increase, Vector256<double>.Zero) & Vector256.GreaterThanOrEqual(first, Vector256<double>.Zero);
             toStart = Vector256.ConditionalSelect(rises, Vector256.Min(toStart, sampled * (first / increase)), toStart);
         }
@@ -89,10 +129,12 @@ internal sealed class RatePlan
         if (_from.Length < windows.Count)
         {
             int size = windows.Count;
-            (_from, _last, _sampled, _toStart, _toEnd) = (new int[size], new int[size], new double[size], new double[size], new double[size]);
+            (_from, _last, _sampled, _toStart, _toEnd, _factors) = (new int[size], new int[size], new double[size], new double[size], new double[size], new double[size]);
         }
         _windows = windows;
         _isMade = true;
+        _reachesLess = true;
+        _factorSeconds = double.NaN;
         int from = 0, to = 0, fromStride = 0, toStride = 0;
         for (int i = 0; i < windows.Count; i++)
         {
@@ -107,6 +149,18 @@ internal sealed class RatePlan
             long count = ordinals.IsEmpty ? to - from : ordinals[to - 1] - ordinals[from] + 1;
             var edges = new RateFunctions.Edges(times[from], times[to - 1], count);
             (_sampled[i], _toStart[i], _toEnd[i]) = RateFunctions.Reach(start, end, edges, times[from]);
+            _reachesLess &= _toStart[i] <= _sampled[i];
+        }
+    }
+
+    /// <summary>What increases are multiplied by where a counter was zero long ago.</summary>
+    private void MakeFactors(double seconds, int count)
+    {
+        _factorSeconds = seconds;
+        for (int i = 0; i < count; i++)
+        {
+            double factor = (_sampled[i] + _toStart[i] + _toEnd[i]) / _sampled[i];
+            _factors[i] = seconds > 0 ? factor / seconds : factor;
         }
     }
 

@@ -22,13 +22,23 @@ internal sealed class Scratch
 
     public double[] Floats { get; set; } = [];
 
+    private EvalSeries _column = new(Labels.Empty, 0);
+
+    /// <summary>A column of so many steps for one series after the other. Who uses it fills it.</summary>
+    public EvalSeries Column(int steps)
+    {
+        if (_column.Values.Length != steps)
+            _column = new EvalSeries(Labels.Empty, steps);
+        return _column;
+    }
+
     /// <summary>Empties it; false: it has grown too large to be kept.</summary>
     public bool TryForget()
     {
         Buffer.Clear();
         Summaries.Clear();
         Ordinals.Clear();
-        return Buffer.Capacity <= MaxKept && Times.Length <= MaxKept && Ordinals.Capacity <= MaxKept && Summaries.Capacity <= MaxKeptSummaries && Windows.Capacity <= MaxKept && Fold.Capacity <= MaxKept;
+        return Buffer.Capacity <= MaxKept && Times.Length <= MaxKept && Ordinals.Capacity <= MaxKept && Summaries.Capacity <= MaxKeptSummaries && _column.Values.Length <= MaxKept && Windows.Capacity <= MaxKept && Fold.Capacity <= MaxKept;
     }
 }
 

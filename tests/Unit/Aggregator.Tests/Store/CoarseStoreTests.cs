@@ -265,8 +265,6 @@ public sealed class CoarseStoreTests : IDisposable
     [InlineData("irate(up_total[1h])")]
     [InlineData("deriv(up_total[1h])")]
     [InlineData("up_total[1h]")]
-    [InlineData("increase(up_total[1h] smoothed)")]
-    [InlineData("up_total smoothed")]
     public void What_needs_samples_says_so(string query)
     {
         using StoreEngine store = Open();
@@ -276,6 +274,21 @@ public sealed class CoarseStoreTests : IDisposable
         Assert.Equal(QueryErrorKind.Execution, result.Error?.Kind);
         Assert.Contains("only slots of up to 5m are kept", result.Error!.Message, StringComparison.Ordinal);
         Assert.Null(_engine.Instant(store.Reader, query, _time.NowMs).Error);
+    }
+
+    [Theory]
+    [InlineData("increase(up_total[1h] smoothed)", "increase is exact where the windows begin and end at multiples of 5m")]
+    [InlineData("up_total smoothed", "values between multiples of 5m are not known")]
+    public void What_is_smoothed_is_known_at_the_ends_of_slots_and_says_so(string query, string why)
+    {
+        using StoreEngine store = Open();
+        Live(store, 20);
+        long hour = (_startMs / Hour * Hour) + (4 * Hour);
+        Assert.Single(_engine.Instant(store.Reader, query, hour).Series);
+        QueryResult between = _engine.Instant(store.Reader, query, hour + 90_000);
+        Assert.Equal(QueryErrorKind.Execution, between.Error?.Kind);
+        Assert.Contains(why, between.Error!.Message, StringComparison.Ordinal);
+        Assert.Single(_engine.Instant(store.Reader, query, _time.NowMs - 90_000).Series);
     }
 
     [Fact]

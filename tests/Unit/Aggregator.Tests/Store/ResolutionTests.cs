@@ -89,7 +89,7 @@ public sealed class ResolutionTests
             string range = unitMs == 300_000 ? _random.Next(2) == 0 ? "5m" : "25m" : _random.Next(2) == 0 ? "1h" : "3h";
             string[] functions = ["rate", "increase", "delta", "count_over_time", "present_over_time", "last_over_time", "first_over_time", "ts_of_last_over_time", "ts_of_first_over_time", "sum_over_time", "avg_over_time", "max_over_time", "min_over_time", "changes", "resets"];
             string[] anchored = ["rate", "increase", "delta", "changes", "resets"];
-            foreach (string query in (string[])[.. anchored.Select(f => $"{f}(x{(f is "rate" or "increase" ? "{s!~\"[19]\"}" : "")}[{range}] anchored)"), .. functions.Select(f => $"{f}(x{(f is "rate" or "increase" ? "{s!~\"[19]\"}" : "")}[{range}])"), "x", "timestamp(x)", "x offset 2h", $"absent_over_time(x{{s=\"4\"}}[{range}])", $"sum(rate(x{{s=~\"[03]\"}}[{range}])) / count(x)", "max_over_time(x[6h:1h])"])
+            foreach (string query in (string[])[.. anchored.Select(f => $"{f}(x{(f is "rate" or "increase" ? "{s!~\"[19]\"}" : "")}[{range}] anchored)"), .. functions.Select(f => $"{f}(x{(f is "rate" or "increase" ? "{s!~\"[19]\"}" : "")}[{range}])"), $"delta(x[{range}] smoothed)", "x smoothed", $"increase(x{{s=\"2\"}}[{range}] smoothed)", "x", "timestamp(x)", "x offset 2h", $"absent_over_time(x{{s=\"4\"}}[{range}])", $"sum(rate(x{{s=~\"[03]\"}}[{range}])) / count(x)", "max_over_time(x[6h:1h])"])
             {
                 QueryResult expected = _plain.Range(_raw.Reader, query, from, now, unitMs), actual = _fast.Range(_coarse.Reader, query, from, now, unitMs);
                 Assert.Null(actual.Error);
@@ -114,9 +114,9 @@ public sealed class ResolutionTests
                 long at = _startMs + _random.NextInt64(_time.NowMs - _startMs);
                 if (_random.Next(3) == 0)
                     at = at / unitMs * unitMs;
-                string range = $"{1 + _random.Next(_random.Next(2) == 0 ? 240 : 8000)}s", series = $"x{{s=\"{_random.Next(10)}\"}}";
+                string range = at % unitMs == 0 && _random.Next(2) == 0 ? $"{unitMs * (1 + _random.Next(12))}ms" : $"{1 + _random.Next(_random.Next(2) == 0 ? 240 : 8000)}s", series = $"x{{s=\"{_random.Next(10)}\"}}";
                 string function = functions[_random.Next(functions.Length)];
-                foreach (string query in (string[])[$"{function}({series}[{range}])", $"increase({series}[{range}] anchored)", $"delta({series}[{range}] smoothed)", series, $"{series} smoothed"])
+                foreach (string query in (string[])[$"{function}({series}[{range}])", $"increase({series}[{range}] anchored)", $"delta({series}[{range}] smoothed)", $"rate({series}[{range}] smoothed)", series, $"{series} smoothed"])
                 {
                     QueryResult expected = _plain.Instant(_raw.Reader, query, at), actual = _fast.Instant(_coarse.Reader, _fast.Prepare(query).Exactly(), at);
                     if (actual.Error is { } error)
