@@ -232,6 +232,9 @@ public static class MetricNames
     /// <summary>Samples that queries hold in memory together, beyond the first million of each; a native histogram counts as many as it takes, 16 bytes a sample.</summary>
     public const string ServeQuerySamples = "bellwether_serve_query_samples";
 
+    /// <summary>Counter: aggregations and functions whose value a range query took from another that was asked at the same time.</summary>
+    public const string ServeQueryPartsShared = "bellwether_serve_query_parts_shared_total";
+
     /// <summary>Remote write requests received, by outcome.</summary>
     public const string ReceiveRequests = "bellwether_receive_requests_total";
 

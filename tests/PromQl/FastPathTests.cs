@@ -63,7 +63,7 @@ public sealed class FastPathTests
         Assert.Equal(part, whole);
     }
 
-    private static string Text(QueryResult result) => result.Error is { } error
+    internal static string Text(QueryResult result) => result.Error is { } error
         ? $"{error.Kind}: {error.Message}"
         : string.Join("\n", result.Series.Select(s => $"{s.Labels} {string.Join(" ", s.Points.Select(Text))}").Concat(result.Warnings.Order()).Concat(result.Infos.Order()));
 

@@ -59,7 +59,7 @@ public sealed class ConcurrentQueries(PromQlEngine engine, ISeriesReader reader,
             }
             else
             {
-                var begun = new Evaluation(question);
+                var begun = new Evaluation(question) { Number = engine.Parts?.Enter() ?? 0 };
                 _running[question] = evaluation = begun;
                 // Off the caller's thread: a long query must not hold a server's loop.
                 _ = Task.Run(() => RunAsync(begun), CancellationToken.None);
@@ -112,7 +112,15 @@ public sealed class ConcurrentQueries(PromQlEngine engine, ISeriesReader reader,
     {
         try
         {
-            ConcurrentAnswer answer = await RunInPlaceAsync(evaluation).ConfigureAwait(false);
+            ConcurrentAnswer answer;
+            try
+            {
+                answer = await RunInPlaceAsync(evaluation).ConfigureAwait(false);
+            }
+            finally
+            {
+                engine.Parts?.Leave(evaluation.Number);
+            }
             Forget(evaluation);
             evaluation.Done.TrySetResult(answer);
         }
@@ -168,6 +176,9 @@ public sealed class ConcurrentQueries(PromQlEngine engine, ISeriesReader reader,
     private sealed class Evaluation(Question question)
     {
         public Question Question { get; } = question;
+
+        /// <summary>Keeps parts of other queries that are done meanwhile (<see cref="ConcurrentParts.Enter"/>).</summary>
+        public long Number { get; init; }
 
         /// <summary>Whether it reads; before that it waits for a place. Set after its mark and its reach.</summary>
         public volatile bool HasBegun;

@@ -35,6 +35,9 @@ public sealed record EngineOptions
     /// <summary>Points of range results that are kept for queries that ask on, where the reader tells of late data; 0: none. Default 2 million (some 64 MB).</summary>
     public long MaxCachedPoints { get; init; } = 2_000_000;
 
+    /// <summary>Points of parts of range queries that are kept for others that are asked at the same time, where the reader tells of changes; 0: queries share no parts. Default 2 million (some 32 MB).</summary>
+    public long MaxSharedPoints { get; init; } = 2_000_000;
+
     /// <summary>Is told of what no query should do: an exception of the reader or of a bug, which fails that query alone (<see cref="QueryErrorKind.Internal"/>). Thread-safe. Default: nobody is.</summary>
     public Action<string, Exception>? OnUnexpected { get; init; }
 

@@ -18,6 +18,7 @@ public sealed class PromQlEngine
     private readonly RangeCache? _ranges;
     private readonly ScratchKeeper _scratches = new();
     private readonly SampleBudget _budget;
+    private readonly ConcurrentParts? _parts;
 
     /// <summary>An engine with its limits; time-outs are measured on <paramref name="time"/>.</summary>
     public PromQlEngine(EngineOptions options, TimeProvider time)
@@ -27,6 +28,7 @@ public sealed class PromQlEngine
         _parsed = new ParsedQueries(ParserOptions);
         _budget = new SampleBudget(Math.Max(options.MaxSamples, options.MaxSamplesTogether));
         _ranges = options.Plain || options.MaxCachedPoints <= 0 ? null : new RangeCache(options.MaxCachedPoints);
+        _parts = options.Plain || options.DelayedNameRemoval || options.MaxSharedPoints <= 0 ? null : new ConcurrentParts(options.MaxSharedPoints);
     }
 
     /// <summary>Samples that queries hold in memory at this moment, beyond the first million of each (<see cref="EngineOptions.MaxSamplesTogether"/>).</summary>
@@ -37,6 +39,12 @@ public sealed class PromQlEngine
 
     /// <summary>What queries hold together.</summary>
     internal SampleBudget Budget => _budget;
+
+    /// <summary>What range queries that are asked at the same time have in common; null: nothing is shared.</summary>
+    internal ConcurrentParts? Parts => _parts;
+
+    /// <summary>Values that range queries took from others that were asked at the same time.</summary>
+    public long PartsShared => _parts?.Shared ?? 0;
 
     /// <summary>Parses a query that will be asked often, as rules are. It is not refused because of what other queries hold (<see cref="EngineOptions.MaxSamplesTogether"/>).</summary>
     public PreparedQuery Prepare(string query) => new(query, PromQlParser.Parse(query, ParserOptions));
@@ -101,8 +109,12 @@ public sealed class PromQlEngine
     /// <summary>The newest time that a query up to a time may read; null: it reads what the log of changes does not tell.</summary>
     internal long? ReachOf(string query, long endMs, IChangeLog changes)
     {
-        if (_parsed.Parse(query).Expr is not { } expr)
-            return endMs;
+        return _parsed.Parse(query).Expr is { } expr ? ReachOf(expr, endMs, changes) : endMs;
+    }
+
+    /// <summary>The newest time that an expression up to a time may read; null: it reads what the log of changes does not tell.</summary>
+    internal static long? ReachOf(Expr expr, long endMs, IChangeLog changes)
+    {
         if (!ExprWalk.All(expr).OfType<VectorSelector>().All(v => changes.Covers(v.Matchers)) || ExprWalk.All(expr).OfType<CallExpr>().Any(c => c.Function.Name == "info"))
             return null;
         return ExprWalk.IsLocal(expr) ? endMs : long.MaxValue - 1;
@@ -160,7 +172,9 @@ public sealed class PromQlEngine
         var notes = new Annotations(query);
         Scratch scratch = _scratches.Rent();
         EngineOptions options = lookback is { } own ? _options with { Lookback = own } : _options;
-        var evaluator = new Evaluator(reader, options, notes, grid, isRange, new QueryDeadline(_time, _options.Timeout, cancellation), scratch, _budget, shared, prepared);
+        // What rules have in common goes another way, and what looks back otherwise is another value.
+        ConcurrentParts? parts = prepared is null && lookback is null ? _parts : null;
+        var evaluator = new Evaluator(reader, options, notes, grid, isRange, new QueryDeadline(_time, _options.Timeout, cancellation), scratch, _budget, shared, prepared) { Parts = parts };
         try
         {
             return Evaluate(evaluator, expr, grid, isRange, notes);

@@ -80,6 +80,8 @@ public sealed class SharedEvaluation
         _values[(number, grid)] = value;
     }
 
-    private static bool IsWorthSharing(Expr expr) =>
-        expr is AggregateExpr or VectorSelector || (expr is CallExpr c && c.Arguments.Any(static a => a.Type is ValueType.Matrix or ValueType.Vector));
+    private static bool IsWorthSharing(Expr expr) => expr is VectorSelector || IsWork(expr);
+
+    /// <summary>Whether it is made of vectors: a step of the work, not a number nor a selector.</summary>
+    internal static bool IsWork(Expr expr) => expr is AggregateExpr || (expr is CallExpr c && c.Arguments.Any(static a => a.Type is ValueType.Matrix or ValueType.Vector));
 }

@@ -141,6 +141,7 @@ internal sealed partial class AggregatorServer : IAsyncDisposable
         _api = new QueryApi(SourcesOf(engine), ApiOptionsOf(file, config), time, _meter, loggers.CreateLogger<QueryApi>());
         _configState = new ConfigState(true, NowMs);
         _meter.CreateObservableGauge(MetricNames.ServeQuerySamples, () => engine.SamplesHeld, description: "Samples that queries hold in memory together, beyond the first million of each; a native histogram counts as many as it takes, 16 bytes a sample.");
+        _meter.CreateObservableCounter(MetricNames.ServeQueryPartsShared, () => engine.PartsShared, description: "Aggregations and functions whose value a range query took from another that was asked at the same time.");
         _meter.CreateObservableGauge(MetricNames.AggregatorReloadSuccessful, () => ConfigNow().Ok ? 1 : 0, description: "1 when the last reading of the configuration succeeded.");
         _meter.CreateObservableGauge(MetricNames.AggregatorReloadSuccessSeconds, () => ConfigNow().TakenMs / 1000.0, unit: "seconds", description: "When the configuration was last taken, Unix seconds.");
         _receiver = new RemoteWriteReceiver(new LateAppender(_store, late), new RemoteWriteReceiveOptions(), _meter);

@@ -19,6 +19,9 @@ internal sealed class Annotations
     /// <summary>How many there are; the same text at the same place counts once.</summary>
     public int Count => Warnings.Count + Infos.Count;
 
+    /// <summary>How often one was given, the same text again and those above <see cref="MaxCount"/> included.</summary>
+    public long Given { get; private set; }
+
     public void Warn(string text, TextSpan span) => Add(Warnings, "PromQL warning: " + text, span);
 
     public void Info(string text, TextSpan span) => Add(Infos, "PromQL info: " + text, span);
@@ -41,6 +44,7 @@ internal sealed class Annotations
 
     private void Add(List<string> list, string text, TextSpan span)
     {
+        Given++;
         if (list.Count >= MaxCount)
             return;
         (int line, int column) = PromQlParser.Position(_query, span.Start);

@@ -82,9 +82,11 @@ internal sealed partial class Evaluator
         int number = _detectsResets || _shared is null ? -1 : _shared.NumberOf(expr);
         if (number >= 0 && _shared!.Known(number, grid) is { } known)
             return known;
-        int notes = _notes.Count;
+        if (MayShareNow(expr))
+            return EvalTogether(expr, grid);
+        long notes = _notes.Given;
         EvalValue? value = EvalCounted(expr, grid);
-        if (number >= 0 && value is not null && notes == _notes.Count && !IsPartial)
+        if (number >= 0 && value is not null && notes == _notes.Given && !IsPartial)
             _shared!.Keep(number, grid, value);
         return value;
     }
