@@ -44,7 +44,7 @@ public sealed class RoundTripTests
     [InlineData("a / ignoring () group_left b", "a / ignoring () group_left () b")]
     public void What_would_be_read_as_something_else_is_written_in_full(string text, string printed) => Assert.Equal(printed, PromQlParser.Parse(text).Expr!.ToString());
 
-    /// <summary>The tree in another form than the printer's, with everything but the places.</summary>
+    /// <summary>The tree in another form than the printer's, with everything but the places and the order of matchers, which print sorted.</summary>
     private static string Dump(Expr? expr) => expr switch
     {
         null => "-",
@@ -52,7 +52,7 @@ public sealed class RoundTripTests
         StringLiteral s => $"str({s.Value})",
         ParenExpr p => $"paren({Dump(p.Inner)})",
         UnaryExpr u => $"unary({u.IsMinus} {Dump(u.Operand)})",
-        VectorSelector v => $"sel({v.Name}|{string.Join(';', v.Matchers.Select(m => $"{m.Name}~{m.Type}~{m.Value}"))}|{Dump(v.Offset)}|{v.At}|{v.Boundary})",
+        VectorSelector v => $"sel({v.Name}|{string.Join(';', v.Matchers.Select(m => $"{m.Name}~{m.Type}~{m.Value}").Order(StringComparer.Ordinal))}|{Dump(v.Offset)}|{v.At}|{v.Boundary})",
         MatrixSelector m => $"matrix({Dump(m.Selector)} {Dump(m.Range)})",
         SubqueryExpr q => $"sub({Dump(q.Inner)} {Dump(q.Range)} {Dump(q.Step)} {Dump(q.Offset)} {q.At})",
         AggregateExpr a => $"agg({a.Op} {a.Without} {string.Join(',', a.Grouping)} {Dump(a.Parameter)} {Dump(a.Inner)})",

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.RegularExpressions;
 using Bellwether.Core.Configuration;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Primitives;
@@ -6,7 +7,7 @@ using Microsoft.Extensions.Primitives;
 namespace Bellwether.Serve.QueryApi;
 
 /// <summary>The parameters of a request, from its address and (POST) its form; and the forms that they have.</summary>
-internal sealed class ApiParameters(IQueryCollection query, IFormCollection? form)
+internal sealed partial class ApiParameters(IQueryCollection query, IFormCollection? form)
 {
     private const double MsMax = 9_223_372_036_854_774.0;
 
@@ -31,13 +32,17 @@ internal sealed class ApiParameters(IQueryCollection query, IFormCollection? for
             ms = double.IsNaN(exact) ? 0 : exact <= -MsMax ? (long)-MsMax : exact >= MsMax ? (long)MsMax : (long)exact;
             return double.IsFinite(seconds);
         }
-        if (text.Length < 20 || text[10] is not 'T' and not 't')
+        if (!Rfc3339().IsMatch(text))
             return false;
         if (!DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset time))
             return false;
         ms = time.ToUnixTimeMilliseconds();
         return true;
     }
+
+    // As Go reads it: with a zone, its letters large.
+    [GeneratedRegex(@"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}([.,]\d+)?(Z|[+-]\d{2}:\d{2})$", RegexOptions.ECMAScript)]
+    private static partial Regex Rfc3339();
 
     /// <summary>Seconds or a Prometheus duration, as ms (rounded down).</summary>
     public static bool TryDuration(string text, out long ms)

@@ -15,8 +15,11 @@ internal sealed class ExemplarEndpoint(QueryApiSources sources)
         ParseResult parsed = PromQlParser.Parse(parameters.One("query"));
         if (parsed.Expr is null)
             return ApiAnswer.BadParameter("query", parsed.Errors[0].ToString());
+        VectorSelector[] selectors = [.. Selectors(parsed.Expr)];
+        if (selectors.Length == 0)
+            return ApiAnswer.NoContent;
         var found = new SortedDictionary<Labels, IReadOnlyList<Exemplar>>();
-        foreach (VectorSelector selector in Selectors(parsed.Expr))
+        foreach (VectorSelector selector in selectors)
         {
             foreach ((Labels labels, IReadOnlyList<Exemplar> exemplars) in sources.Exemplars?.Invoke(startMs, endMs, Matchers(selector), cancellation) ?? [])
                 found[labels] = exemplars;

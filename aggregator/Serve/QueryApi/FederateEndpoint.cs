@@ -20,7 +20,7 @@ internal sealed class FederateEndpoint(QueryApiSources sources, QueryApiOptions 
         var selectors = new List<IReadOnlyList<LabelMatcher>>();
         foreach (string? text in context.Request.Query["match[]"])
         {
-            SelectorResult parsed = PromQlParser.ParseSeriesSelector(text ?? "");
+            SelectorResult parsed = PromQlParser.ParseSeriesSelector(text ?? "", emptyAllowed: true);
             if (parsed.Matchers is null)
             {
                 await RefuseAsync(context, StatusCodes.Status400BadRequest, parsed.Errors[0].ToString());

@@ -106,6 +106,12 @@ public sealed partial class QueryApi : IDisposable
 
     private async Task AnswerAsync(HttpContext context, string path, Func<ApiParameters, HttpContext, CancellationToken, Task<ApiAnswer>> handler)
     {
+        // Routing takes it for the path without it.
+        if (context.Request.Path.Value is [.., '/'])
+        {
+            await TextAsync(context, StatusCodes.Status404NotFound, "404 page not found\n");
+            return;
+        }
         ApiAnswer answer;
         try
         {

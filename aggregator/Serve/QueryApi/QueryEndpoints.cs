@@ -52,7 +52,7 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
     public ApiAnswer Format(ApiParameters parameters)
     {
         ParseResult parsed = PromQlParser.Parse(parameters.One("query"), sources.Engine.ParserOptions);
-        return parsed.Expr is null ? ApiAnswer.BadParameter("query", parsed.Errors[0].ToString()) : ApiAnswer.Ok(api => api.Json.WriteStringValue(parsed.Expr.ToString()));
+        return parsed.Expr is null ? ApiAnswer.BadParameter("query", parsed.Errors[0].ToString()) : ApiAnswer.Ok(api => api.Json.WriteStringValue(PrettyPrinter.Print(parsed.Expr)));
     }
 
     /// <summary>A time that is none, as Prometheus says it of all parameters but query_range's.</summary>
@@ -118,8 +118,10 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
             wrong = ApiAnswer.BadParameter("timeout", $"cannot parse \"{text}\" to a valid duration");
             return false;
         }
+        if (ms <= 0)
+            wrong = ApiAnswer.Timeout("query timed out in query execution");
         timeout = TimeSpan.FromMilliseconds(Math.Clamp(ms, 1, options.Timeout.TotalMilliseconds));
-        return true;
+        return wrong is null;
     }
 
     // As in Prometheus, zero and less mean the default.

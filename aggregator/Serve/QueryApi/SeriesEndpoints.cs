@@ -46,7 +46,8 @@ internal sealed class SeriesEndpoints(QueryApiSources sources, QueryApiOptions o
 
     public ApiAnswer Metadata(ApiParameters parameters)
     {
-        if (!parameters.TryLimit("limit", out int limit))
+        // Less than none is none.
+        if (!parameters.TryLimit("limit", out int limit) && !int.TryParse(parameters.One("limit"), CultureInfo.InvariantCulture, out limit))
             return ApiAnswer.BadData("limit must be a number");
         if (!parameters.TryLimit("limit_per_metric", out int perMetric))
             return ApiAnswer.BadData("limit_per_metric must be a number");
@@ -112,9 +113,11 @@ internal sealed class SeriesEndpoints(QueryApiSources sources, QueryApiOptions o
     {
         if (!TryCommon(parameters, ApiAnswer.BadData, out Request request, out ApiAnswer? wrong))
             return wrong!;
+        // Prometheus asks here which blocks both times touch, whichever comes first.
+        if (request.EndMs < request.StartMs)
+            request = request with { StartMs = request.EndMs, EndMs = request.StartMs };
         IReadOnlyList<string> found = request.Selectors.Count switch
         {
-            _ when request.EndMs < request.StartMs => [],
             0 => find(request.StartMs, request.EndMs, []),
             1 => find(request.StartMs, request.EndMs, request.Selectors[0]),
             _ => [.. request.Selectors.SelectMany(s => find(request.StartMs, request.EndMs, s)).Distinct().Order(Comparer<string>.Create(Utf8Order.Compare))],

@@ -29,10 +29,13 @@ internal sealed partial class Evaluator
         return Matched(b, left.Series, right.Series, grid);
     }
 
+    /// <summary>Whether what an operator leaves is still of the same metric: what compares or cuts off changes no meaning.</summary>
+    private static bool KeepsName(string op) => BinaryOperators.IsComparison(op) || op is "</" or ">/";
+
     private EvalValue? WithScalar(BinaryExpr b, List<EvalSeries> series, double[] scalars, bool scalarLeft, Grid grid)
     {
         bool comparison = BinaryOperators.IsComparison(b.Op);
-        bool dropsName = b.ReturnBool || (!comparison && b.Op is not ("</" or ">/"));
+        bool dropsName = b.ReturnBool || !KeepsName(b.Op);
         var result = new List<EvalSeries>(series.Count);
         foreach (EvalSeries source in series)
         {
@@ -286,7 +289,6 @@ internal sealed partial class Evaluator
     {
         VectorMatching m = b.Matching!;
         var builder = new LabelsBuilder();
-        bool comparison = BinaryOperators.IsComparison(b.Op);
         if (many is null || m.Cardinality == MatchCardinality.OneToOne)
         {
             Labels source = (many ?? one)!.Labels;
@@ -306,7 +308,7 @@ internal sealed partial class Evaluator
             if (one is not null)
                 builder.Set(name, one.Labels.Get(name));
         }
-        bool drop = !comparison || (b.ReturnBool && !_options.DelayedNameRemoval);
+        bool drop = !KeepsName(b.Op) || (b.ReturnBool && !_options.DelayedNameRemoval);
         Labels labels = builder.Build();
         return drop ? WithoutName(labels) : labels;
     }

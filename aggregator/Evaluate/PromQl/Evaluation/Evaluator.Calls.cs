@@ -172,14 +172,15 @@ internal sealed partial class Evaluator
 
     private EvalValue? Sort(CallExpr c, EvalValue argument, Grid grid)
     {
+        bool byLabel = c.Function.Name.StartsWith("sort_by_label", StringComparison.Ordinal);
+        List<EvalSeries> series = byLabel ? argument.Series : FloatsOf(argument.Series);
         if (_query.Count > 1 || _isRange)
         {
             _notes.Warn("sort is ineffective for range queries since results are always ordered by labels", c.Span);
-            return argument;
+            return EvalValue.OfSeries(series);
         }
-        List<EvalSeries> series = argument.Series;
         bool descending = c.Function.Name.EndsWith("_desc", StringComparison.Ordinal);
-        if (c.Function.Name.StartsWith("sort_by_label", StringComparison.Ordinal))
+        if (byLabel)
         {
             var names = new List<string>();
             foreach (Expr label in c.Arguments.Skip(1))
@@ -191,12 +192,29 @@ internal sealed partial class Evaluator
             int sign = descending ? -1 : 1;
             return EvalValue.OfSeries([.. series.Order(Comparer<EvalSeries>.Create((a, b) => sign * ByLabels(a.Labels, b.Labels, names)))]);
         }
-        IEnumerable<EvalSeries> floats = series.Where(s => s.HistogramAt(0) is null);
-        IOrderedEnumerable<EvalSeries> sorted = floats.OrderBy(s => double.IsNaN(s.Values[0]) ? 1 : 0);
+        IOrderedEnumerable<EvalSeries> sorted = series.OrderBy(s => double.IsNaN(s.Values[0]) ? 1 : 0);
         sorted = descending ? sorted.ThenByDescending(s => s.Values[0]) : sorted.ThenBy(s => s.Values[0]);
-        if (series.Exists(s => s.HistogramAt(0) is not null))
-            _notes.Info($"ignored histogram in {c.Function.Name} aggregation", c.Arguments[0].Span);
         return EvalValue.OfSeries([.. sorted]);
+    }
+
+    /// <summary>The series without their histograms, of which nothing is said.</summary>
+    private static List<EvalSeries> FloatsOf(List<EvalSeries> all)
+    {
+        if (!all.Exists(s => s.Histograms is not null))
+            return all;
+        var floats = new List<EvalSeries>(all.Count);
+        foreach (EvalSeries one in all)
+        {
+            var kept = new EvalSeries(one.Labels, one.Values.Length) { DropName = one.DropName };
+            for (int i = 0; i < one.Values.Length; i++)
+            {
+                if (one.Has(i) && one.HistogramAt(i) is null)
+                    kept.Set(i, one.Values[i], null);
+            }
+            if (!kept.IsEmpty)
+                floats.Add(kept);
+        }
+        return floats;
     }
 
     private static int ByLabels(Labels a, Labels b, List<string> names)

@@ -111,7 +111,7 @@ internal sealed class Lexer
         string number = _text[start..end];
         return NumberText.TryParse(number, out double value)
             ? new Token(TokenKind.Number, number, new TextSpan(start, end), value)
-            : new Token(TokenKind.Error, $"error parsing number: strconv.ParseFloat: parsing \"{number}\": invalid syntax", new TextSpan(start, end));
+            : new Token(TokenKind.Error, $"error parsing number: strconv.ParseFloat: parsing \"{number}\": {(double.IsInfinity(value) ? "value out of range" : "invalid syntax")}", new TextSpan(start, end));
     }
 
     private bool TryDuration(int start, out int end)
@@ -227,7 +227,8 @@ internal static class NumberText
                 value = value * 8 + (c - '0');
             return true;
         }
-        return double.TryParse(plain, NumberStyles.Float & ~NumberStyles.AllowLeadingWhite & ~NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture, out value);
+        // What is too large for a double is no number: infinity has its own word.
+        return double.TryParse(plain, NumberStyles.Float & ~NumberStyles.AllowLeadingWhite & ~NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture, out value) && double.IsFinite(value);
     }
 
     private static bool TryHex(ReadOnlySpan<char> digits, out double value)

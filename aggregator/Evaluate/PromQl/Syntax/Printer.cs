@@ -46,11 +46,7 @@ public static class Printer
                 break;
             case SubqueryExpr q:
                 Write(text, q.Inner);
-                text.Append('[').Append(Duration(q.Range)).Append(':');
-                if (q.Step is not null)
-                    text.Append(Duration(q.Step));
-                text.Append(']');
-                WriteModifiers(text, q.At, q.Offset, Boundary.None);
+                text.Append(SubqueryTail(q));
                 break;
             case AggregateExpr a:
                 WriteAggregate(text, a);
@@ -76,14 +72,24 @@ public static class Printer
         }
     }
 
+    /// <summary>What follows the inner expression of a subquery.</summary>
+    internal static string SubqueryTail(SubqueryExpr q)
+    {
+        StringBuilder text = new StringBuilder().Append('[').Append(Duration(q.Range)).Append(':');
+        if (q.Step is not null)
+            text.Append(Duration(q.Step));
+        text.Append(']');
+        WriteModifiers(text, q.At, q.Offset, Boundary.None);
+        return text.ToString();
+    }
+
+    /// <summary>An aggregation up to its parenthesis.</summary>
+    internal static string AggregateHead(AggregateExpr a) =>
+        a.Without ? $"{a.Op} without ({LabelList(a.Grouping)}) " : a.Grouping.Count > 0 ? $"{a.Op} by ({LabelList(a.Grouping)}) " : a.Op;
+
     private static void WriteAggregate(StringBuilder text, AggregateExpr a)
     {
-        text.Append(a.Op);
-        if (a.Without)
-            text.Append(" without (").Append(LabelList(a.Grouping)).Append(") ");
-        else if (a.Grouping.Count > 0)
-            text.Append(" by (").Append(LabelList(a.Grouping)).Append(") ");
-        text.Append('(');
+        text.Append(AggregateHead(a)).Append('(');
         if (a.Parameter is not null)
         {
             Write(text, a.Parameter);
@@ -96,7 +102,14 @@ public static class Printer
     private static void WriteBinary(StringBuilder text, BinaryExpr b)
     {
         Write(text, b.Left);
-        text.Append(' ').Append(b.Op);
+        text.Append(' ').Append(b.Op).Append(OperatorTail(b)).Append(' ');
+        Write(text, b.Right);
+    }
+
+    /// <summary>What stands between an operator and its right side.</summary>
+    internal static string OperatorTail(BinaryExpr b)
+    {
+        var text = new StringBuilder();
         if (b.ReturnBool)
             text.Append(" bool");
         if (b.Matching is { } m)
@@ -118,8 +131,7 @@ public static class Printer
                     text.Append(" fill_right (").Append(FormatNumber(r)).Append(')');
             }
         }
-        text.Append(' ');
-        Write(text, b.Right);
+        return text.ToString();
     }
 
     private static void WriteSelector(StringBuilder text, VectorSelector v)
@@ -137,6 +149,7 @@ public static class Printer
                 continue;
             parts.Add(isName ? GoText.Quote(v.Name) : LabelText(m.Name) + Op(m.Type) + GoText.Quote(m.Value));
         }
+        parts.Sort(string.CompareOrdinal);
         if (parts.Count > 0)
             text.Append('{').AppendJoin(',', parts).Append('}');
     }

@@ -90,6 +90,10 @@ public sealed class HttpTests : IAsyncLifetime, IDisposable
     [Theory]
     [InlineData("query?query=up&time=soon", "time")]
     [InlineData("query?query=up&timeout=x", "timeout")]
+    [InlineData("query?query=up&lookback_delta=x", "lookback delta")]
+    [InlineData("query?query=up&time=2027-01-15t08:00:00Z", "time")]
+    [InlineData("query?query=up&time=2027-01-15T08:00:00.5", "time")]
+    [InlineData("query?query=1e999", "value out of range")]
     [InlineData("query_range?query=up&start=1&end=x&step=1", "end")]
     [InlineData("query_range?query=up&start=2&end=1&step=1", "end")]
     [InlineData("query_range?query=up&start=1&end=2&step=-1", "step")]
@@ -146,7 +150,21 @@ public sealed class HttpTests : IAsyncLifetime, IDisposable
     [InlineData("parse_query?query=sum(up)by(job)", "{\"status\":\"success\",\"data\":{\"type\":\"aggregation\",\"op\":\"sum\",\"expr\":{\"type\":\"vectorSelector\",\"name\":\"up\",\"matchers\":[{\"name\":\"__name__\",\"value\":\"up\",\"type\":\"=\"}],\"offset\":0,\"timestamp\":null,\"startOrEnd\":null},\"param\":null,\"grouping\":[\"job\"],\"without\":false}}")]
     [InlineData("parse_query?query=rate(a[5m]%20@%20end())>1", "{\"status\":\"success\",\"data\":{\"type\":\"binaryExpr\",\"op\":\">\",\"lhs\":{\"type\":\"call\",\"func\":{\"name\":\"rate\",\"argTypes\":[\"matrix\"],\"variadic\":0,\"returnType\":\"vector\"},\"args\":[{\"type\":\"matrixSelector\",\"range\":300000,\"name\":\"a\",\"matchers\":[{\"name\":\"__name__\",\"value\":\"a\",\"type\":\"=\"}],\"offset\":0,\"timestamp\":null,\"startOrEnd\":\"end\"}]},\"rhs\":{\"type\":\"numberLiteral\",\"val\":\"1\"},\"bool\":false,\"matching\":null}}")]
     [InlineData("format_query?query=sum(up)by(job)", "{\"status\":\"success\",\"data\":\"sum by (job) (up)\"}")]
+    [InlineData("format_query?query=up{z='1',a='2'}", "{\"status\":\"success\",\"data\":\"up{a=\\\"2\\\",z=\\\"1\\\"}\"}")]
+    [InlineData("format_query?query=topk(3,sum%20by(job)(rate(a_counter_with_a_long_name_total[5m]))/sum%20by(job)(rate(another_counter_with_a_long_name_total[5m])))",
+        "{\"status\":\"success\",\"data\":\"topk(\\n  3,\\n    sum by (job) (rate(a_counter_with_a_long_name_total[5m]))\\n  /\\n    sum by (job) (rate(another_counter_with_a_long_name_total[5m]))\\n)\"}")]
+    [InlineData("query?query=up&time=1800000399&lookback_delta=6m", "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[]}}")]
+    [InlineData("query?query=count(up)&time=1800000399&lookback_delta=7m", "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[{\"metric\":{},\"value\":[1800000399,\"1\"]}]}}")]
+    [InlineData("query_range?query=count(up)&start=1800000298&end=1800000300&step=1&lookback_delta=0", "{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[{\"metric\":{},\"values\":[[1800000298,\"1\"]]}]}}")]
+    [InlineData("metadata?limit=-1", "{\"status\":\"success\",\"data\":{}}")]
     public async Task Answers_are_fixed_to_the_byte(string path, string expected) => Assert.Equal(expected, await _client.GetStringAsync("/api/v1/" + path));
+
+    [Theory]
+    [InlineData("query_exemplars?query=1&start=1&end=2", HttpStatusCode.NoContent)]
+    [InlineData("query/", HttpStatusCode.NotFound)]
+    [InlineData("query?query=1&timeout=0", HttpStatusCode.ServiceUnavailable)]
+    [InlineData("query?query=1&timeout=-5", HttpStatusCode.ServiceUnavailable)]
+    public async Task What_gives_no_data_has_the_status_of_Prometheus(string path, HttpStatusCode status) => Assert.Equal(status, (await _client.GetAsync("/api/v1/" + path)).StatusCode);
 
     [Fact]
     public async Task Gzip_is_sent_when_it_is_asked_for()
