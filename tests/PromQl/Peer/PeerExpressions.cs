@@ -11,7 +11,7 @@ internal static class PeerExpressions
 
     private static readonly string[] s_perPoint =
     [
-        "abs", "ceil", "floor", "sgn", "sqrt", "exp", "ln", "log2", "log10", "sin", "cos", "tan", "atan", "sinh", "asinh", "deg", "rad", "-", "+", "round", "hour", "day_of_week",
+        "abs", "ceil", "floor", "sgn", "sqrt", "exp", "ln", "log2", "log10", "atan", "sinh", "asinh", "deg", "rad", "-", "+", "round", "hour", "day_of_week",
         "days_in_month", "absent", "minute", "day_of_year", "year", "month",
     ];
 
