@@ -17,7 +17,10 @@ internal sealed partial class GroupCommit(StoreEngine engine, StoreOptions optio
         if (full != _isFull)
         {
             _isFull = full;
-            LogFull(log, full, options.MinFreeBytes);
+            if (full)
+                LogFull(log, options.MinFreeBytes);
+            else
+                LogHasRoom(log, options.MinFreeBytes);
         }
         return full ? new StoreUnavailableException($"the disk has less than {options.MinFreeBytes} bytes free") : null;
     }
@@ -43,6 +46,9 @@ internal sealed partial class GroupCommit(StoreEngine engine, StoreOptions optio
     [LoggerMessage(EventId = 5711, Level = LogLevel.Error, Message = "the store's log could not be written")]
     private static partial void LogCommitFailed(ILogger log, Exception error);
 
-    [LoggerMessage(EventId = 5712, Level = LogLevel.Error, Message = "the store's disk is full: {Full} (less than {MinFreeBytes} bytes free); new data are refused while it is")]
-    private static partial void LogFull(ILogger log, bool full, long minFreeBytes);
+    [LoggerMessage(EventId = 5712, Level = LogLevel.Error, Message = "the store's disk is full (less than {MinFreeBytes} bytes free, limits.min_free_disk): new data are refused until there is room, agents keep theirs; queries go on")]
+    private static partial void LogFull(ILogger log, long minFreeBytes);
+
+    [LoggerMessage(EventId = 5716, Level = LogLevel.Information, Message = "the store's disk has room again (at least {MinFreeBytes} bytes free): new data are taken")]
+    private static partial void LogHasRoom(ILogger log, long minFreeBytes);
 }

@@ -61,6 +61,8 @@ internal sealed class ImportCommand(TextWriter output, TextWriter errors, bool a
     /// <summary>Into a running aggregator, by remote write.</summary>
     public async Task<int> IntoRunningAsync(Uri address, IReadOnlyList<string> paths)
     {
+        // Its answers do not tell what was there already.
+        _isRemote = true;
         using var appender = new RemoteAppender(address, TimeProvider.System);
         return await ImportAllAsync(paths, (batch, token) => appender.AppendAsync(batch, token).AsTask());
     }
@@ -135,7 +137,7 @@ internal sealed class ImportCommand(TextWriter output, TextWriter errors, bool a
 
     private void Tell(string path, ImportResult result)
     {
-        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{path}: {result.Samples} samples read, {result.Stored} stored, {result.Duplicates} were there already, {result.Conflicts} had another value there (the larger stands)"));
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{path}: {result.Samples} samples read, {result.Stored} {(_isRemote ? "taken, those that were there already among them" : $"stored, {result.Duplicates} were there already, {result.Conflicts} had another value there")} (of two values of one time the larger stands)"));
         if (result.TooOld > 0)
             errors.WriteLine($"{path}: {result.TooOld} samples are older than the store keeps (retention.raw) and were left out");
         if (result.Refused > 0)

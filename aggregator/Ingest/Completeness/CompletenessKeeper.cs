@@ -101,10 +101,16 @@ public sealed partial class CompletenessKeeper : IDisposable
         if (written == _isFailing)
         {
             _isFailing = !written;
-            JournalState(_log, written);
+            if (written)
+                JournalWorks(_log);
+            else
+                JournalFails(_log);
         }
     }
 
-    [LoggerMessage(2122, LogLevel.Warning, "the journal of completeness takes what it is given: {Works}; while it does not, facts are kept in memory and tried again")]
-    private static partial void JournalState(ILogger log, bool works);
+    [LoggerMessage(2122, LogLevel.Warning, "the journal of completeness cannot be written: facts are kept in memory and tried again")]
+    private static partial void JournalFails(ILogger log);
+
+    [LoggerMessage(2123, LogLevel.Information, "the journal of completeness is written again, with what was kept in memory")]
+    private static partial void JournalWorks(ILogger log);
 }

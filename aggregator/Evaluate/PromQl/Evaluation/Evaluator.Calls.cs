@@ -340,6 +340,9 @@ internal sealed partial class Evaluator
             string? text = value(series.Labels, (int)Math.Min(MaxText - _textMade, int.MaxValue / 4));
             if (text is not null && !MayMake(text.Length, c))
                 return null;
+            // Long texts take their time.
+            if (text?.Length > 10_000 && Stopped(c))
+                return null;
             Labels labels = text is null ? series.Labels : series.Labels.With(target, text);
             bool dropName = series.DropName && (text is null || target != LabelNames.MetricName);
             result.Add(new EvalSeries(labels, dropName, (double[])series.Values.Clone(), (NativeHistogram?[]?)series.Histograms?.Clone()));
