@@ -20,6 +20,7 @@ internal sealed class ImportCommand(TextWriter output, TextWriter errors, bool a
     private const long SamplesPerMaintenance = 2_000_000;
     private readonly OsDisk _disk = new();
     private ImportLedger? _ledger;
+    private bool _isRemote;
 
     /// <summary>Into the store of a configuration, which no process holds.</summary>
     public async Task<int> IntoStoreAsync(AggregatorConfig config, IReadOnlyList<string> paths)
