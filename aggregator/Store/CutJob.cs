@@ -16,14 +16,14 @@ internal sealed class CutJob
     /// <summary>What will be written when the files are there.</summary>
     public required Checkpoint Checkpoint { get; init; }
 
+    /// <summary>The same for the other of the two files.</summary>
+    public Checkpoint Second => Checkpoint with { Number = Checkpoint.Number + 1 };
+
     /// <summary>The content of the checkpoint, as of the begin.</summary>
     public required byte[] State { get; init; }
 
     /// <summary>Series with this number or a higher one came after the begin.</summary>
     public required int References { get; init; }
-
-    /// <summary>What is left out; null: nothing.</summary>
-    public SeriesDeletion? Deletion { get; init; }
 
     /// <summary>Samples behind the boundary before the begin: they wait again if it fails.</summary>
     public long Behind { get; init; }
@@ -38,6 +38,18 @@ internal sealed class CutJob
 
     /// <summary>Why the checkpoint could not be written: the files count all the same, the log stays.</summary>
     public IOException? CheckpointFailed { get; set; }
+
+    /// <summary>Its files and its checkpoint count.</summary>
+    public bool IsDone { get; set; }
+
+    /// <summary>Why who asked for it could not use what was published.</summary>
+    public IOException? UseFailed { get; set; }
+
+    /// <summary>Why it is not done; null: it is.</summary>
+    public IOException? Problem => IsDone ? UseFailed : Failed as IOException ?? CheckpointFailed ?? new IOException("the store was closed before it was done");
+
+    /// <summary>Nothing of the log before its begin may stay: what was deleted stands there. Open segments of agents are sent again from their start.</summary>
+    public bool DropsLog { get; set; }
 
     /// <summary>What else is due follows when it is done; not behind a failure.</summary>
     public bool EndsMaintenance { get; set; }

@@ -1,5 +1,4 @@
 using Bellwether.Core.Model;
-using Bellwether.Store.Head;
 
 namespace Bellwether.Store;
 
@@ -22,15 +21,6 @@ public sealed record SeriesDeletion(IReadOnlyList<IReadOnlyList<LabelMatcher>> S
 
     /// <summary>Whether a sample of a series that matches goes.</summary>
     internal bool Takes(long timeMs) => timeMs >= FromMs && timeMs <= ToMs;
-
-    /// <summary>Reads of a series that matches what stays.</summary>
-    internal void ReadRest(HeadSeries series, long fromMs, long toMs, SampleGather into)
-    {
-        if (FromMs > fromMs)
-            series.Read(fromMs, Math.Min(toMs, FromMs - 1), into);
-        if (ToMs < toMs)
-            series.Read(Math.Max(fromMs, ToMs + 1), toMs, into);
-    }
 }
 
 /// <summary>What a deletion did.</summary>

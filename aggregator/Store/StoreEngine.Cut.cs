@@ -8,20 +8,14 @@ namespace Bellwether.Store;
 // hold from memory (the writer, some series at a time). Until the last part the samples stand in memory and in files: reading takes them once.
 public sealed partial class StoreEngine
 {
-    /// <summary>Fewer samples of cut partitions wait in the head for the next cut.</summary>
-    private const long HistoryAtRest = 10_000;
-
     /// <summary>Series that are looked at under the head's lock at once.</summary>
     internal int SeriesPerStep { get; set; } = 4096;
 
     private static readonly TimeSpan s_lateCutInterval = TimeSpan.FromMinutes(1);
     private readonly SampleGather _cutGather = new();
+    private readonly SeriesOrder _order = new();
     private CutJob? _cut;
-    private long _behindBefore;
     private long? _lastLateCut;
-
-    /// <summary>History comes faster than the cut under way writes it: nothing more should be taken until its files are written, or memory would grow without bound.</summary>
-    internal bool IsCutOverrun => _cut is not null && _head.BehindBoundary > 2L * _options.MaxLateSamples;
 
     /// <summary>Writes the files of a cut and its checkpoint. May run beside the writer; one at a time. What fails is noted in the cut.</summary>
     internal void WriteCut(CutJob cut, CancellationToken cancellation)
@@ -30,7 +24,6 @@ public sealed partial class StoreEngine
         {
             List<HeadSeries> due = SeriesBefore(cut, out long oldestMs);
             cut.Series = due.Count;
-            due.Sort(static (a, b) => a.Labels.CompareTo(b.Labels));
             WritePartitions(due, oldestMs, cut, cancellation);
         }
         catch (Exception e) when (e is IOException or OperationCanceledException)
@@ -45,6 +38,8 @@ public sealed partial class StoreEngine
         {
             RemoveStaleHead();
             _checkpoints.Write(cut.Checkpoint, cut.State);
+            // The other of the two files says the same, so that the log before it may go at once: damage of one costs nothing.
+            _checkpoints.Write(cut.Second, CheckpointFile.Renumbered(cut.State, cut.Second));
         }
         catch (IOException e)
         {
@@ -75,7 +70,8 @@ public sealed partial class StoreEngine
         {
             if (cut.CheckpointFailed is { } failed)
                 throw failed;
-            Adopt(cut.Checkpoint);
+            Adopt(cut.Second, cut.DropsLog);
+            cut.IsDone = true;
         }
         catch (IOException e)
         {
@@ -117,6 +113,7 @@ public sealed partial class StoreEngine
             _index.Gate.ExitWriteLock();
         }
         EndCut();
+        _isHeadShrunk |= cut.Samples >= _options.SaveHeadSamples;
         LogCut(_log, cut.Written.Count, cut.Samples, cut.Series, _index.Count);
         if (cut.EndsMaintenance)
             TryEndMaintain();
@@ -139,40 +136,34 @@ public sealed partial class StoreEngine
     {
         if (_cut is not null || _saver is not null)
             return null;
-        long slot = (long)_options.Partition.TotalMilliseconds;
-        long boundary = PartitionOf(_head.NowMs - (long)_options.PartitionGrace.TotalMilliseconds, slot);
-        // A clock that was ahead and went back takes the boundary with it: nothing would be cut until the old time comes again, and the head would grow without bound.
-        // A deletion or snapshot cut everything: the boundary is ahead by what samples may be, at most.
-        if (boundary < _checkpoint.BoundaryMs && _checkpoint.BoundaryMs - boundary <= slot + (long)(_options.PartitionGrace + _options.FutureBound).TotalMilliseconds)
-            boundary = _checkpoint.BoundaryMs;
+        long boundary = DueBoundaryMs();
         _head.BoundaryMs = boundary;
-        bool isLate = IsHistoryLoaded() || (_head.Pools.LateSamples > _options.MaxLateSamples && (_lastLateCut is not { } last || _time.GetElapsedTime(last) >= s_lateCutInterval));
-        if (boundary == _checkpoint.BoundaryMs && !isLate)
+        bool isLate = IsHistoryDue() || (_head.Pools.LateSamples > _options.MaxLateSamples && (_lastLateCut is not { } last || _time.GetElapsedTime(last) >= s_lateCutInterval));
+        if (!isLate && (boundary == _checkpoint.BoundaryMs || IsFirstHistory(boundary)))
             return null;
         if (isLate)
             _lastLateCut = _time.GetTimestamp();
-        CutJob cut = BeginCut(boundary, null);
+        CutJob cut = BeginCut(boundary);
         cut.EndsMaintenance = true;
         return cut;
     }
 
-    /// <summary>
-    /// History that is loaded in order is not late for its series, but it belongs into files all the same: at once when there is much of it, and the rest when no more comes.
-    /// </summary>
-    private bool IsHistoryLoaded()
+    private long DueBoundaryMs()
     {
-        long behind = _head.BehindBoundary;
-        bool isAtRest = behind == _behindBefore && behind > HistoryAtRest;
-        _behindBefore = behind;
-        return isAtRest || behind > _options.MaxLateSamples;
+        long slot = (long)_options.Partition.TotalMilliseconds;
+        long boundary = PartitionOf(_head.NowMs - (long)_options.PartitionGrace.TotalMilliseconds, slot);
+        // A clock that was ahead and went back takes the boundary with it: nothing would be cut until the old time comes again, and the head would grow without bound.
+        // A deletion or snapshot cut everything: the boundary is ahead by what samples may be, at most.
+        bool isAhead = boundary < _checkpoint.BoundaryMs && _checkpoint.BoundaryMs - boundary <= slot + (long)(_options.PartitionGrace + _options.FutureBound).TotalMilliseconds;
+        return isAhead ? _checkpoint.BoundaryMs : boundary;
     }
 
-    private CutJob BeginCut(long boundaryMs, SeriesDeletion? deletion)
+    private CutJob BeginCut(long boundaryMs)
     {
         Commit();
         Checkpoint checkpoint = NextCheckpoint(boundaryMs, out byte[] state);
-        var cut = new CutJob { BoundaryMs = boundaryMs, Checkpoint = checkpoint, State = state, References = _index.NextReference, Deletion = deletion, Behind = _head.BehindBoundary };
-        _head.BehindBoundary = 0;
+        var cut = new CutJob { BoundaryMs = boundaryMs, Checkpoint = checkpoint, State = state, References = _index.NextReference, Behind = _head.BehindBoundary };
+        HistoryCut();
         _index.Gate.EnterWriteLock();
         try
         {
@@ -188,42 +179,38 @@ public sealed partial class StoreEngine
 
     private void EndCut() => _cut = _head.Cut = null;
 
-    // All at once, when nothing may come between.
-    private void CutNow(long boundaryMs, SeriesDeletion? deletion)
+    // All parts at once.
+    private void CutNow(CutJob cut, Action? published = null)
     {
-        if (_cut is not null || _saver is not null)
-            throw new InvalidOperationException("a cut or a save is under way; the caller has to wait for its end");
-        CutJob cut = BeginCut(boundaryMs, deletion);
         WriteCut(cut, CancellationToken.None);
-        if (cut.Failed is IOException error)
-        {
-            _head.BehindBoundary += cut.Behind;
-            EndCut();
-            throw error;
-        }
         PublishCut(cut);
+        if (cut.Problem is null)
+            published?.Invoke();
         while (DropCut(cut))
         {
         }
-        if (cut.CheckpointFailed is { } failed)
-            throw failed;
+        if (cut.Problem is { } problem)
+            throw problem;
     }
 
+    // By labels. Those that the cut before had are in order already.
     private List<HeadSeries> SeriesBefore(CutJob cut, out long oldestMs)
     {
         oldestMs = long.MaxValue;
         var due = new List<HeadSeries>();
-        for (int from = 0; from < cut.References; from += SeriesPerStep)
+        HeadSeries[] all = _order.Of(_index, cut.References, SeriesPerStep);
+        for (int from = 0; from < all.Length; from += SeriesPerStep)
         {
             _index.Gate.EnterReadLock();
             try
             {
-                for (int i = from; i < Math.Min(cut.References, from + SeriesPerStep); i++)
+                foreach (HeadSeries series in all.AsSpan(from, Math.Min(SeriesPerStep, all.Length - from)))
                 {
-                    if (_index.At((uint)i) is not { } series || series.OldestMs >= cut.BoundaryMs)
+                    long oldest = series.OldestMs;
+                    if (oldest >= cut.BoundaryMs)
                         continue;
                     due.Add(series);
-                    oldestMs = Math.Min(oldestMs, series.OldestMs);
+                    oldestMs = Math.Min(oldestMs, oldest);
                 }
             }
             finally
@@ -248,7 +235,7 @@ public sealed partial class StoreEngine
             foreach (HeadSeries series in due)
             {
                 cancellation.ThrowIfCancellationRequested();
-                next = Math.Min(next, Gather(series, partition, last, cut.Deletion));
+                next = Math.Min(next, Gather(series, partition, last));
                 _cutGather.Resolve();
                 if (_cutGather.Count == 0)
                     continue;
@@ -265,16 +252,13 @@ public sealed partial class StoreEngine
     }
 
     // Gives where the series goes on behind the partition.
-    private long Gather(HeadSeries series, long fromMs, long toMs, SeriesDeletion? deletion)
+    private long Gather(HeadSeries series, long fromMs, long toMs)
     {
         _cutGather.Begin();
         _index.Gate.EnterReadLock();
         try
         {
-            if (deletion?.Matches(series.Labels) == true)
-                deletion.ReadRest(series, fromMs, toMs, _cutGather);
-            else
-                series.Read(fromMs, toMs, _cutGather);
+            series.Read(fromMs, toMs, _cutGather);
             return series.FirstAtOrAfter(toMs + 1);
         }
         finally
@@ -283,17 +267,10 @@ public sealed partial class StoreEngine
         }
     }
 
-    // The log stays back to the checkpoint before, in case this one is found damaged.
-    private void WriteCheckpoint(long boundaryMs)
-    {
-        Checkpoint checkpoint = NextCheckpoint(boundaryMs, out byte[] state);
-        RemoveStaleHead();
-        _checkpoints.Write(checkpoint, state);
-        Adopt(checkpoint);
-    }
-
     private Checkpoint NextCheckpoint(long boundaryMs, out byte[] state)
     {
+        // Frames that the checkpoint covers share no group, no file and no dictionary with those behind it, so that nothing else keeps them.
+        _wal.SkipTo(WalLedger.GroupFrom(_wal.Next));
         _records.DropLedgerBefore(_head.NowMs - (long)_options.Retention.TotalMilliseconds);
         var checkpoint = new Checkpoint(_checkpoint.Number + 1, _wal.Next, boundaryMs);
         state = CheckpointFile.Build(checkpoint, _records, _head);
@@ -302,12 +279,15 @@ public sealed partial class StoreEngine
         return checkpoint;
     }
 
-    private void Adopt(Checkpoint checkpoint)
+    // Both files hold it.
+    private void Adopt(Checkpoint checkpoint, bool dropsLog)
     {
         Checkpoint before = _checkpoint;
         _checkpoint = checkpoint;
         Volatile.Write(ref _checkpointedMs, _head.NowMs);
-        ulong needed = _ledger.FirstNeeded(checkpoint.BoundaryMs, Math.Min(checkpoint.Next, before.Next));
+        // Agents go on with their open segments; those that are idle since the checkpoint before are sent again from their start.
+        ulong open = dropsLog ? checkpoint.Next : Math.Max(_records.FirstNeeded(checkpoint.Next), Math.Min(before.Next, checkpoint.Next));
+        ulong needed = Math.Min(open, _ledger.FirstNeeded(checkpoint.BoundaryMs, checkpoint.Next));
         _records.LogFreedBelow(needed);
         _wal.FreeBelow(needed);
         _ledger.Forget(needed);

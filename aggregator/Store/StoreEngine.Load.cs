@@ -30,7 +30,7 @@ public sealed partial class StoreEngine
         // Before replay begins: a list of held samples that is beyond its bound by a tick is read whole.
         ulong from = LoadState(state, batches);
         _head.IsReplaying = true;
-        _head.BoundaryMs = _checkpoint.BoundaryMs;
+        BeginHistory();
         WriteAheadLog wal;
         _index.Gate.EnterWriteLock();
         try
@@ -45,6 +45,8 @@ public sealed partial class StoreEngine
         _replayed.Samples.TrimExcess();
         // What was replayed waits to be saved like what is logged from now on.
         _savedAtBytes = -_unsavedReplayed;
+        _storedAtCut = _head.Outcomes[(int)AppendOutcome.Stored];
+        _paceSince = _time.GetTimestamp();
         // A copy has no log: frames that the checkpoint would take for covered must not be numbered again.
         wal.SkipTo(Math.Max(_checkpoint.Next, _savedNext));
         _head.ReplayEnded();

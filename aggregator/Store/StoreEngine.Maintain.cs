@@ -20,6 +20,11 @@ public sealed partial class StoreEngine
     /// <summary>Unix ms of the last maintenance that went through; 0: none yet. Thread-safe.</summary>
     public long MaintainedMs => Volatile.Read(ref _maintainedMs);
 
+    // A file of the log that takes longer than so many intervals to fill is not worth a spare.
+    private const int SlowFilePaces = 10;
+    private static readonly TimeSpan s_paceInterval = TimeSpan.FromMinutes(1);
+    private long _paceSince;
+    private long _paceBytes;
     private long _maintainedMs;
     private long _checkpointedMs;
     private long _failedCuts;
@@ -68,6 +73,7 @@ public sealed partial class StoreEngine
         ReleaseHeld();
         WatchHold();
         WatchLimits();
+        WatchLog();
         try
         {
             if (mayCut && BeginCutIfDue() is { } cut)
@@ -98,6 +104,16 @@ public sealed partial class StoreEngine
             return;
         Interlocked.Increment(ref _failedCuts);
         LogCutFailed(_log, error);
+    }
+
+    // Files of the log that were freed are kept to be written over. Where it would take hours until one is needed they are only bytes on the disk.
+    private void WatchLog()
+    {
+        if (_time.GetElapsedTime(_paceSince) < s_paceInterval)
+            return;
+        if ((_wal.AppendedBytes - _paceBytes) * SlowFilePaces < _options.WalFileBytes)
+            _wal.ReleaseSpares();
+        (_paceSince, _paceBytes) = (_time.GetTimestamp(), _wal.AppendedBytes);
     }
 
     private void WatchClock()

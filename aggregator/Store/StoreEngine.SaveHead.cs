@@ -33,6 +33,7 @@ public sealed partial class StoreEngine
 
     /// <summary>How long the last save took; zero: none yet. Thread-safe.</summary>
     public TimeSpan SaveDuration => TimeSpan.FromTicks(Interlocked.Read(ref _saveTicks));
+    private bool _isHeadShrunk;
 
     /// <summary>How often the head was saved since the store was opened. Thread-safe.</summary>
     public long SavedHeads => Interlocked.Read(ref _savedHeads);
@@ -46,7 +47,8 @@ public sealed partial class StoreEngine
     /// </summary>
     internal bool IsSaveDue => _saver is null && _cut is null && IsMuchUnsaved && _disk.FreeBytes(_options.Folder) - (2 * _savedBytes) >= _options.MinFreeBytes;
 
-    private bool IsMuchUnsaved => _head.Outcomes[(int)AppendOutcome.Stored] - _savedAtSamples >= Math.Max(_options.SaveHeadSamples, _savedBytes / BytesPerSample)
+    // What a cut took out of memory need not be read at a restart, nor stand on the disk twice.
+    private bool IsMuchUnsaved => (_isHeadShrunk && _savedBytes > 0) || _head.Outcomes[(int)AppendOutcome.Stored] - _savedAtSamples >= Math.Max(_options.SaveHeadSamples, _savedBytes / BytesPerSample)
         || UnsavedBytes >= Math.Max(_options.SaveHeadSamples * BytesPerDefinition, 2 * _savedBytes);
 
     /// <summary>The number of the next frame of the log.</summary>
@@ -84,6 +86,7 @@ public sealed partial class StoreEngine
             Dictionary = _batches.TakeDictionary(),
         };
         _saveBegan = _time.GetTimestamp();
+        _isHeadShrunk = false;
         _savedAtBytes = _wal.AppendedBytes;
         _savedAtSamples = _head.Outcomes[(int)AppendOutcome.Stored];
         return _saver = saver;

@@ -63,6 +63,12 @@ public sealed record StoreOptions
     /// <summary>Late samples in memory, and samples of partitions that are cut already; above it they are written to chunk files at once. Default 2,000,000 (32 MB).</summary>
     public int MaxLateSamples { get; init; } = 2_000_000;
 
+    /// <summary>Samples per series of partitions that are over (history that is loaded) that wait in memory until they are written to chunk files together; <see cref="MaxLateSamples"/> may always wait. Default 240.</summary>
+    public int HistorySamplesPerSeries { get; init; } = 240;
+
+    /// <summary>Bytes of the log that history in memory may keep: above it it is written to chunk files. Default 1 GiB.</summary>
+    public long MaxHistoryLogBytes { get; init; } = 1L << 30;
+
     /// <summary>Samples from agents beyond the future bound that are held back until their time comes. Above it the agents keep them. Default 1,000,000.</summary>
     public int MaxHeldSamples { get; init; } = 1_000_000;
 
@@ -81,8 +87,8 @@ public sealed record StoreOptions
     /// <summary>Bytes that one group commit takes at most. Default 8 MiB.</summary>
     public int MaxGroupBytes { get; init; } = 8 << 20;
 
-    /// <summary>Bytes of one file of the write-ahead log. Default 64 MiB.</summary>
-    public long WalFileBytes { get; init; } = 64L << 20;
+    /// <summary>Bytes of one file of the write-ahead log: it is freed file by file, and up to two freed ones are kept to be written over while the log grows fast. Default 16 MiB.</summary>
+    public long WalFileBytes { get; init; } = 16L << 20;
 
     /// <summary>The head is saved when so many samples came since it was saved last, and no fewer than one for ten bytes that it takes. Default 1,000,000.</summary>
     public long SaveHeadSamples { get; init; } = 1_000_000;

@@ -25,6 +25,7 @@ internal sealed class StoreTelemetry : IDisposable
         meter.CreateObservableGauge(MetricNames.StoreHeldSamples, () => Read(e => e.HeldSamples), null, "Samples that are ahead of the clock and wait for their time.");
         meter.CreateObservableCounter(MetricNames.StoreRunsAhead, () => Read(e => e.Records.AheadRuns), null, "Runs of agents' records that the agents must keep: they are ahead of the clock, and as many samples as may be wait already.");
         meter.CreateObservableGauge(MetricNames.StoreWalBytes, () => Read(e => e.WalBytes), null, "Bytes of the write-ahead log.");
+        meter.CreateObservableGauge(MetricNames.StoreHistorySamples, () => Read(e => e.HistorySamples), null, "Samples in memory of partitions that are over: they keep the log until they are written to chunk files together.");
         meter.CreateObservableGauge(MetricNames.StoreChunkFiles, () => Read(e => e.Blocks.Count), null, "Chunk files that are served.");
         meter.CreateObservableGauge(MetricNames.StoreChunkFileBytes, () => Read(e => e.Blocks.Bytes), null, "Bytes of the chunk files that are served.");
         meter.CreateObservableCounter(MetricNames.StoreFilesQuarantined, () => Read(e => e.Blocks.QuarantinedFiles), null, "Chunk files moved to quarantine since the start.");

@@ -3,7 +3,6 @@ using System.Threading.Channels;
 using Bellwether.Core.Model;
 using Bellwether.Core.Platform;
 using Bellwether.Core.Telemetry;
-using Bellwether.Store.Wal;
 using Microsoft.Extensions.Logging;
 
 namespace Bellwether.Store;
@@ -113,149 +112,6 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
         await Volatile.Read(ref _cutting).WaitAsync(cancellation).ConfigureAwait(false);
     }
 
-    /// <summary>Deletes samples for good, from memory, log and chunk files. Throws <see cref="IOException"/> when the disk does not take it: some may be deleted, ask again.</summary>
-    public async Task<DeletionResult> DeleteAsync(SeriesDeletion deletion, CancellationToken cancellation)
-    {
-        await WithoutCutAsync(engine =>
-        {
-            engine.DeleteFromMemory(deletion);
-            return true;
-        }, cancellation).ConfigureAwait(false);
-        return await Task.Run(() => _engine.DeleteFromFiles(deletion, cancellation), cancellation).ConfigureAwait(false);
-    }
-
-    /// <summary>Copies the store as it is into a folder that is empty or not there. Throws <see cref="IOException"/>.</summary>
-    public async Task SnapshotAsync(string folder, CancellationToken cancellation)
-    {
-        StoreSnapshot snapshot = await WithoutCutAsync(engine => engine.BeginSnapshot(), cancellation).ConfigureAwait(false);
-        using (snapshot)
-            await Task.Run(() => snapshot.CopyTo(folder, _options.MinFreeBytes, cancellation), cancellation).ConfigureAwait(false);
-    }
-
-    private async Task<T> WithoutCutAsync<T>(Func<StoreEngine, T> call, CancellationToken cancellation)
-    {
-        await _cutGate.WaitAsync(cancellation).ConfigureAwait(false);
-        try
-        {
-            return await OnWriterAsync(call, cancellation).ConfigureAwait(false);
-        }
-        finally
-        {
-            _cutGate.Release();
-        }
-    }
-
-    // On the writer's thread. Files are written beside it; publishing and dropping come back to it in short steps, between which data are taken and acknowledged.
-    private void Maintain()
-    {
-        // Else a cut is under way, or a deletion or snapshot waits to begin: the next maintenance looks again.
-        bool mayCut = _cutGate.Wait(0);
-        if (_engine.BeginMaintain(mayCut) is not { } cut)
-        {
-            if (mayCut)
-                _cutGate.Release();
-            return;
-        }
-        _cutWritten = Task.Run(() => _engine.WriteCut(cut, _closing.Token));
-        Volatile.Write(ref _cutting, FinishCutAsync(cut));
-    }
-
-    // On the writer's thread, between groups: the head is written beside it like a cut.
-    private void SaveIfDue()
-    {
-        if (_closing.IsCancellationRequested || !_engine.IsSaveDue || !_cutGate.Wait(0))
-            return;
-        try
-        {
-            HeadSaver saver = _engine.BeginSave();
-            Volatile.Write(ref _cutting, SaveAsync(saver));
-        }
-        catch (IOException e)
-        {
-            _cutGate.Release();
-            LogSaveNotBegun(_log, e);
-        }
-    }
-
-    private async Task SaveAsync(HeadSaver saver)
-    {
-        try
-        {
-            Exception? defect = null;
-            try
-            {
-                await Task.Run(() => _engine.WriteSave(saver, _closing.Token)).ConfigureAwait(false);
-            }
-            catch (Exception e)
-            {
-                // It ends the writer, as a defect on its own thread does.
-                defect = e;
-            }
-            await OnWriterAsync(engine =>
-            {
-                if (defect is not null)
-                    throw new InvalidOperationException("the head could not be saved because of a defect", defect);
-                engine.EndSave(saver);
-                return true;
-            }, CancellationToken.None).ConfigureAwait(false);
-            await Task.Run(() => StoreEngine.PutSaved(saver)).ConfigureAwait(false);
-            await OnWriterAsync(engine =>
-            {
-                engine.FinishSave(saver);
-                return true;
-            }, CancellationToken.None).ConfigureAwait(false);
-        }
-        catch (StoreUnavailableException e)
-        {
-            LogCutStopped(_log, e.Message);
-        }
-        finally
-        {
-            saver.Writer?.Dispose();
-            _cutGate.Release();
-        }
-    }
-
-    [LoggerMessage(EventId = 5715, Level = LogLevel.Error, Message = "the head could not be saved: what it holds could not be made durable in the log")]
-    private static partial void LogSaveNotBegun(ILogger log, Exception error);
-
-    private async Task FinishCutAsync(CutJob cut)
-    {
-        try
-        {
-            Exception? defect = null;
-            try
-            {
-                await _cutWritten.ConfigureAwait(false);
-            }
-            catch (Exception e)
-            {
-                // It ends the writer, as a defect on its own thread does.
-                defect = e;
-            }
-            bool isMore = await OnWriterAsync(engine =>
-            {
-                if (defect is not null)
-                    throw new InvalidOperationException("chunk files could not be written because of a defect", defect);
-                engine.PublishCut(cut);
-                return true;
-            }, CancellationToken.None).ConfigureAwait(false);
-            while (isMore)
-                isMore = await OnWriterAsync(engine => engine.DropCut(cut), CancellationToken.None).ConfigureAwait(false);
-        }
-        catch (StoreUnavailableException e)
-        {
-            LogCutStopped(_log, e.Message);
-        }
-        finally
-        {
-            _cutGate.Release();
-        }
-    }
-
-    [LoggerMessage(EventId = 5714, Level = LogLevel.Debug, Message = "a cut ends with the store: {Reason}")]
-    private static partial void LogCutStopped(ILogger log, string reason);
-
     private async Task<T> OnWriterAsync<T>(Func<StoreEngine, T> call, CancellationToken cancellation)
     {
         var work = new CallWork<T>(call);
@@ -279,27 +135,6 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
         _closing.Dispose();
         _cutGate.Dispose();
     }
-
-    private void MergeBeside()
-    {
-        if (Interlocked.Exchange(ref _isMerging, 1) != 0)
-            return;
-        try
-        {
-            _engine.MergeFiles(_closing.Token);
-        }
-        catch (OperationCanceledException e)
-        {
-            LogMergeStopped(_log, e.Message);
-        }
-        finally
-        {
-            Volatile.Write(ref _isMerging, 0);
-        }
-    }
-
-    [LoggerMessage(EventId = 5713, Level = LogLevel.Debug, Message = "a merge of chunk files ends with the store: {Reason}")]
-    private static partial void LogMergeStopped(ILogger log, string reason);
 
     private async ValueTask EnqueueAsync(Work work, CancellationToken cancellation)
     {

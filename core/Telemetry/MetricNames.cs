@@ -134,6 +134,9 @@ public static class MetricNames
     /// <summary>Bytes of the write-ahead log.</summary>
     public const string StoreWalBytes = "bellwether_store_wal_bytes";
 
+    /// <summary>Samples in memory of partitions that are over.</summary>
+    public const string StoreHistorySamples = "bellwether_store_history_samples";
+
     /// <summary>Chunk files that are served.</summary>
     public const string StoreChunkFiles = "bellwether_store_chunk_files";
 

@@ -60,8 +60,9 @@ internal sealed class BlockFile
         {
             BlockFooter footer = ReadFooter(file, out byte version);
             var block = new BlockFile(name, file, footer, version);
-            block.Replaces = block.LoadIndex().Replaces;
-            block.Unload();
+            BlockIndexReader index = block.ReadIndex();
+            index.Check();
+            block.Replaces = index.Replaces;
             return block;
         }
         catch

@@ -9,6 +9,9 @@ internal static class MergePlan
 {
     private const int Growth = 4;
 
+    /// <summary>A window that may still get files is merged when it has so many: history that is loaded, or late data, make one after the other.</summary>
+    public const int MaxGrowing = 8;
+
     /// <summary>The most files that are merged at once.</summary>
     public const int MaxSources = 32;
 
@@ -18,14 +21,15 @@ internal static class MergePlan
     /// <param name="partitionMs">The shortest window.</param>
     /// <param name="maxRangeMs">No window is longer, so that retention, which drops whole files, stays near its time.</param>
     /// <param name="maxBytes">Sources of one merge together.</param>
-    /// <param name="overMs">Windows that end later may still get files.</param>
+    /// <param name="overMs">Windows that end later may still get files: they wait until there are <see cref="MaxGrowing"/>.</param>
     public static IReadOnlyList<BlockFile> Choose(IReadOnlyList<BlockFile> files, int resolutionMs, long partitionMs, long maxRangeMs, long maxBytes, long overMs)
     {
         for (long range = partitionMs; ; range *= Growth)
         {
             foreach (IGrouping<long, BlockFile> window in files.Where(f => f.ResolutionMs == resolutionMs && !f.IsDamaged && Window(f.Footer.MinMs, range) == Window(f.Footer.MaxMs, range)).GroupBy(f => Window(f.Footer.MinMs, range)).OrderBy(g => g.Key))
             {
-                if ((window.Key + 1) * range <= overMs && Worth(window, maxBytes) is { Count: > 1 } found && !ReachesOverOthers(found, files))
+                bool isOver = (window.Key + 1) * range <= overMs;
+                if ((isOver || window.Count() >= MaxGrowing) && Worth(window, maxBytes, isOver) is { Count: > 1 } found && !ReachesOverOthers(found, files))
                     return found;
             }
             if (range > maxRangeMs / Growth)
@@ -40,13 +44,13 @@ internal static class MergePlan
         return files.Any(f => f.ResolutionMs != found[0].ResolutionMs && f.Footer.MinMs <= toMs && f.Footer.MaxMs >= fromMs);
     }
 
-    private static List<BlockFile> Worth(IEnumerable<BlockFile> window, long maxBytes)
+    // While files still come it goes by samples, and twofold: small files are mostly index, so that by their bytes the large one would be worth merging again and again.
+    private static List<BlockFile> Worth(IEnumerable<BlockFile> window, long maxBytes, bool isOver)
     {
-        List<BlockFile> bySize = [.. window.OrderByDescending(f => f.Bytes)];
+        List<BlockFile> bySize = [.. window.OrderByDescending(f => isOver ? f.Bytes : f.Footer.Samples)];
         if (bySize.Count < 2)
             return [];
-        long rest = bySize.Skip(1).Sum(f => f.Bytes);
-        bool whole = rest * Growth >= bySize[0].Bytes;
+        bool whole = isOver ? bySize.Skip(1).Sum(f => f.Bytes) * Growth >= bySize[0].Bytes : bySize.Skip(1).Sum(f => f.Footer.Samples) >= bySize[0].Footer.Samples;
         if (!whole && bySize.Count <= Growth)
             return [];
         // The small ones first: they are many, and their sum may be worth the large one then.

@@ -131,6 +131,18 @@ internal sealed class CheckpointFile
         return bytes.Written.ToArray();
     }
 
+    /// <summary>The same content under another number.</summary>
+    public static byte[] Renumbered(byte[] content, Checkpoint checkpoint)
+    {
+        var reader = new ByteReader(content.AsSpan(1));
+        reader.Varint();
+        var bytes = new ByteWriter(content.Length + 16);
+        bytes.Byte(Version);
+        bytes.Varint(checkpoint.Number);
+        bytes.Bytes(content.AsSpan(1 + reader.Position));
+        return bytes.Written.ToArray();
+    }
+
     /// <summary>Reads a checkpoint's content into the store's state. Gives <see cref="IsOfProgramWithSavedHeads"/>.</summary>
     public static bool ReadState(byte[] content, RecordApplier records, HeadWriter head)
     {

@@ -8,6 +8,9 @@ internal sealed class WalLedger
     private const int BitsPerGroup = 6;
     private readonly SortedDictionary<ulong, (long NewestMs, ulong Needs)> _groups = [];
 
+    /// <summary>The first number at or above one with which a group begins.</summary>
+    public static ulong GroupFrom(ulong sequence) => (sequence + (1UL << BitsPerGroup) - 1) >> BitsPerGroup << BitsPerGroup;
+
     /// <summary>A frame was logged (or replayed).</summary>
     /// <param name="sequence">Which.</param>
     /// <param name="newestMs">Its newest sample; <see cref="long.MinValue"/>: none.</param>

@@ -59,5 +59,8 @@ internal sealed class WriteAheadLog : IDisposable
     /// <summary>Frees files of which nothing at or above a sequence is needed; returns how many.</summary>
     public int FreeBelow(ulong sequence) => _log.FreeBelow(sequence);
 
+    /// <summary>Gives the room of freed files back that are kept to be written over.</summary>
+    public void ReleaseSpares() => _log.ReleaseReserve();
+
     public void Dispose() => _log.Dispose();
 }

@@ -78,6 +78,7 @@ public sealed class ChangeLogTests
         int before = run.Store.Blocks.Count;
         run.Store.Maintain();
         Assert.Equal(before, run.Store.Blocks.Count);
+        run.Time.Advance(TimeSpan.FromMinutes(1));
         run.Store.Maintain();
         Assert.InRange(run.Store.Blocks.Count, before + 2, before + 3);
         using ISeriesSet set = run.Store.Reader.Select(0, long.MaxValue, [new LabelMatcher(MatchType.Equal, "__name__", "m")], CancellationToken.None);

@@ -1,0 +1,292 @@
+using System.Diagnostics.Metrics;
+using System.Globalization;
+using Bellwether.Core.Model;
+using Bellwether.Core.Platform;
+using Bellwether.Kit;
+using Bellwether.Store;
+using Microsoft.Extensions.Logging.Abstractions;
+using MatchType = Bellwether.Core.Model.MatchType;
+
+namespace Bellwether.Aggregator.Tests.Store;
+
+/// <summary>Deletions and snapshots run beside the writer: what comes between their parts is taken, and nothing of it is lost; what was deleted never comes back.</summary>
+public sealed class StoreDeletionTests : IDisposable
+{
+    private readonly VirtualTime _time = new();
+    private readonly Meter _meter = new("store-deletion-tests");
+    private readonly string _folder = Directory.CreateTempSubdirectory("bellwether-store").FullName;
+
+    public void Dispose()
+    {
+        _meter.Dispose();
+        Directory.Delete(_folder, true);
+    }
+
+    [Fact]
+    public void Whatever_comes_between_the_parts_of_deletions_and_snapshots_stands_in_the_store_once_also_after_crashes()
+    {
+        int deletions = 0, snapshots = 0, crashes = 0, between = 0;
+        for (int seed = 0; seed < 60; seed++)
+        {
+            var run = new Run(seed, _time, _meter);
+            run.Go();
+            deletions += run.Deletions;
+            snapshots += run.Snapshots;
+            crashes += run.Crashes;
+            between += run.Between;
+        }
+        Assert.True(deletions > 200 && snapshots > 200 && crashes > 100 && between > 200, $"{deletions} deletions, {snapshots} snapshots, {crashes} crashes, {between} appends while files were written");
+    }
+
+    [Fact]
+    public async Task A_writer_takes_data_while_it_writes_files_for_a_snapshot()
+    {
+        var disk = new GatedDisk();
+        var options = new StoreOptions { Folder = Path.Combine(_folder, "store"), MinFreeBytes = 0 };
+        long now = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
+        string copy = Path.Combine(_folder, "copy");
+        await using (StoreWriter store = StoreWriter.Open(options, disk, TimeProvider.System, ProcessRandom.Create(), _meter, NullLogger.Instance))
+        {
+            await store.AppendAsync(Batch(now - 100_000, 50), CancellationToken.None);
+            Task snapshot = store.SnapshotAsync(copy, CancellationToken.None);
+            await disk.Reached;
+            await store.AppendAsync(Batch(now - 50_000, 50), CancellationToken.None);
+            Assert.False(snapshot.IsCompleted);
+            disk.Open();
+            await snapshot;
+            DeletionResult deleted = await store.DeleteAsync(new SeriesDeletion([[new LabelMatcher(MatchType.Equal, "__name__", "m")]], now - 80_000, now - 60_000), CancellationToken.None);
+            Assert.Equal(21, deleted.Samples);
+            Assert.Equal(79, Count(store.Reader));
+        }
+        await using StoreWriter copied = StoreWriter.Open(options with { Folder = copy }, new OsDisk(), TimeProvider.System, ProcessRandom.Create(), _meter, NullLogger.Instance);
+        Assert.Equal(50, Count(copied.Reader));
+        await using StoreWriter again = StoreWriter.Open(options, new OsDisk(), TimeProvider.System, ProcessRandom.Create(), _meter, NullLogger.Instance);
+        Assert.Equal(79, Count(again.Reader));
+    }
+
+    private static SampleBatch Batch(long fromMs, int count)
+    {
+        var batch = new SampleBatch();
+        for (int i = 0; i < count; i++)
+            batch.Samples.Add(new SeriesSample(Labels.Of("__name__", "m"), fromMs + (i * 1_000), i));
+        return batch;
+    }
+
+    private static int Count(ISeriesReader reader)
+    {
+        using ISeriesSet set = reader.Select(long.MinValue, long.MaxValue, [new LabelMatcher(MatchType.Equal, "__name__", "m")], CancellationToken.None);
+        var buffer = new SampleBuffer();
+        set.Read(0, buffer);
+        return buffer.Count;
+    }
+
+    // One thread, one seed.
+    private sealed class Run(int seed, VirtualTime time, Meter meter)
+    {
+        private const int Series = 8;
+        private readonly Random _random = new(seed);
+        private readonly FaultyDisk _disk = new(new Random(seed));
+        private readonly Dictionary<(int Series, long TimeMs), double> _model = [];
+
+        // What a deletion that did not come to its end may have left.
+        private readonly HashSet<(int Series, long TimeMs)> _doubtful = [];
+        private StoreEngine _store = null!;
+        private SeriesDeletion? _going;
+        private bool _isWithin;
+
+        public int Deletions { get; private set; }
+
+        public int Snapshots { get; private set; }
+
+        public int Crashes { get; private set; }
+
+        public int Between { get; private set; }
+
+        public void Go()
+        {
+            Open();
+            for (int i = 0; i < 120; i++)
+            {
+                int dice = _random.Next(100);
+                if (dice < 60)
+                    Append();
+                else if (dice < 70)
+                    time.Advance(TimeSpan.FromMinutes(_random.Next(60)));
+                else if (dice < 78)
+                    _store.Maintain();
+                else if (dice < 82)
+                    _store.SaveHead();
+                else if (dice < 89)
+                    Delete();
+                else if (dice < 96)
+                    Snapshot();
+                else
+                    Crash();
+                if (i % 5 == 0)
+                    Compare(_store, _model);
+            }
+            Crash();
+            Compare(_store, _model);
+        }
+
+        private void Open()
+        {
+            _store = StoreEngine.Open(new StoreOptions { Folder = "/store", MinFreeBytes = 0, MaxLateSamples = 30, WalFileBytes = 4 << 10 }, _disk, time, new Random(seed), meter, NullLogger.Instance);
+            _store.SeriesPerStep = 3;
+            _store.DeletedPerStep = 1;
+        }
+
+        private void Crash()
+        {
+            Crashes++;
+            _going = null;
+            _disk.Fault = null;
+            _disk.Crash(onlyProcess: _random.Next(2) == 0);
+            Open();
+        }
+
+        private void Append()
+        {
+            var batch = new SampleBatch();
+            long back = _random.Next(3) == 0 ? _random.Next(8 * 3600) * 1000L : _random.Next(900) * 1000L;
+            for (int n = _random.Next(1, 6), i = 0; i < n; i++)
+            {
+                (int series, long at, double value) = (_random.Next(Series), time.NowMs - back + (i * 1_000), _random.Next(5));
+                // Where something was deleted, perhaps, a smaller value may meet it; what comes while a deletion goes through memory may go with it.
+                if (_doubtful.Contains((series, at)) || (_going is { } going && going.Matches(Of(series)) && going.Takes(at)))
+                    continue;
+                batch.Samples.Add(new SeriesSample(Of(series), at, value));
+                _model[(series, at)] = _model.TryGetValue((series, at), out double known) ? Math.Max(known, value) : value;
+            }
+            _store.AppendBatch(batch);
+            _store.Commit();
+        }
+
+        // Crashes at a random one of its parts, or not; appends between all of them.
+        private void Delete()
+        {
+            int series = _random.Next(Series);
+            long from = _random.Next(4) == 0 ? long.MinValue : time.NowMs - (_random.Next(6 * 3600) * 1000L), to = _random.Next(4) == 0 ? long.MaxValue : from == long.MinValue ? time.NowMs - 1800_000 : from + 3600_000;
+            var deletion = new SeriesDeletion([[new LabelMatcher(MatchType.Equal, "i", series.ToString(CultureInfo.InvariantCulture))]], from, to);
+            foreach ((int Series, long TimeMs) key in _model.Keys.Where(k => k.Series == series && k.TimeMs >= from && k.TimeMs <= to).ToList())
+            {
+                _doubtful.Add(key);
+                _model.Remove(key);
+            }
+            _going = deletion;
+            MemoryDeletion going = _store.BeginDelete(deletion);
+            int crashAt = _random.Next(3) == 0 ? _random.Next(8) : -1, part = 0;
+            while (_store.DeleteSome(going))
+            {
+                if (Ends())
+                    return;
+            }
+            _going = null;
+            if (!CutAll(null, Ends))
+                return;
+            _store.DeleteFromFiles(deletion, CancellationToken.None);
+            foreach ((int, long) key in _doubtful.Where(k => k.Series == series && k.TimeMs >= from && k.TimeMs <= to).ToList())
+                _doubtful.Remove(key);
+            Compare(_store, _model);
+            Deletions++;
+
+            bool Ends()
+            {
+                if (part++ == crashAt)
+                {
+                    Crash();
+                    return true;
+                }
+                if (_random.Next(2) == 0)
+                    Append();
+                return false;
+            }
+        }
+
+        private void Snapshot()
+        {
+            var then = new Dictionary<(int Series, long TimeMs), double>(_model);
+            int crashAt = _random.Next(3) == 0 ? _random.Next(5) : -1, part = 0;
+            StoreSnapshot? snapshot = null;
+            bool isWhole = CutAll(() => snapshot = _store.TakeSnapshot(), () =>
+            {
+                if (part++ == crashAt)
+                {
+                    Crash();
+                    return true;
+                }
+                if (_random.Next(2) == 0)
+                    Append();
+                return false;
+            });
+            if (!isWhole)
+                return;
+            using (snapshot)
+                snapshot!.CopyTo("/copy" + Snapshots, 0, CancellationToken.None);
+            // What came while its files were written may stand in it or not.
+            using StoreEngine copy = StoreEngine.Open(new StoreOptions { Folder = "/copy" + Snapshots, MinFreeBytes = 0 }, _disk, time, new Random(seed), meter, NullLogger.Instance);
+            Dictionary<(int, long), double> found = Content(copy);
+            foreach (((int, long) key, double value) in then)
+                Assert.True(found.TryGetValue(key, out double stored) && (stored == value || stored == _model.GetValueOrDefault(key)), $"seed {seed}: {key} is not in the copy");
+            Snapshots++;
+        }
+
+        // False: it crashed.
+        private bool CutAll(Action? published, Func<bool> ends)
+        {
+            CutJob cut = _store.BeginCutAll(dropsLog: published is null);
+            if (ends())
+                return false;
+            _disk.Fault = (_, path) =>
+            {
+                if (_isWithin || path.Contains("/wal/", StringComparison.Ordinal) || _random.Next(3) != 0)
+                    return false;
+                _isWithin = true;
+                Append();
+                Between++;
+                _isWithin = false;
+                return false;
+            };
+            _store.WriteCut(cut, CancellationToken.None);
+            _disk.Fault = null;
+            if (ends())
+                return false;
+            _store.PublishCut(cut);
+            published?.Invoke();
+            do
+            {
+                if (ends())
+                    return false;
+            }
+            while (_store.DropCut(cut));
+            Assert.Null(cut.Problem);
+            return true;
+        }
+
+        private void Compare(StoreEngine store, Dictionary<(int Series, long TimeMs), double> model)
+        {
+            Dictionary<(int, long), double> found = Content(store);
+            foreach (((int, long) key, double value) in model)
+                Assert.True(found.TryGetValue(key, out double stored) && stored == value, $"seed {seed}: {key}");
+            foreach ((int, long) key in found.Keys)
+                Assert.True(model.ContainsKey(key) || _doubtful.Contains(key), $"seed {seed}: {key} was deleted");
+        }
+
+        private static Dictionary<(int Series, long TimeMs), double> Content(StoreEngine store)
+        {
+            using ISeriesSet set = store.Reader.Select(long.MinValue, long.MaxValue, [new LabelMatcher(MatchType.Equal, "__name__", "m")], CancellationToken.None);
+            var buffer = new SampleBuffer();
+            var found = new Dictionary<(int Series, long TimeMs), double>();
+            for (int s = 0; s < set.Count; s++)
+            {
+                set.Read(s, buffer);
+                int series = int.Parse(set.LabelsAt(s).Get("i"), CultureInfo.InvariantCulture);
+                for (int k = 0; k < buffer.Count; k++)
+                    found.Add((series, buffer.Times[k]), buffer.Values[k]);
+            }
+            return found;
+        }
+
+        private static Labels Of(int series) => Labels.Of("__name__", "m", "i", series.ToString(CultureInfo.InvariantCulture));
+    }
+}
