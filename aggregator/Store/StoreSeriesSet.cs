@@ -107,9 +107,11 @@ internal sealed partial class StoreSeriesSet : IEdgeSeriesSet, ISummarySeriesSet
     {
         summaries.Clear();
         SelectedSeries series = _series[index];
-        long headOldestMs = OldestInHead(series);
+        int first = series.FirstAfter(_fromMs);
+        // Asked where there are chunks to be summarised only: it takes the head's lock.
+        long headOldestMs = first < series.Chunks.Length && series.Chunks[first].MinMs <= _toMs ? OldestInHead(series) : long.MaxValue;
         _gather.Begin();
-        for (int i = series.FirstAfter(_fromMs); i < series.Chunks.Length; i++)
+        for (int i = first; i < series.Chunks.Length; i++)
         {
             i = series.AddSummaries(i, _toMs, headOldestMs, cuts, _blocks, _scratch, summaries);
             if (i == series.Chunks.Length || series.Chunks[i].MinMs > _toMs)

@@ -6,9 +6,11 @@ namespace Bellwether.Aggregator.Run;
 /// <summary>ASP.NET Core's own log in our lines, from warnings on: its information is one line and more per request.</summary>
 internal sealed class QuietFrameworkLoggers(ILoggerFactory inner) : ILoggerFactory
 {
-    // A host that cannot start throws; the program tells that in one line.
+    // A host that cannot start throws; the program tells that in one line. The other one logs requests (Kestrel logs those that fail), and makes an activity and a scope for each where it may log at all.
     public ILogger CreateLogger(string categoryName) =>
-        categoryName.StartsWith("Microsoft.Extensions.Hosting", StringComparison.Ordinal) ? NullLogger.Instance : new Quiet(inner.CreateLogger(categoryName));
+        categoryName.StartsWith("Microsoft.Extensions.Hosting", StringComparison.Ordinal) || categoryName == "Microsoft.AspNetCore.Hosting.Diagnostics"
+            ? NullLogger.Instance
+            : new Quiet(inner.CreateLogger(categoryName));
 
     public void AddProvider(ILoggerProvider provider) => inner.AddProvider(provider);
 

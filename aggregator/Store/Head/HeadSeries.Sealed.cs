@@ -19,7 +19,7 @@ internal sealed partial class HeadSeries
             if (run!.Times.FirstMs <= toMs)
             {
                 at -= run.Times.Count;
-                run.Times.Decode(times.Slice(at, run.Times.Count));
+                into.CopyTimes(run.Times, times.Slice(at, run.Times.Count));
                 block.Decode(values.Slice(at, run.Times.Count));
             }
             piece = block.Before;

@@ -15,6 +15,11 @@ internal sealed class SampleGather
     private int _count;
     private int _sourceFrom;
     private bool _sorted = true;
+    private readonly (SealedTimes? Of, long[] Times)[] _held = new (SealedTimes?, long[])[HeldTimes];
+    private int _nextHeld;
+
+    // A selection reaches over a few blocks of the head, whose times its series share.
+    private const int HeldTimes = 8;
 
     /// <summary>Samples that it may have room for and still be kept for the next selection.</summary>
     private const int MaxKept = 1 << 17;
@@ -66,6 +71,25 @@ internal sealed class SampleGather
         EnsureRoom(count);
         times = _times.AsSpan(_count, count);
         values = _values.AsSpan(_count, count);
+    }
+
+    /// <summary>Decodes times that series share: once for those that are read one after the other.</summary>
+    public void CopyTimes(SealedTimes of, Span<long> into)
+    {
+        foreach (ref readonly (SealedTimes? Of, long[] Times) held in _held.AsSpan())
+        {
+            if (!ReferenceEquals(held.Of, of))
+                continue;
+            held.Times.AsSpan(0, of.Count).CopyTo(into);
+            return;
+        }
+        of.Decode(into);
+        ref (SealedTimes? Of, long[] Times) next = ref _held[_nextHeld];
+        _nextHeld = (_nextHeld + 1) % HeldTimes;
+        if (next.Times is null || next.Times.Length < of.Count)
+            next.Times = new long[Math.Max(of.Count, SealedTimes.MaxCount)];
+        into.CopyTo(next.Times);
+        next.Of = of;
     }
 
     /// <summary>Takes those of the extension that lie in the range.</summary>

@@ -31,19 +31,26 @@ public sealed class HeadSeriesTests
                 expected[s].Add((timeMs, values[s]));
             }
         }
+        // One for all, as a selection has it: what it remembers of a series' times must be right for the next one.
+        var gather = new SampleGather();
         for (int s = 0; s < series.Length; s++)
         {
-            Assert.Equal(expected[s], Read(series[s]));
+            Assert.Equal(expected[s], Read(series[s], long.MinValue, long.MaxValue, gather));
+            for (int i = 0; i < 20; i++)
+            {
+                long fromMs = random.Next(15_000_000), toMs = fromMs + random.Next(6_000_000);
+                Assert.Equal(expected[s].FindAll(e => e.TimeMs >= fromMs && e.TimeMs <= toMs), Read(series[s], fromMs, toMs, gather));
+            }
             // 15 million ms are three partitions; each has 480 ticks at most: four blocks of 128 less what the last of them lacks.
             Assert.InRange(series[s].BlockCount, 3, 12);
         }
     }
 
-    private static List<(long TimeMs, double Value)> Read(HeadSeries series)
+    private static List<(long TimeMs, double Value)> Read(HeadSeries series, long fromMs, long toMs, SampleGather gather)
     {
-        var gather = new SampleGather();
         gather.Begin();
-        series.Read(long.MinValue, long.MaxValue, gather);
+        series.Read(fromMs, toMs, gather);
+        gather.Resolve();
         var samples = new List<(long, double)>();
         for (int i = 0; i < gather.Count; i++)
             samples.Add((gather.Times[i], gather.Values[i]));
