@@ -28,7 +28,8 @@ public sealed class ConcurrentPartsTests : IDisposable
     [Fact]
     public async Task Different_queries_evaluate_what_they_have_in_common_once_and_nothing_is_kept_when_all_are_over()
     {
-        Task<ConcurrentAnswer> sum = Range("sum(count_over_time(v[2m]))");
+        // A sum that is asked alone is made without its parts.
+        Task<ConcurrentAnswer> sum = Range("avg(count_over_time(v[2m]))");
         await _data.Begun();
         Task<ConcurrentAnswer> twice = Range("max( count_over_time( v[2m] ) ) * 2"), bare = Range("count_over_time(v[2m])"), other = Range("sum(count_over_time(v[3m]))");
         await _data.Begun();
@@ -38,6 +39,19 @@ public sealed class ConcurrentPartsTests : IDisposable
         Assert.Equal(0, _engine.Parts!.Count);
         await Range("min(count_over_time(v[2m]))");
         Assert.Equal(3, _data.Selects);
+    }
+
+    [Fact]
+    public async Task A_sum_is_made_without_its_parts_when_it_is_asked_alone_and_with_them_beside_others()
+    {
+        _data.Release();
+        Assert.Equal(2, Last(await Range("sum(count_over_time(v[2m]))")));
+        long asked = _engine.Parts!.Enter();
+        long shared = _engine.PartsShared;
+        Assert.Equal(2, Last(await Range("sum(count_over_time(v[2m]))")));
+        Assert.Equal(2, Last(await Range("max(count_over_time(v[2m]))")));
+        Assert.Equal((2, shared + 1), (_data.Selects, _engine.PartsShared));
+        _engine.Parts.Leave(asked);
     }
 
     [Fact]

@@ -38,6 +38,16 @@ internal sealed class ConcurrentParts(long maxPoints)
         }
     }
 
+    /// <summary>Whether more than one query is asked now.</summary>
+    public bool AreSeveralAsked
+    {
+        get
+        {
+            lock (_gate)
+                return _asked.Count > 1;
+        }
+    }
+
     /// <summary>A query is asked: its number, which <see cref="Leave"/> takes back when it is over. What is done meanwhile is kept for it.</summary>
     public long Enter()
     {

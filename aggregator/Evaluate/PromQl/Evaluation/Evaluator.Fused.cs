@@ -36,11 +36,13 @@ internal sealed partial class Evaluator
         return value is not null || Error is not null;
     }
 
-    /// <summary>A function of floats that drops the name, over a range without modifiers, whose value nobody else asks for.</summary>
+    /// <summary>A function of floats that drops the name, over a range without modifiers, whose value no other query takes.</summary>
     private bool IsSummable(CallExpr c, Grid grid, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out MatrixSelector? matrix)
     {
         matrix = null;
         if (WindowColumns.KindOf(c.Function.Name) is null or WindowKind.Quantile or WindowKind.Last or WindowKind.First || (_shared is not null && _shared.NumberOf(c) >= 0))
+            return false;
+        if (_parts is { AreSeveralAsked: true })
             return false;
         matrix = Unwrapped(c.Arguments[0]) as MatrixSelector;
         return matrix is { Selector.Boundary: Boundary.None } && (matrix.Selector.At.Kind == AtKind.None || grid.Count == 1);
