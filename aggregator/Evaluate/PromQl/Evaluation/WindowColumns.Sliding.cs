@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Bellwether.Core.Model;
 
 namespace Bellwether.Evaluate.PromQl.Evaluation;
 
