@@ -64,13 +64,5 @@ internal static class HistogramJson
     private static double Custom(NativeHistogram h, int index) =>
         index < 0 ? double.NegativeInfinity : index < h.CustomValues.Length ? h.CustomValues[index] : double.PositiveInfinity;
 
-    /// <summary>The upper bound of an exponential bucket: 2^(index * 2^-schema).</summary>
-    private static double Bound(NativeHistogram h, int index)
-    {
-        if (h.Schema < 0)
-            return Math.ScaleB(1, index << -h.Schema);
-        int whole = index >> h.Schema;
-        int part = index & ((1 << h.Schema) - 1);
-        return Math.ScaleB(Math.Pow(2, part / (double)(1 << h.Schema)), whole);
-    }
+    private static double Bound(NativeHistogram h, int index) => NativeHistogram.ExponentialBound(index, h.Schema);
 }

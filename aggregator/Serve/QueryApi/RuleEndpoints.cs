@@ -19,8 +19,10 @@ internal sealed class RuleEndpoints(QueryApiSources sources)
             return ApiAnswer.BadParameter("type", $"not supported value \"{type}\"");
         if (!TryBool(parameters, "exclude_alerts", out bool excludeAlerts, out ApiAnswer? wrong))
             return wrong!;
-        if (!parameters.TryLimit("group_limit", out int groupLimit))
-            return ApiAnswer.BadParameter("group_limit", "needs to be a positive number");
+        if (!parameters.TryLimit("group_limit", out int groupLimit) || (groupLimit == 0 && parameters.One("group_limit").Length > 0))
+            return ApiAnswer.BadParameter("group_limit", "group_limit needs to be greater than 0");
+        if (groupLimit == 0 && parameters.One("group_next_token").Length > 0)
+            return ApiAnswer.BadParameter("group_next_token", "group_limit needs to be present in order to paginate over the groups");
         var selectors = new List<IReadOnlyList<LabelMatcher>>();
         foreach (string text in parameters.Many("match[]"))
         {

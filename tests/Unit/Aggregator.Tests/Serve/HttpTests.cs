@@ -106,6 +106,10 @@ public sealed class HttpTests : IAsyncLifetime, IDisposable
     [InlineData("query_range?query=up&start=1&end=2&step=1&limit=-1", "limit must be non-negative")]
     [InlineData("rules?type=x", "type")]
     [InlineData("rules?exclude_alerts=x", "exclude_alerts")]
+    [InlineData("rules?group_limit=0", "group_limit needs to be greater than 0")]
+    [InlineData("rules?group_limit=x", "group_limit")]
+    [InlineData("rules?group_next_token=x", "group_limit needs to be present in order to paginate over the groups")]
+    [InlineData("rules?group_limit=1&group_next_token=x", "invalid group_next_token")]
     [InlineData("metadata?limit=x", "limit")]
     public async Task A_wrong_parameter_is_named(string path, string part)
     {
