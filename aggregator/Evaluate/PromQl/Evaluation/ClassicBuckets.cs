@@ -6,8 +6,8 @@ internal static class ClassicBuckets
     /// <summary>Differences below this share are noise, not a break of monotonicity.</summary>
     private const double Tolerance = 1e-12;
 
-    /// <summary>Of bounds that ascend, merges those that are equal (<paramref name="length"/> are left) and makes the counts rise. False: there is no +Inf bucket.</summary>
-    public static bool Prepare(Span<double> uppers, Span<double> counts, out int length, out bool forced)
+    /// <summary>Of bounds that ascend, merges those that are equal (<paramref name="length"/> are left) and, where they must, makes the counts rise. False: there is no +Inf bucket.</summary>
+    public static bool Prepare(Span<double> uppers, Span<double> counts, bool mustRise, out int length, out bool forced)
     {
         forced = false;
         length = uppers.Length;
@@ -22,7 +22,7 @@ internal static class ClassicBuckets
                 (uppers[++last], counts[last]) = (uppers[i], counts[i]);
         }
         length = last + 1;
-        forced = MakeRise(counts[..length]);
+        forced = mustRise && MakeRise(counts[..length]);
         return true;
     }
 

@@ -165,8 +165,9 @@ internal sealed partial class Evaluator
 
     private bool PrepareClassic(Span<double> uppers, Span<double> counts, ref int length, string function, HistogramGroup group, TextSpan span)
     {
-        bool ok = ClassicBuckets.Prepare(uppers, counts, out length, out bool forced);
-        if (forced && function != "histogram_fraction")
+        // Fractions are of the counts as they are.
+        bool ok = ClassicBuckets.Prepare(uppers, counts, function != "histogram_fraction", out length, out bool forced);
+        if (forced)
             _notes.Info($"input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile){Annotations.ForMetric(group.Labels.MetricName)}", span);
         return ok;
     }
