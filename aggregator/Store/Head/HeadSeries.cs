@@ -65,7 +65,7 @@ internal sealed partial class HeadSeries
     {
         if (timeMs <= NewestMs)
             return AppendLate(timeMs, value, pools);
-        if (_count > 0 && (_count == TimeColumn.MaxCount || pools.SlotStart(timeMs, slotMs) > _column![0]))
+        if (_count > 0 && (_count >= Limit || pools.SlotStart(timeMs, slotMs) > _column![0]))
             Seal(slotMs, pools);
         if (_count == 0)
             _column = pools.ColumnFrom(timeMs);
@@ -154,21 +154,35 @@ internal sealed partial class HeadSeries
             _rare = null;
     }
 
+    // The open block is sealed at so many values: sooner where they take much room.
+    private int Limit => _open == 0 || OpenValues.IsSmall(_form) ? TimeColumn.MaxCount : TimeColumn.MaxCount / 2;
+
     private static long SlotOf(long timeMs, long slotMs) => timeMs >= 0 ? timeMs / slotMs : ((timeMs + 1) / slotMs) - 1;
 
     // Into another piece, or another form: the values do not fit where they are.
     private void Put(double value, HeadPools pools)
     {
+        if (_open != 0 && pools.Memory[_open].Length < OpenValues.Bytes(_form, _count + 1))
+        {
+            uint larger = pools.Memory.Take(BytesFor(_count + 1));
+            pools.Memory[_open].CopyTo(pools.Memory[larger]);
+            pools.Memory.Return(_open);
+            _open = larger;
+            if (OpenValues.TryPut(pools.Memory[_open], _form, _count, value))
+                return;
+        }
         Span<double> values = pools.Values.AsSpan(0, _count + 1);
         ReadOpen(values[..^1], pools.Memory);
         values[^1] = value;
         PutAll(values, pools);
     }
 
+    private int BytesFor(int count) => OpenValues.Bytes(_form, count <= 8 ? 8 : count <= 16 ? 16 : count <= 32 ? 32 : TimeColumn.MaxCount);
+
     private void PutAll(ReadOnlySpan<double> values, HeadPools pools)
     {
         _form = OpenValues.Choose(values, _form, out long from);
-        int bytes = OpenValues.Bytes(_form, values.Length <= 8 ? 8 : values.Length <= 16 ? 16 : TimeColumn.MaxCount);
+        int bytes = BytesFor(values.Length);
         if (_open == 0 || pools.Memory[_open].Length < bytes)
         {
             if (_open != 0)

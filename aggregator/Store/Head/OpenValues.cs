@@ -19,17 +19,21 @@ internal static class OpenValues
     private const int WidthMask = 3;
     private const int BaseBytes = 8;
 
+    /// <summary>Whether a value takes two bytes only.</summary>
+    public static bool IsSmall(byte form) => (form & WidthMask) == Short;
+
     /// <summary>Bytes of a piece for so many values.</summary>
     public static int Bytes(byte form, int count) => (form & WidthMask) switch { Short => BaseBytes + (count * 2), Int => BaseBytes + (count * 4), _ => count * 8 };
 
-    /// <summary>Puts a value behind those that are there. False: the piece is full, or the value does not have this form.</summary>
+    /// <summary>Puts a value behind those that are there. False: the value does not have this form, or the piece is full.</summary>
     public static bool TryPut(Span<byte> piece, byte form, int at, double value)
     {
-        if (Bytes(form, at + 1) > piece.Length)
-            return false;
         if (form == Double)
         {
-            MemoryMarshal.Write(piece[(at * 8)..], in value);
+            Span<double> values = MemoryMarshal.Cast<byte, double>(piece);
+            if ((uint)at >= (uint)values.Length)
+                return false;
+            values[at] = value;
             return true;
         }
         if (!TryInteger(value, form >> 4, out long integer))
@@ -37,16 +41,16 @@ internal static class OpenValues
         long distance = unchecked(integer - MemoryMarshal.Read<long>(piece));
         if ((form & WidthMask) == Short)
         {
-            short small = (short)distance;
-            if (small != distance)
+            Span<short> distances = MemoryMarshal.Cast<byte, short>(piece[BaseBytes..]);
+            if ((short)distance != distance || (uint)at >= (uint)distances.Length)
                 return false;
-            MemoryMarshal.Write(piece[(BaseBytes + (at * 2))..], in small);
+            distances[at] = (short)distance;
             return true;
         }
-        int narrow = (int)distance;
-        if (narrow != distance)
+        Span<int> wide = MemoryMarshal.Cast<byte, int>(piece[BaseBytes..]);
+        if ((int)distance != distance || (uint)at >= (uint)wide.Length)
             return false;
-        MemoryMarshal.Write(piece[(BaseBytes + (at * 4))..], in narrow);
+        wide[at] = (int)distance;
         return true;
     }
 

@@ -8,8 +8,8 @@ namespace Bellwether.Store.Head;
 /// </summary>
 internal sealed class TimeColumn
 {
-    /// <summary>The most timestamps in a column: an open block is sealed then. Few, since an open block has eight bytes for each value, and a sealed one hardly more than one.</summary>
-    public const int MaxCount = 32;
+    /// <summary>The most timestamps in a column: an open block is sealed then, at half of it where a value takes more than two bytes. A sealed block has hardly more than one for each, but joins the one before it.</summary>
+    public const int MaxCount = 64;
 
     private long[] _times = new long[8];
     private int _count;
