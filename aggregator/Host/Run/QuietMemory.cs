@@ -7,8 +7,8 @@ namespace Bellwether.Aggregator.Run;
 /// once and what is free goes back to the system, and with it the pages of the program that were not needed for a while. Measured in docs/performance.md. Not thread-safe.
 /// </summary>
 /// <param name="time">Clock.</param>
-/// <param name="use">Bytes allocated and processor time since the process began.</param>
-internal sealed class QuietMemory(TimeProvider time, Func<(long Allocated, TimeSpan Cpu)> use)
+/// <param name="use">Bytes allocated and processor time since the process began, and bytes in use.</param>
+internal sealed class QuietMemory(TimeProvider time, Func<(long Allocated, TimeSpan Cpu, long InUse)> use)
 {
     /// <summary>How often it is to be asked.</summary>
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
@@ -30,21 +30,21 @@ internal sealed class QuietMemory(TimeProvider time, Func<(long Allocated, TimeS
 
     private long _pages = time.GetTimestamp();
     private TimeSpan _pagesWait = ProgramPages.Start;
-    private (long Allocated, TimeSpan Cpu) _before = use();
+    private (long Allocated, TimeSpan Cpu, long InUse) _before = use();
     private long _compactedAt;
     private int _quiet;
 
     /// <summary>Of this process.</summary>
-    public static (long Allocated, TimeSpan Cpu) OfProcess() =>
-        (GC.GetTotalAllocatedBytes(), OperatingSystem.IsLinux() || OperatingSystem.IsWindows() || OperatingSystem.IsMacOS() ? Environment.CpuUsage.TotalTime : TimeSpan.Zero);
+    public static (long Allocated, TimeSpan Cpu, long InUse) OfProcess() =>
+        (GC.GetTotalAllocatedBytes(), OperatingSystem.IsLinux() || OperatingSystem.IsWindows() || OperatingSystem.IsMacOS() ? Environment.CpuUsage.TotalTime : TimeSpan.Zero, GC.GetTotalMemory(forceFullCollection: false));
 
     /// <summary>Does what is due. True: the heap was compacted.</summary>
     public bool Step()
     {
-        (long Allocated, TimeSpan Cpu) now = use();
+        (long Allocated, TimeSpan Cpu, long InUse) now = use();
         _quiet = now.Allocated - _before.Allocated <= QuietBytes && now.Cpu - _before.Cpu <= s_quietCpu ? _quiet + 1 : 0;
         _before = now;
-        bool isDue = _quiet >= QuietSteps && IsWorthIt(now.Allocated - _compactedAt);
+        bool isDue = _quiet >= QuietSteps && IsWorthIt(now.Allocated - _compactedAt, now.InUse);
         if (isDue)
         {
             GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
@@ -59,9 +59,5 @@ internal sealed class QuietMemory(TimeProvider time, Func<(long Allocated, TimeS
         return isDue;
     }
 
-    private static bool IsWorthIt(long garbage)
-    {
-        long inUse = GC.GetTotalMemory(forceFullCollection: false);
-        return garbage >= Math.Max(GarbageBytes, inUse / 2) && inUse <= HeapBytesMax;
-    }
+    private static bool IsWorthIt(long garbage, long inUse) => garbage >= Math.Max(GarbageBytes, inUse / 2) && inUse <= HeapBytesMax;
 }

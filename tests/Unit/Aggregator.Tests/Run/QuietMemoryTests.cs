@@ -6,10 +6,10 @@ namespace Bellwether.Aggregator.Tests.Run;
 /// <summary>The heap is compacted when a load is over, not during one and not again without another.</summary>
 public sealed class QuietMemoryTests
 {
-    // More than half of what the tests beside these may have in use.
-    private const long Much = 1L << 40;
+    private const long Much = 200 << 20;
     private long _allocated;
     private TimeSpan _cpu;
+    private long _inUse = 300 << 20;
 
     [Fact]
     public void After_a_load_the_heap_is_compacted_once()
@@ -49,7 +49,19 @@ public sealed class QuietMemoryTests
             Assert.False(Step(memory, 1 << 20, 0));
     }
 
-    private QuietMemory Make() => new(new VirtualTime(), () => (_allocated, _cpu));
+    [Theory]
+    [InlineData(500L << 20)]
+    [InlineData(2L << 30)]
+    public void A_heap_that_is_large_beside_the_garbage_or_too_large_to_hold_threads_up_is_left_alone(long inUse)
+    {
+        _inUse = inUse;
+        QuietMemory memory = Make();
+        Step(memory, Much, 1);
+        for (int i = 0; i < 5; i++)
+            Assert.False(Step(memory, 0, 0));
+    }
+
+    private QuietMemory Make() => new(new VirtualTime(), () => (_allocated, _cpu, _inUse));
 
     private bool Step(QuietMemory memory, long bytes, double cpu)
     {
