@@ -1,5 +1,4 @@
 using System.Numerics;
-using Bellwether.Core.Model;
 using Bellwether.Store.Chunks;
 
 namespace Bellwether.Store.Blocks;

@@ -125,20 +125,15 @@ internal static partial class IntegerBlock
     private static void PickSums(ref ByteReader from, in PackedLanes lanes, int n, in Head head, ReadOnlySpan<int> places, Span<long> values)
     {
         var outliers = new Outliers(ref from, head.IsPatched, n, head.Width);
-        long sum = 0, above = 0;
-        int summed = 0;
+        long above = 0;
+        PackedLanes.Summed summed = default;
         for (int p = 0; p < places.Length; p++)
         {
-            int to = places[p], whole = to & ~7;
-            if (whole > summed)
-            {
-                sum += lanes.Sum(summed, whole);
-                summed = whole;
-            }
+            int to = places[p];
             for (; outliers.At < to; outliers.Next(ref from))
                 above = unchecked(above + AboveWidth(lanes, outliers, head));
-            long all = to > whole ? sum + lanes.Sum(whole, to) : sum;
-            values[p] = unchecked(values[p] + ((all + above) * head.Divisor) + (head.Offset * to));
+            long packed = lanes.SumOf(to, ref summed);
+            values[p] = unchecked(values[p] + ((packed + above) * head.Divisor) + (head.Offset * to));
         }
         // What follows the block begins behind all outliers.
         while (outliers.At < n)

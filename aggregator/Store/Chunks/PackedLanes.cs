@@ -61,24 +61,24 @@ internal readonly ref struct PackedLanes
         return (BinaryPrimitives.ReadUInt64LittleEndian(_padded[(int)(bit >> 3)..]) >> (int)(bit & 7)) & ((1UL << _width) - 1);
     }
 
-    /// <summary>The sum of those from one that eight divide to before another.</summary>
-    public long Sum(int from, int to)
+    /// <summary>The sum of the first ones; not fewer than asked for before. What was summed is kept for the next.</summary>
+    public long SumOf(int count, ref Summed summed)
     {
-        long sum = 0;
-        Vector256<int> sums = default;
-        int group = from / Eight, full = to / Eight;
-        for (int flush = GroupsPerFlush; group < full; group++)
+        Vector256<int> sums = summed.Lanes;
+        int group = summed.Groups, whole = count / Eight;
+        for (; group < whole; group++)
         {
             sums += Group(group);
-            if (--flush > 0)
+            if (group % GroupsPerFlush != GroupsPerFlush - 1)
                 continue;
-            sum += Total(sums);
-            (sums, flush) = (default, GroupsPerFlush);
+            summed.Flushed += Total(sums);
+            sums = default;
         }
-        int rest = to - (full * Eight);
+        (summed.Lanes, summed.Groups) = (sums, group);
+        int rest = count % Eight;
         if (rest > 0)
-            sums += Group(full) & Vector256.LessThan(Vector256<int>.Indices, Vector256.Create(rest));
-        return sum + Total(sums);
+            sums += Group(whole) & Vector256.LessThan(Vector256<int>.Indices, Vector256.Create(rest));
+        return summed.Flushed + Total(sums);
     }
 
     /// <summary>Fills with the running sums times a divisor, to each of which an offset more is added than to the one before.</summary>
@@ -88,6 +88,7 @@ internal readonly ref struct PackedLanes
         Vector256<long> before = Vector256.Create(first);
         Vector256<long> low = Vector256.Create(offset) * Vector256.Create(1L, 2, 3, 4), high = Vector256.Create(offset) * Vector256.Create(5L, 6, 7, 8), eight = Vector256.Create(unchecked(offset * Eight));
         Vector256<int> isHigh = Vector256.Create(0, 0, 0, 0, -1, -1, -1, -1), third = Vector256.Create(3);
+        Span<long> last = stackalloc long[Eight];
         int group = 0;
         for (int i = 0; i < _count; i += Eight, group++)
         {
@@ -107,7 +108,6 @@ internal readonly ref struct PackedLanes
             }
             else
             {
-                Span<long> last = stackalloc long[Eight];
                 a.CopyTo(last);
                 b.CopyTo(last[4..]);
                 last[..(into.Length - i)].CopyTo(into[i..]);
@@ -119,6 +119,7 @@ internal readonly ref struct PackedLanes
     public void Spread(long divisor, long offset, Span<long> into)
     {
         Vector256<long> times = Vector256.Create(divisor), more = Vector256.Create(offset);
+        Span<long> last = stackalloc long[Eight];
         int group = 0;
         for (int i = 0; i < _count; i += Eight, group++)
         {
@@ -135,7 +136,6 @@ internal readonly ref struct PackedLanes
             }
             else
             {
-                Span<long> last = stackalloc long[Eight];
                 a.CopyTo(last);
                 b.CopyTo(last[4..]);
                 last[..(into.Length - i)].CopyTo(into[i..]);
@@ -153,6 +153,7 @@ internal readonly ref struct PackedLanes
         return _isZigzag ? ((values >>> 1) ^ (Vector256<uint>.Zero - (values & Vector256<uint>.One))).AsInt32() : values.AsInt32();
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static long Total(Vector256<int> sums) =>
         Vector256.Sum(Avx2.ConvertToVector256Int64(sums.GetLower()) + Avx2.ConvertToVector256Int64(sums.GetUpper()));
 
@@ -184,4 +185,12 @@ internal readonly ref struct PackedLanes
     }
 
     private static int BitInHalf(int value, int width) => (value * width) - (value < 4 ? 0 : width / 2 * 8);
+
+    /// <summary>How far has been summed: whole groups of eight.</summary>
+    public struct Summed
+    {
+        internal Vector256<int> Lanes;
+        internal long Flushed;
+        internal int Groups;
+    }
 }

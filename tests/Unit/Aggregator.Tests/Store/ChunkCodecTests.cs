@@ -108,6 +108,7 @@ public sealed class ChunkCodecTests
         Assert.Equal(3, ModeOf(Run(240, (_, before) => before + random.Next(60))));
         Assert.Equal(3 | 4, ModeOf(Run(240, (_, before) => before + (random.Next(60) * 1000) + 7)));
         Assert.Equal(3 | 8, ModeOf(Run(240, (i, before) => i == 100 ? 0 : before + random.Next(60))));
+        Assert.Equal(3 | 8, ModeOf(Run(240, (i, before) => i == 100 ? 0 : before + Skewed(random))));
         Assert.Equal(2, ModeOf(Run(240, (_, _) => random.Next(2000))));
         Assert.Equal(1 | 8, ModeOf(Run(240, (i, before) => before + 1_000_000 + (i * 1000) + random.Next(2))));
         Assert.Equal(0, ModeOf(Run(240, (i, before) => before + random.Next(-8, 8))));
@@ -149,14 +150,16 @@ public sealed class ChunkCodecTests
         }
     }
 
-    [Fact]
-    public void A_block_of_version_2_files_is_read_for_ever()
+    [Theory]
+    [InlineData("020014000464A8", 10, 12, 15, 19, 24)] // Differences with a sign, as rising runs were written in files of version 2.
+    [InlineData("020014030402E4", 10, 12, 15, 19, 24)] // From the smallest difference.
+    [InlineData("0480808080808080F07F", 1)] // Bits.
+    public void Blocks_as_they_stand_on_disks_are_read_for_ever(string block, params double[] values)
     {
-        // Differences with a sign, as rising runs were written then.
-        var values = new double[5];
-        var reader = new ByteReader(Convert.FromHexString("020014000464A8"));
-        ValueBlock.Decode(ref reader, values);
-        Assert.Equal([10, 12, 15, 19, 24], values);
+        var read = new double[values.Length];
+        var reader = new ByteReader(Convert.FromHexString(block));
+        ValueBlock.Decode(ref reader, read);
+        Assert.Equal(values, read);
         Assert.Equal(0, reader.Left);
     }
 
@@ -188,7 +191,8 @@ public sealed class ChunkCodecTests
                 ValueBlock.DecodeAt(ref reader, places, value, new double[count]);
                 return BitConverter.DoubleToInt64Bits(value[0]);
             });
-            Assert.Equal(whole, one);
+            // What is wrong behind a place need not be seen where only the place is read.
+            Assert.True(whole == one || whole == "refused", $"whole {whole}, one {one}");
         }));
     }
 
@@ -204,10 +208,13 @@ public sealed class ChunkCodecTests
         }
     }
 
+    // Many small ones, few large.
+    private static long Skewed(Random random) => (long)(-Math.Log(1 - random.NextDouble()) * 20);
+
     private static long[] Integers(Random random, out int kind)
     {
         var values = new long[random.Next(1, 300)];
-        kind = random.Next(8);
+        kind = random.Next(11);
         for (int i = 0; i < values.Length; i++)
         {
             long before = i == 0 ? random.Next(1000) : values[i - 1];
@@ -219,6 +226,9 @@ public sealed class ChunkCodecTests
                 3 => before + random.Next(60),
                 4 => random.Next(50) == 0 ? 0 : before + 100 + (random.Next(40) * 4),
                 5 => before + random.Next(-20, 20) + (random.Next(30) == 0 ? 1_000_000 : 0),
+                7 => before + 3 + Skewed(random),
+                8 => 500 + (Skewed(random) * 4),
+                9 => before + (random.Next(2) == 0 ? Skewed(random) : -Skewed(random)),
                 6 => before + (random.Next(1 << 20) * 4096L * random.Next(2)),
                 _ => (i * 4096L) - 77,
             };
