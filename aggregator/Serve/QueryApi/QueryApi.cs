@@ -21,6 +21,7 @@ public sealed partial class QueryApi : IDisposable
     private const int FlushBytes = 64 * 1024;
     private static readonly JsonWriterOptions s_json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
 
+    private const int FormValuesMax = 1024;
     private readonly QueryApiSources _sources;
     private readonly QueryApiOptions _options;
     private readonly QuerySlots _slots;
@@ -117,7 +118,7 @@ public sealed partial class QueryApi : IDisposable
         {
             answer = await ReadFormAsync(context.Request, context.RequestAborted) is (var form, null) read
                 ? await handler(new ApiParameters(context.Request.Query, read.Form), context, context.RequestAborted)
-                : ApiAnswer.BadData($"error parsing form values: the form is not valid or larger than {_options.FormBytesMax} bytes");
+                : ApiAnswer.BadData($"error parsing form values: the form is not valid, larger than {_options.FormBytesMax} bytes, or has more than {FormValuesMax} values");
         }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {
@@ -141,7 +142,7 @@ public sealed partial class QueryApi : IDisposable
             return (null, "too large");
         try
         {
-            var limits = new Microsoft.AspNetCore.Http.Features.FormOptions { BufferBodyLengthLimit = _options.FormBytesMax, ValueLengthLimit = _options.FormBytesMax, KeyLengthLimit = 2048 };
+            var limits = new Microsoft.AspNetCore.Http.Features.FormOptions { BufferBodyLengthLimit = _options.FormBytesMax, ValueLengthLimit = _options.FormBytesMax, KeyLengthLimit = 2048, ValueCountLimit = FormValuesMax };
             request.HttpContext.Features.Set<Microsoft.AspNetCore.Http.Features.IFormFeature>(new Microsoft.AspNetCore.Http.Features.FormFeature(request, limits));
             return (await request.ReadFormAsync(cancellation), null);
         }
