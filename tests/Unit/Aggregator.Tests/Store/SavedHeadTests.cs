@@ -457,7 +457,7 @@ public sealed class SavedHeadTests : IDisposable
         {
             Assert.Equal(AtomicFileOutcome.Read, AtomicFile.TryRead(disk, path, int.MaxValue, out byte[] content));
             Assert.Equal(1, content[^1]);
-            AtomicFile.Write(disk, path, content[..^1]);
+            AtomicFile.Write(disk, path, content.AsSpan(0, content.Length - 1));
             made++;
         }
         return made;
