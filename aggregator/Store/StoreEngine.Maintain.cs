@@ -21,8 +21,8 @@ public sealed partial class StoreEngine
     public long MaintainedMs => Volatile.Read(ref _maintainedMs);
 
     // A file of the log that takes longer than so many intervals to fill is not worth a spare.
-    private const int SlowFilePaces = 10;
-    private static readonly TimeSpan s_paceInterval = TimeSpan.FromMinutes(1);
+    private const int SlowFilePaces = 20;
+    private static readonly TimeSpan s_paceInterval = TimeSpan.FromSeconds(30);
     private long _paceSince;
     private long _paceBytes;
     private long _maintainedMs;

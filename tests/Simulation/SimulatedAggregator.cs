@@ -17,6 +17,7 @@ internal sealed class SimulatedAggregator : IRecordStore
         PartitionGrace = TimeSpan.FromMinutes(2),
         Retention = TimeSpan.FromDays(60),
         MaxLateSamples = 300,
+        HistorySamplesPerSeries = 0,
         MaxOpenSegments = 4,
         WalFileBytes = 16 << 10,
         MinFreeBytes = 4 << 10,

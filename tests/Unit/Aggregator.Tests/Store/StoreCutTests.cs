@@ -157,7 +157,7 @@ public sealed class StoreCutTests : IDisposable
 
         private void Open()
         {
-            _store = StoreEngine.Open(new StoreOptions { Folder = "/store", MinFreeBytes = 0, MaxLateSamples = 30, WalFileBytes = 1 << 20 }, _disk, time, new Random(seed), meter, NullLogger.Instance);
+            _store = StoreEngine.Open(new StoreOptions { Folder = "/store", MinFreeBytes = 0, MaxLateSamples = 30, HistorySamplesPerSeries = 0, WalFileBytes = 1 << 20 }, _disk, time, new Random(seed), meter, NullLogger.Instance);
             _store.SeriesPerStep = 3;
         }
 

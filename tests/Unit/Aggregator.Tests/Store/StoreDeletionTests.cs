@@ -131,7 +131,7 @@ public sealed class StoreDeletionTests : IDisposable
 
         private void Open()
         {
-            _store = StoreEngine.Open(new StoreOptions { Folder = "/store", MinFreeBytes = 0, MaxLateSamples = 30, WalFileBytes = 4 << 10 }, _disk, time, new Random(seed), meter, NullLogger.Instance);
+            _store = StoreEngine.Open(new StoreOptions { Folder = "/store", MinFreeBytes = 0, MaxLateSamples = 30, HistorySamplesPerSeries = 0, WalFileBytes = 4 << 10 }, _disk, time, new Random(seed), meter, NullLogger.Instance);
             _store.SeriesPerStep = 3;
             _store.DeletedPerStep = 1;
         }

@@ -40,6 +40,7 @@ public sealed class StoreModelTests
             PartitionGrace = TimeSpan.FromMinutes(2),
             Retention = TimeSpan.FromDays(60),
             MaxLateSamples = 100,
+            HistorySamplesPerSeries = 0,
             MaxOpenSegments = 3,
             WalFileBytes = 16 << 10,
             SaveHeadSamples = 100,
