@@ -1,6 +1,5 @@
 using Bellwether.Core.Model;
 using Bellwether.Store.Blocks;
-using Bellwether.Store.Head;
 using Bellwether.Store.Wal;
 using Microsoft.Extensions.Logging;
 

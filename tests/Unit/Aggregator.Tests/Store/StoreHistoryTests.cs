@@ -1,7 +1,6 @@
 using System.Diagnostics.Metrics;
 using System.Globalization;
 using Bellwether.Core.Model;
-using Bellwether.Core.Platform;
 using Bellwether.Kit;
 using Bellwether.Store;
 using Bellwether.Store.Blocks;
