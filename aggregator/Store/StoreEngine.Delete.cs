@@ -132,6 +132,9 @@ public sealed partial class StoreEngine
         long boundary = Math.Max(_checkpoint.BoundaryMs, _head.NewestMs == long.MinValue ? long.MinValue : _head.NewestMs + 1);
         CutJob cut = BeginCut(boundary);
         cut.DropsLog = dropsLog;
+        // What comes while the files are written must not need frames that go: segments begin again behind the checkpoint.
+        if (dropsLog)
+            _records.LogFreedBelow(cut.Checkpoint.Next);
         return cut;
     }
 

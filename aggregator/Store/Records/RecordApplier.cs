@@ -92,6 +92,7 @@ internal sealed class RecordApplier
 
     /// <summary>
     /// The log is about to be freed before a frame: segments that began there must begin again, since what would still come of them could not be replayed without their beginning.
+    /// Closes and refusals of such a segment, which need no beginning, keep nothing of it either.
     /// </summary>
     public void LogFreedBelow(ulong sequence)
     {
@@ -99,8 +100,10 @@ internal sealed class RecordApplier
         {
             foreach (OpenSegment open in _open.Values)
             {
-                if (open.Decoder is not null && open.Context < sequence)
-                    Drop(open);
+                if (open.Context >= sequence)
+                    continue;
+                Drop(open);
+                open.Context = ulong.MaxValue;
             }
         }
     }

@@ -1,5 +1,6 @@
 using System.Diagnostics.Metrics;
 using System.Globalization;
+using Bellwether.Core.Codec;
 using Bellwether.Core.Model;
 using Bellwether.Core.Platform;
 using Bellwether.Kit;
@@ -64,6 +65,77 @@ public sealed class StoreDeletionTests : IDisposable
         Assert.Equal(79, Count(again.Reader));
     }
 
+    [Theory]
+    [InlineData("record")]
+    [InlineData("close")]
+    [InlineData("refused")]
+    public void What_comes_of_open_segments_while_files_are_written_keeps_nothing_of_the_log_before(string comes)
+    {
+        var disk = new MemoryDisk();
+        var options = new StoreOptions { Folder = "/store", MinFreeBytes = 0 };
+        var segment = new SegmentKey("a", 1, 1, 1);
+        // One is ahead of the clock, and held.
+        List<ReadOnlyMemory<byte>> records = Records(_time.NowMs, _time.NowMs + 1_000, _time.NowMs + 3_600_000, _time.NowMs + 2_000);
+        ReadOnlyMemory<byte> bad = new byte[] { 255, 255, 255 };
+        int isStored = comes == "record" ? 1 : 0;
+        using (StoreEngine store = StoreEngine.Open(options, disk, _time, new Random(1), _meter, NullLogger.Instance))
+        {
+            Assert.Equal(RunOutcome.Applied, store.ApplyRun(new RecordRun(segment, 0, [.. records.Take(3)], false)).Outcome);
+            if (comes == "refused")
+                Assert.Single(store.ApplyRun(new RecordRun(segment, 3, [bad], false)).Refused);
+            store.Commit();
+            Assert.Equal((2, 1), (Count(store.Reader), store.HeldSamples));
+            MemoryDeletion going = store.BeginDelete(new SeriesDeletion([[new LabelMatcher(MatchType.Equal, "__name__", "m")]], long.MinValue, long.MaxValue));
+            while (store.DeleteSome(going))
+            {
+            }
+            CutJob cut = store.BeginCutAll(dropsLog: true);
+            if (comes == "record")
+            {
+                // It begins again, and what of it was here is not taken again.
+                Assert.Equal(RunOutcome.NeedsStart, store.ApplyRun(new RecordRun(segment, 3, [records[3]], false)).Outcome);
+                Assert.Single(store.ApplyRun(new RecordRun(segment, 0, records, false)).Ticks);
+            }
+            else
+            {
+                Assert.Equal(RunOutcome.Applied, store.ApplyRun(comes == "close" ? new RecordRun(segment, 3, [], true) : new RecordRun(segment, 4, [bad], false)).Outcome);
+            }
+            store.Commit();
+            store.WriteCut(cut, CancellationToken.None);
+            store.PublishCut(cut);
+            while (store.DropCut(cut))
+            {
+            }
+            Assert.Null(cut.Problem);
+            Assert.Equal((isStored, 0), (Count(store.Reader), store.HeldSamples));
+        }
+        // All that the log holds of samples is told to a tap that is new.
+        var told = new Told();
+        using StoreEngine again = StoreEngine.Open(options, disk, _time, new Random(1), _meter, NullLogger.Instance, told);
+        Assert.Equal((isStored, 0, isStored, 0L), (Count(again.Reader), again.HeldSamples, told.Samples, again.Opened.UnreadableFrames));
+        SegmentProgress progress = again.HeldOf(segment);
+        Assert.Equal((comes == "close", comes == "record" ? 4UL : comes == "refused" ? 5UL : 0UL, true), (progress.Complete, progress.Records, progress.Resumable));
+    }
+
+    private static List<ReadOnlyMemory<byte>> Records(params ReadOnlySpan<long> timesMs)
+    {
+        var table = new SourceTable("host", 1000);
+        table.Add(Labels.Of("__name__", "m"));
+        var encoder = new SegmentEncoder();
+        encoder.StartSegment(true);
+        var tick = new SourceTick();
+        var records = new List<ReadOnlyMemory<byte>>();
+        foreach (long timeMs in timesMs)
+        {
+            tick.Begin(table, timeMs);
+            tick.Set(0, records.Count);
+            tick.Complete();
+            Assert.Equal(EncodeOutcome.Encoded, encoder.Encode(tick));
+            records.Add(encoder.Record.ToArray());
+        }
+        return records;
+    }
+
     private static SampleBatch Batch(long fromMs, int count)
     {
         var batch = new SampleBatch();
@@ -76,8 +148,18 @@ public sealed class StoreDeletionTests : IDisposable
     {
         using ISeriesSet set = reader.Select(long.MinValue, long.MaxValue, [new LabelMatcher(MatchType.Equal, "__name__", "m")], CancellationToken.None);
         var buffer = new SampleBuffer();
-        set.Read(0, buffer);
+        if (set.Count > 0)
+            set.Read(0, buffer);
         return buffer.Count;
+    }
+
+    private sealed class Told : ISampleTap
+    {
+        public int Samples { get; private set; }
+
+        public ulong HeldTo => 0;
+
+        public void OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples, ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars) => Samples += samples.Length;
     }
 
     // One thread, one seed.
