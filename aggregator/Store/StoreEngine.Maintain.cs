@@ -225,7 +225,7 @@ public sealed partial class StoreEngine
                 _head.Held[kept++] = held;
                 continue;
             }
-            if (_head.Resolve(held.Labels, out AppendOutcome refused, out _) is not { } series)
+            if (_head.Resolve(held.Labels, out AppendOutcome refused, out _, held.Agent) is not { } series)
             {
                 _head.Count(refused);
                 continue;

@@ -39,7 +39,7 @@ public sealed partial class StoreEngine : ILedgerSource, IDisposable
     private Checkpoint _checkpoint;
     private long _ageNowMs;
     private readonly ISampleTap? _tap;
-    // The position of what the tap was told last: behind it nothing came that it has to hold.
+    // The position of what the tap was told last and took: behind it nothing came that it has to hold.
     private ulong _told;
     private HeadSeries? _lastAppended;
     private Labels? _lastLabels;
@@ -267,8 +267,8 @@ public sealed partial class StoreEngine : ILedgerSource, IDisposable
     {
         if (_head.Tapped is not { } tapped || tapped.Count + _head.TappedExemplars.Count == 0)
             return;
-        _tap!.OnCommitted(position, CollectionsMarshal.AsSpan(tapped), CollectionsMarshal.AsSpan(_head.TappedExemplars));
-        _told = position;
+        if (_tap!.OnCommitted(position, CollectionsMarshal.AsSpan(tapped), CollectionsMarshal.AsSpan(_head.TappedExemplars)))
+            _told = position;
         tapped.Clear();
         _head.TappedExemplars.Clear();
     }

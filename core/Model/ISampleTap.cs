@@ -18,5 +18,6 @@ public interface ISampleTap
     /// <param name="position">Grows with every commit of this store and over restarts (a WAL position).</param>
     /// <param name="samples">What was newly stored (no duplicates, no refused ones), stale markers included. Valid during the call only.</param>
     /// <param name="exemplars">New exemplars of series that are known, those with a time. Valid during the call only.</param>
-    void OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples, ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars = default);
+    /// <returns>False: nothing of it is for this tap, and <see cref="HeldTo"/> will not tell of it; the store then takes it as if nothing had been told.</returns>
+    bool OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples, ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars = default);
 }

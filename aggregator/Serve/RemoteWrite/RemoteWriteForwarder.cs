@@ -56,14 +56,14 @@ public sealed partial class RemoteWriteForwarder : ISampleTap, IDisposable
     public static HttpMessageHandler DefaultHandler(RemoteWriteConfig config) => UpstreamHttp.Handler(config);
 
     /// <inheritdoc/>
-    public void OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples, ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars = default)
+    public bool OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples, ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars = default)
     {
         // An upstream has no revisions: it keeps what on-time evaluation gave.
         samples = WithoutRevisions(samples);
         if (!_sendsExemplars)
             exemplars = default;
         if (samples.Length + exemplars.Length == 0)
-            return;
+            return false;
         (long samplesBefore, long exemplarsBefore) = _queue.Overflowed;
         (int droppedSamples, int droppedExemplars) = _queue.Append(position, samples, exemplars);
         // Before the store acknowledges: what it takes for stored is durable here too. A full disk leaves it waiting in memory, and KeepAsync tries again.
@@ -71,6 +71,7 @@ public sealed partial class RemoteWriteForwarder : ISampleTap, IDisposable
         _queued.Add(samples.Length - droppedSamples);
         Dropped(_queue.Overflowed.Samples - samplesBefore, _queue.Overflowed.Exemplars - exemplarsBefore, "overflow");
         Dropped(droppedSamples, droppedExemplars, "queue_full");
+        return true;
     }
 
     private void Dropped(long samples, long exemplars, string reason)

@@ -2,8 +2,17 @@ using Bellwether.Core.Model;
 
 namespace Bellwether.Store.Head;
 
-/// <summary>A sample of an agent that is too far ahead of our clock: kept until its time comes.</summary>
-internal readonly record struct HeldSample(Labels Labels, long TimeMs, double Value, NativeHistogram? Histogram, long StartMs);
+/// <summary>
+/// A sample of an agent that is too far ahead of our clock: kept until its time comes. Limits on series judge it then only, and the log does not say so: a sample that they keep out then
+/// is stored after all when its record is replayed, until a checkpoint covers the record.
+/// </summary>
+/// <param name="Labels">Its series.</param>
+/// <param name="TimeMs">Unix ms.</param>
+/// <param name="Value">The value, when it is a float.</param>
+/// <param name="Histogram">The value, when it is none.</param>
+/// <param name="StartMs">Its start time; 0: none.</param>
+/// <param name="Agent">Whose it is; empty behind a start that found it in a checkpoint.</param>
+internal readonly record struct HeldSample(Labels Labels, long TimeMs, double Value, NativeHistogram? Histogram, long StartMs, string Agent);
 
 /// <summary>What keeps a new series out.</summary>
 internal enum SeriesLimit

@@ -173,7 +173,7 @@ internal sealed class TickApplier
             Refusals.Add(place, 1, refused);
             return 0;
         }
-        if (placing == Placing.Hold && _head.Hold(new HeldSample(source[slot]!, time, value, histogram, source.StartOf(slot))))
+        if (placing == Placing.Hold && _head.Hold(new HeldSample(source[slot]!, time, value, histogram, source.StartOf(slot), _agent)))
             return 0;
         return Append(source, series, place, slot, time, value, histogram);
     }
@@ -216,7 +216,7 @@ internal sealed class TickApplier
                 continue;
             }
             double value = ended ? SpecialValues.StaleMarker : tick.Values[slot];
-            if (!_head.Hold(new HeldSample(tick.Source[slot]!, tick.TimestampMs, value, null, tick.Source.StartOf(slot))))
+            if (!_head.Hold(new HeldSample(tick.Source[slot]!, tick.TimestampMs, value, null, tick.Source.StartOf(slot), _agent)))
                 stored += Append(tick.Source, series, slot, slot, tick.TimestampMs, value, null);
         }
         return stored;

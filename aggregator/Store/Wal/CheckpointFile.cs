@@ -157,7 +157,7 @@ internal sealed class CheckpointFile
             Labels labels = RecordFrame.ReadLabels(ref reader);
             long time = reader.Zigzag(), start = reader.Zigzag();
             NativeHistogram? histogram = reader.Byte() != 0 ? HistogramCodec.Read(ref reader) : null;
-            head.Hold(new HeldSample(labels, time, histogram is null ? reader.Double() : 0, histogram, start));
+            head.Hold(new HeldSample(labels, time, histogram is null ? reader.Double() : 0, histogram, start, ""));
         }
         int families = reader.Count(reader.Left);
         for (int i = 0; i < families; i++)

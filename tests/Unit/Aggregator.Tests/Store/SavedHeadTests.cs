@@ -558,8 +558,11 @@ public sealed class SavedHeadTests : IDisposable
 
         public ulong HeldTo => heldTo;
 
-        public void OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples, ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars) =>
+        public bool OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples, ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars)
+        {
             (Position, Samples) = (position, Samples + samples.Length);
+            return true;
+        }
     }
 
     private sealed class Sender

@@ -159,7 +159,11 @@ public sealed class StoreDeletionTests : IDisposable
 
         public ulong HeldTo => 0;
 
-        public void OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples, ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars) => Samples += samples.Length;
+        public bool OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples, ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars)
+        {
+            Samples += samples.Length;
+            return true;
+        }
     }
 
     // One thread, one seed.

@@ -78,6 +78,18 @@ public sealed class StoreSenderTests : IDisposable
         Assert.Equal([new NamedCount("a", 2), new NamedCount("b", 2)], store.SeriesByAgent(10));
     }
 
+    [Fact]
+    public void The_limit_stands_against_what_was_held_for_its_time_as_well()
+    {
+        using StoreEngine store = Open();
+        Send(store, "wild", 1, 8, aheadMs: 3_600_000);
+        Assert.Equal((8, 0), (store.HeldSamples, Count(store)));
+        _time.Advance(TimeSpan.FromHours(1));
+        store.Maintain();
+        Assert.Equal((0, 5, 3L), (store.HeldSamples, Count(store), store.SeriesRefused[(int)SeriesLimit.SeriesPerAgent]));
+        Assert.Equal([new NamedCount("wild", 5)], store.SeriesByAgent(10));
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
@@ -140,7 +152,7 @@ public sealed class StoreSenderTests : IDisposable
         return count;
     }
 
-    private void Send(StoreEngine store, string agent, uint segment, int series, int first = 0)
+    private void Send(StoreEngine store, string agent, uint segment, int series, int first = 0, long aheadMs = 0)
     {
         var table = new SourceTable("host", 1000);
         for (int i = 0; i < series; i++)
@@ -148,7 +160,7 @@ public sealed class StoreSenderTests : IDisposable
         var encoder = new SegmentEncoder();
         encoder.StartSegment(true);
         var tick = new SourceTick();
-        tick.Begin(table, _time.NowMs);
+        tick.Begin(table, _time.NowMs + aheadMs);
         for (int i = 0; i < series; i++)
             tick.Set(i, i);
         tick.Complete();

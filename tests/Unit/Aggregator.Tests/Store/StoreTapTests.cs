@@ -82,6 +82,39 @@ public sealed class StoreTapTests : IDisposable
         Assert.True(torn > 0, "no crash left a part");
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_last_commit_that_no_upstream_takes_does_not_make_a_start_replay_the_whole_log(bool exemplars)
+    {
+        var disk = new MemoryDisk();
+        SampleBatch batch = Numbered(0, 3);
+        using (RemoteWriteForwarder forwarder = Forwarder(disk))
+        using (StoreEngine store = Open(disk, forwarder))
+        {
+            store.AppendBatch(batch);
+            store.Commit();
+            var rest = new SampleBatch();
+            if (exemplars)
+                rest.Exemplars.Add((batch.Samples[0].Labels, new Exemplar(Labels.Of("trace_id", "a"), 1, _time.NowMs)));
+            else
+                rest.Samples.Add(new SeriesSample(Revision.Make(batch.Samples[0].Labels, 1), _time.NowMs, 5));
+            store.AppendBatch(rest);
+            store.Commit();
+            store.SaveHead();
+        }
+        using (RemoteWriteForwarder forwarder = Forwarder(disk))
+        using (StoreEngine store = Open(disk, forwarder))
+            Assert.True(store.Opened.SavedHead);
+        // What the queue lacks is told all the same.
+        foreach (string path in disk.Paths.Where(p => p.StartsWith(QueueFolder, StringComparison.Ordinal)).ToList())
+            disk.Delete(path);
+        using (RemoteWriteForwarder forwarder = Forwarder(disk))
+        using (StoreEngine store = Open(disk, forwarder))
+            Assert.False(store.Opened.SavedHead);
+        Assert.Equal(3, Contents(disk).Queued.Count);
+    }
+
     [Fact]
     public void A_tap_is_told_what_stands_in_chunk_files_while_the_log_has_it()
     {
@@ -270,10 +303,11 @@ public sealed class StoreTapTests : IDisposable
 
         public ulong HeldTo => heldTo;
 
-        public void OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples, ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars)
+        public bool OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples, ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars)
         {
             Told.Add((position, samples.Length));
             Exemplars.AddRange(exemplars);
+            return true;
         }
     }
 }

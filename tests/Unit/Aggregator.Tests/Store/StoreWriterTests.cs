@@ -67,7 +67,7 @@ public sealed class StoreWriterTests : IDisposable
     {
         public ulong HeldTo => 0;
 
-        public void OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples, ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars) => throw new NotSupportedException("a defect");
+        public bool OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples, ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars) => throw new NotSupportedException("a defect");
     }
 
     private StoreWriter Open() =>
