@@ -257,7 +257,7 @@ public sealed partial class StoreEngine
     [LoggerMessage(EventId = 5736, Level = LogLevel.Information, Message = "samples that are ahead of the clock are taken again: {Held} wait")]
     private static partial void LogHoldHasRoom(ILogger log, int held);
 
-    [LoggerMessage(EventId = 5737, Level = LogLevel.Error, Message = "{Count} new series were refused, and their samples are not stored; series that are known go on. The first: {Reason}")]
+    [LoggerMessage(EventId = 5737, Level = LogLevel.Error, Message = "new series were refused {Count} times, and their samples are not stored; series that are known go on. The first: {Reason}")]
     private static partial void LogSeriesRefused(ILogger log, long count, string reason);
 
     [LoggerMessage(EventId = 5732, Level = LogLevel.Information, Message = "the store deleted {Files} chunk files by retention; their newest sample was of {NewestMs}")]

@@ -1,7 +1,5 @@
-using Bellwether.Core.Model;
 using Bellwether.Evaluate.PromQl;
 using Bellwether.Kit;
-using Bellwether.Kit.PromQl;
 
 namespace Bellwether.PromQl.Tests;
 

@@ -146,7 +146,7 @@ internal static class RandomExpressions
     {
         0 => Selector(random),
         1 or 2 => Window(random, depth),
-        3 or 4 => $"{Pick(random, s_aggregates)} {Pick(random, ["", "by (job) ", "without (s) ", "by (s, job) "])}({Vector(random, depth - 1)})",
+        3 or 4 => $"{Pick(random, s_aggregates)} {Pick(random, ["", "by (job) ", "without (s) ", "by (s, job) ", "by (__name__, s) "])}({Vector(random, depth - 1)})",
         5 => $"{Pick(random, ["topk", "bottomk"])}({random.Next(3)}, {Vector(random, depth - 1)})",
         6 => $"({Vector(random, depth - 1)} {Pick(random, ["+", "-", "*", "/", "%", "^", "==", "!=", "> bool", "<", ">=", "<= bool"])} {Pick(random, ["2", "0", "-1.5", "Inf", "NaN"])})",
         7 => $"({Pick(random, ["2", "0.1", "1e300"])} {Pick(random, ["+", "-", "*", "/", "<", ">", "== bool"])} {Vector(random, depth - 1)})",

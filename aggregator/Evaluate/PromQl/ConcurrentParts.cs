@@ -169,7 +169,7 @@ internal readonly record struct PartKey(ISeriesReader Reader, string Text, Grid 
 /// <param name="mark">What was stored then.</param>
 internal sealed class Part(long begunAt, long mark)
 {
-    private readonly ManualResetEventSlim _ended = new(false, spinCount: 0);
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile EvalValue? _value;
     private volatile bool _isGivenUp;
 
@@ -192,11 +192,11 @@ internal sealed class Part(long begunAt, long mark)
     public bool IsGivenUp => _isGivenUp;
 
     /// <summary>Waits for the end; false: not yet.</summary>
-    public bool Wait(TimeSpan time, CancellationToken cancellation) => _ended.Wait(time, cancellation);
+    public bool Wait(TimeSpan time, CancellationToken cancellation) => _ended.Task.Wait(time, cancellation);
 
     public void End(EvalValue? value, bool isGivenUp)
     {
         (_value, _isGivenUp) = (value, isGivenUp);
-        _ended.Set();
+        _ended.SetResult();
     }
 }

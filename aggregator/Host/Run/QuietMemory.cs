@@ -25,6 +25,9 @@ internal sealed class QuietMemory(TimeProvider time, Func<(long Allocated, TimeS
     /// <summary>Threads stand still while the heap is compacted, 0.1 to 0.2 s for 100 MB: larger ones are left to the collector.</summary>
     private const long HeapBytesMax = 1L << 30;
 
+    /// <summary>It is a load when so many steps in a row were not quiet.</summary>
+    private const int LoadSteps = 3;
+
     /// <summary>A load is over when so many steps in a row were quiet.</summary>
     private const int QuietSteps = 2;
 
@@ -33,6 +36,10 @@ internal sealed class QuietMemory(TimeProvider time, Func<(long Allocated, TimeS
     private (long Allocated, TimeSpan Cpu, long InUse) _before = use();
     private long _compactedAt;
     private int _quiet;
+    private int _loud;
+
+    /// <summary>Whether there was a load since the heap was compacted; the start of the process is one.</summary>
+    private bool _wasLoaded = true;
 
     /// <summary>Of this process.</summary>
     public static (long Allocated, TimeSpan Cpu, long InUse) OfProcess() =>
@@ -44,12 +51,16 @@ internal sealed class QuietMemory(TimeProvider time, Func<(long Allocated, TimeS
         (long Allocated, TimeSpan Cpu, long InUse) now = use();
         _quiet = now.Allocated - _before.Allocated <= QuietBytes && now.Cpu - _before.Cpu <= s_quietCpu ? _quiet + 1 : 0;
         _before = now;
-        bool isDue = _quiet >= QuietSteps && IsWorthIt(now.Allocated - _compactedAt, now.InUse);
+        // What is allocated evenly, or a cycle of rules at a time, is no load, however long it goes on: threads must not stand still for it each minute.
+        _loud = _quiet == 0 ? _loud + 1 : 0;
+        _wasLoaded |= _loud >= LoadSteps;
+        bool isDue = _wasLoaded && _quiet >= QuietSteps && IsWorthIt(now.Allocated - _compactedAt, now.InUse);
         if (isDue)
         {
             GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
             _before = use();
             _compactedAt = _before.Allocated;
+            _wasLoaded = false;
         }
         if (isDue || time.GetElapsedTime(_pages) >= _pagesWait)
         {

@@ -24,7 +24,7 @@ internal sealed class PieceMemory
     private const uint IsBeforeFree = 1 << 17;
 
     // One list per number of grains; the last is of all that are larger.
-    private const int Lists = 128;
+    private const int Lists = 192;
     private readonly uint[] _first = new uint[Lists];
     private readonly ulong[] _filled = new ulong[Lists / 64];
     private readonly Stack<int> _unused = new();

@@ -128,6 +128,9 @@ internal sealed partial class RareSamples
     /// <summary>The sample at a time has this start; the samples after it keep theirs, unless it is the newest.</summary>
     public void SetStart(long timeMs, long startMs)
     {
+        // Nothing is said of a start: a list, even an empty one, would say that there are some.
+        if (_starts is null && startMs == 0)
+            return;
         _starts ??= [];
         if (_starts.Count == 0 || timeMs >= _starts[^1].FromMs)
         {

@@ -74,7 +74,7 @@ internal sealed class TickApplier
         }
         foreach (SlotExemplar exemplar in tick.Exemplars)
         {
-            if (!IsRefused(exemplar.Slot, out _) && Resolve(tick.Source, series, exemplar.Slot) is { } found)
+            if (!Refusals.Contains(exemplar.Slot, out _) && !IsRefused(exemplar.Slot, out _) && Resolve(tick.Source, series, exemplar.Slot) is { } found)
                 _head.Add(found, exemplar.Exemplar, tick.TimestampMs);
         }
         foreach (FamilyMetadata family in tick.Metadata)

@@ -22,6 +22,9 @@ internal sealed partial class Evaluator
         value = null;
         if (_options.Plain || _options.DelayedNameRemoval || a.Op != "sum" || Unwrapped(a.Inner) is not CallExpr c || !IsSummable(c, grid, out MatrixSelector? m))
             return false;
+        // The function drops the name before anything is grouped by it.
+        if (!a.Without && a.Grouping.Contains(LabelNames.MetricName))
+            return false;
         if (Stopped(a) || WindowsOf(m) is not { } input)
             return true;
         ColumnCall call = CallOver(c, OverTimeFunctions.All[c.Function.Name], m, input, [], grid);

@@ -22,7 +22,8 @@ public sealed class QuietMemoryTests
         Assert.True(GC.CollectionCount(2) > before);
         for (int i = 0; i < 10; i++)
             Assert.False(Step(memory, 1_000, 0.01));
-        Assert.False(Step(memory, Much, 1));
+        for (int i = 0; i < 3; i++)
+            Assert.False(Step(memory, Much, 1));
         Assert.False(Step(memory, 0, 0));
         Assert.True(Step(memory, 0, 0));
     }
@@ -45,8 +46,20 @@ public sealed class QuietMemoryTests
     public void Little_garbage_is_left_to_the_collector()
     {
         QuietMemory memory = Make();
-        for (int i = 0; i < 60; i++)
+        Step(memory, 20 << 20, 1);
+        for (int i = 0; i < 30; i++)
             Assert.False(Step(memory, 1 << 20, 0));
+    }
+
+    [Fact]
+    public void What_is_allocated_evenly_is_no_load_however_long_it_goes_on()
+    {
+        QuietMemory memory = Make();
+        Step(memory, Much, 1);
+        int compacted = 0;
+        for (int i = 0; i < 10_000; i++)
+            compacted += Step(memory, i % 30 == 0 ? 20 << 20 : 7 << 20, 0.1) ? 1 : 0;
+        Assert.Equal(1, compacted);
     }
 
     [Theory]

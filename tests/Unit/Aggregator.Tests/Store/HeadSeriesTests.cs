@@ -46,6 +46,25 @@ public sealed class HeadSeriesTests
         }
     }
 
+    [Fact]
+    public void A_series_with_exemplars_and_no_start_says_of_no_start()
+    {
+        var pools = new HeadPools();
+        var series = new HeadSeries(Labels.Of("__name__", "a"), 0);
+        var gather = new SampleGather();
+        for (int i = 0; i < 3; i++)
+        {
+            series.Append(i * 15_000, i, SlotMs, pools);
+            series.Add(new Exemplar(Labels.Of("trace_id", $"{i}"), i, i * 15_000), 10);
+            series.SetStart(i * 15_000, 0);
+        }
+        Read(series, 0, 60_000, gather);
+        Assert.False(gather.HasStarts);
+        series.SetStart(30_000, 29_000);
+        Read(series, 0, 60_000, gather);
+        Assert.Equal((true, 0, 29_000), (gather.HasStarts, gather.StartAt(1), gather.StartAt(2)));
+    }
+
     private static List<(long TimeMs, double Value)> Read(HeadSeries series, long fromMs, long toMs, SampleGather gather)
     {
         gather.Begin();

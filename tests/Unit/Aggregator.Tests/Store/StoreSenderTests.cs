@@ -41,7 +41,7 @@ public sealed class StoreSenderTests : IDisposable
         Assert.Equal((5 + 3 + 5, 3 + 4), (Count(store), store.SeriesRefused[(int)SeriesLimit.SeriesPerAgent]));
         store.Maintain();
         string line = Assert.Single(log.All, l => l.Contains("refused", StringComparison.Ordinal));
-        Assert.StartsWith("7 new series were refused", line, StringComparison.Ordinal);
+        Assert.StartsWith("new series were refused 7 times", line, StringComparison.Ordinal);
         Assert.Contains("5 series of agent 'wild'", line, StringComparison.Ordinal);
         Assert.Contains("limits.max_series_per_agent", line, StringComparison.Ordinal);
         Send(store, "wild", 3, 9);
