@@ -125,8 +125,13 @@ public sealed class StoreToolsTests
         await site.StartAggregatorAsync();
         string url = "http://" + site.Http;
         Assert.Contains("--url", await ToolAsync(site, 1, "import", "in.om"), StringComparison.Ordinal);
-        Assert.Contains("3000 samples read, 3000 stored", await ToolAsync(site, 0, "import", "--url", url, "in.om"), StringComparison.Ordinal);
-        Assert.Equal(1500, await site.Api.ValueAsync("sum(count_over_time(http_requests_total[2d]))"));
+        // Remote write's answers do not tell what was there already: the second import is told as the first, and changes nothing.
+        for (int times = 0; times < 2; times++)
+        {
+            Assert.Contains("in.om: 3000 samples read, 3000 taken, those that were there already among them (of two values of one time the larger stands)", await ToolAsync(site, 0, "import", "--url", url, "in.om"), StringComparison.Ordinal);
+            Assert.Equal(1500, await site.Api.ValueAsync("sum(count_over_time(http_requests_total[2d]))"));
+            Assert.Equal(1500, await site.Api.ValueAsync("sum(count_over_time(temp[2d]))"));
+        }
         Assert.Contains("older than retention", await ToolAsync(site, 1, "import", "--url", url, "old.om"), StringComparison.Ordinal);
         Assert.Contains("does not end with '# EOF'", await ToolAsync(site, 1, "import", "--url", url, "cut.om"), StringComparison.Ordinal);
         Assert.Contains("wrong.om, line 2, column 5: expected a label value in double quotes", await ToolAsync(site, 1, "import", "--url", url, "wrong.om"), StringComparison.Ordinal);
