@@ -16,6 +16,7 @@ public sealed partial class StoreEngine
     private ulong _replayNext;
     private long _unreadableFrames;
     private ulong _savedNext;
+    private ulong _replayFrom;
     private bool _damagedHead;
     private long _unsavedReplayed;
 
@@ -28,7 +29,7 @@ public sealed partial class StoreEngine
         _age = new AgeClock(_time, NewestInFilesMs());
         TakeTime();
         // Before replay begins: a list of held samples that is beyond its bound by a tick is read whole.
-        ulong from = LoadState(state, batches);
+        ulong from = _replayFrom = LoadState(state, batches);
         _head.IsReplaying = true;
         BeginHistory();
         WriteAheadLog wal;
@@ -105,6 +106,9 @@ public sealed partial class StoreEngine
 
     private void ReplayFrame(BatchFrameReader batches, FrameKind kind, ulong sequence, ReadOnlySpan<byte> frame)
     {
+        // Handed over because it shares a file with the first that is needed. A segment that it began must not go on: the next opening may not be given it.
+        if (sequence < _replayFrom)
+            return;
         if (sequence < _savedNext)
         {
             ReplayContext(kind, sequence, frame);

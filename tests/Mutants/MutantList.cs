@@ -89,6 +89,7 @@ internal static class MutantList
             Catcher.Test("Aggregator", "StoreCutTests.Whatever_comes_between_the_parts_of_a_cut_or_a_save_stands_in_the_store_once_also_after_crashes")),
         new("checkpoint-without-the-keys", "which segments are complete is not in the checkpoint", Records, "            completed.Write(into);\n", "            new CompletedSegments().Write(into);\n", Catcher.Simulation()),
         new("half-a-segment-behind-a-freed-log", "a segment goes on although the log with its beginning was freed", Records, "if (open.Context >= sequence)", "if (open.Context >= sequence || sequence > 0)", Catcher.Simulation()),
+        new("frames-that-no-opening-needs-count", "a segment goes on from frames that the next opening may not be given", "aggregator/Store/StoreEngine.Load.cs", "if (sequence < _replayFrom)", "if (sequence < _replayFrom && sequence == 0)", Catcher.Simulation()),
         new("held-samples-are-not-logged-again", "samples that waited for their time are taken from the list and stand nowhere durable", Maintenance, "if (outcome is AppendOutcome.Stored or AppendOutcome.Conflict)", "if (outcome is AppendOutcome.Conflict)", Catcher.Simulation()),
         new("saved-head-is-not-checked", "a saved head counts as whole without its checksums", "aggregator/Store/Wal/SavedHeadFile.cs", " || Check(_pieces, piece) != BinaryPrimitives.ReadUInt32LittleEndian(header[4..]))", ")",
             Catcher.Test("Aggregator", "SavedHeadTests.Damage_at_any_byte_of_it_costs_nothing")),
