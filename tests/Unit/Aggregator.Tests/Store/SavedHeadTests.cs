@@ -50,6 +50,25 @@ public sealed class SavedHeadTests : IDisposable
     }
 
     [Fact]
+    public void A_segment_whose_beginning_is_not_needed_has_to_begin_anew_also_where_that_lies_in_a_file_that_is_read()
+    {
+        var disk = new MemoryDisk();
+        Sender first = new(), second = new() { Agent = "web-2" };
+        // One decoder: the second segment takes that of the first, whose beginning the saved head does not ask for then.
+        using (StoreEngine store = StoreEngine.Open(_options with { MaxOpenSegments = 1 }, disk, _time, new Random(1), _meter, NullLogger.Instance))
+        {
+            long now = _time.GetUtcNow().ToUnixTimeMilliseconds();
+            first.Send(store, now);
+            second.Send(store, now + 1);
+            store.SaveHead();
+        }
+        using StoreEngine again = Open(disk);
+        Assert.True(again.Opened.SavedHead);
+        Assert.False(again.HeldOf(Sender.Key).Resumable);
+        Assert.True(again.HeldOf(Sender.Key with { Agent = "web-2" }).Resumable);
+    }
+
+    [Fact]
     public void One_that_would_leave_too_little_room_is_given_up_and_leaves_nothing()
     {
         var disk = new MemoryDisk { Free = 999 };
