@@ -1,4 +1,5 @@
 using System.Globalization;
+using Bellwether.Bench.Store;
 
 namespace Bellwether.Bench.Query;
 
@@ -20,6 +21,10 @@ internal static class Loading
             long bytes = new DirectoryInfo(server.Folder).EnumerateFiles("*", SearchOption.AllDirectories).Sum(f => f.Length);
             tell(string.Create(CultureInfo.InvariantCulture, $"{server.Name}: loaded and settled, CPU s per million samples {(server.CpuSeconds - before) / history.Samples * 1e6:F2}, disk bytes per sample {(double)bytes / history.Samples:F2}, RSS {server.RssMb:F0} MB"));
         }
+        // Ours puts the last of it into files a minute after it came, and merges them.
+        await Task.Delay(StoreBench.UntilFilesAreMerged, time, cancel);
+        foreach (QueryServer server in servers)
+            await server.SettleAsync(cancel);
         return history;
     }
 }

@@ -5,11 +5,12 @@ namespace Bellwether.Bench.Store;
 
 /// <summary>
 /// How cost grows: two hours of 10 k, 100 k and 1 M series, and 1, 7, 30 and 90 days of a thousand. What a sample costs must not grow with what is there, and a query must cost what it returns, not what is stored.
-/// Ours alone: what is shown is the curve. Quick: a tenth of the series, and samples every 10 minutes. BELLWETHER_BENCH_PARTS (series, days) leaves parts out.
+/// Ours alone: what is shown is the curve. Quick: a tenth of the series, and samples every 10 minutes. BELLWETHER_BENCH_PARTS (series, days; million: the last of series alone) leaves parts out, BELLWETHER_BENCH_TICKS takes another number of ticks for them than 480.
 /// </summary>
 internal sealed class ScaleBench(TimeProvider time) : IBench
 {
     private const int TicksOfTwoHours = 480;
+    private static readonly int s_ticks = int.TryParse(Environment.GetEnvironmentVariable("BELLWETHER_BENCH_TICKS"), NumberStyles.None, CultureInfo.InvariantCulture, out int ticks) ? ticks : TicksOfTwoHours;
     private const int Quarters = 4;
 
     private static readonly MeasuredQuery[] s_queries =
@@ -28,7 +29,7 @@ internal sealed class ScaleBench(TimeProvider time) : IBench
         tell("");
         tell("| two hours at 15 s | CPU s per million samples, by half hour | RSS MB | bytes per series | disk bytes per sample: chunk files; all | one instance's series, instant, CPU ms | ready after kill -9, s (CPU s) |");
         tell("| --- | --- | --- | --- | --- | --- | --- |");
-        foreach (int series in StoreBench.Has("series") ? (int[])[10_000, 100_000, 1_000_000] : [])
+        foreach (int series in StoreBench.Has("series") ? (int[])[10_000, 100_000, 1_000_000] : StoreBench.Has("million") ? [1_000_000] : [])
             await SeriesAsync(quick ? series / 10 : series, tell, cancel);
         tell("");
         tell($"| days of a thousand series | samples | CPU s per million samples | RSS MB | disk bytes per sample, log included | {string.Join(" | ", s_queries.Select(q => q.Name + ", CPU ms"))} |");
@@ -42,7 +43,7 @@ internal sealed class ScaleBench(TimeProvider time) : IBench
         await using QueryServer server = QueryServer.Bellwether(time);
         await server.StartAsync(null, cancel);
         double rssBefore = server.RssMb;
-        var load = new WriteLoad(series, TicksOfTwoHours, time.GetUtcNow().ToUnixTimeMilliseconds());
+        var load = new WriteLoad(series, s_ticks, time.GetUtcNow().ToUnixTimeMilliseconds());
         var marks = new List<double> { server.CpuSeconds };
         await load.SendAsync(body => server.WriteAsync(body, cancel), Quarters, () => marks.Add(server.CpuSeconds));
         // What came for partitions that are over goes into files a minute after the last of it, and is part of what it costs.
