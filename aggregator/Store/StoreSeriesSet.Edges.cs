@@ -4,7 +4,7 @@ using Bellwether.Store.Reading;
 
 namespace Bellwether.Store;
 
-// Windows of a counter that was not reset need their first and last samples only. The flow: 1 the chunks that stand alone and before the head, and whose summaries say that nothing falls;
+// Windows of a counter that was not reset need their first and last samples only. The flow: 1 the chunks that stand in a slot each and before the head, and whose summaries say that nothing falls;
 // 2 edge by edge the samples beside it, from a chunk's summary where that has them, else from the chunk; 3 what lies behind these chunks, whole.
 internal sealed partial class StoreSeriesSet
 {
@@ -14,7 +14,7 @@ internal sealed partial class StoreSeriesSet
     {
         SelectedSeries series = _series[index];
         int from = series.FirstAfter(_fromMs), to = series.FirstFrom(Math.Min(_toMs == long.MaxValue ? _toMs : _toMs + 1, StartOfHead(series)));
-        if (to <= from || series.CountsWithoutReset(from, to, _blocks, _scratch) is not { } counts)
+        if (to <= from || series.CountsWithoutReset(from, to, _blocks, _reading) is not { } counts)
             return false;
         if (!TryAsBefore(series, from, to, counts, cuts))
         {
@@ -29,7 +29,7 @@ internal sealed partial class StoreSeriesSet
         long baseOrdinal = counts[to];
         _gather.Begin();
         for (int i = to; i < series.Chunks.Length && series.Chunks[i].MinMs <= _toMs; i++)
-            ReadChunk(series.Chunks[i].File, series.Chunks[i].Series);
+            ReadChunks(series.Chunks[i]);
         if (!TryReadHead(series, series.Chunks[to - 1].SlotMs + TimeSlot.LengthMs))
             return false;
         _gather.Resolve();
@@ -86,7 +86,7 @@ internal sealed partial class StoreSeriesSet
         if (places.IsEmpty)
             return true;
         ref readonly ChunkPlace place = ref series.Chunks[edge.Chunk];
-        if (place.File != edge.File || _blocks.TryIndex(place.File) is not { } index)
+        if (place.Parts is not null || place.File != edge.File || _blocks.TryIndex(place.File) is not { } index)
             return false;
         ref readonly BlockEntry entry = ref index[place.Series];
         return entry.TimesOffset == edge.TimesOffset && place.File.TryReadAt(entry, _scratch, places, values);
@@ -101,7 +101,9 @@ internal sealed partial class StoreSeriesSet
             if (_blocks.TryIndex(place.File) is not { } index)
                 return false;
             long next = edge.Chunk + 1 < series.Chunks.Length ? series.Chunks[edge.Chunk + 1].MinMs : 0;
-            Edges.Remember(edge with { File = place.File, TimesOffset = index[place.Series].TimesOffset, MinMs = place.MinMs, MaxMs = place.MaxMs, NextMinMs = next });
+            // Of several that are read as one the places are no places of a chunk.
+            long times = place.Parts is null ? index[place.Series].TimesOffset : -1;
+            Edges.Remember(edge with { File = place.File, TimesOffset = times, MinMs = place.MinMs, MaxMs = place.MaxMs, NextMinMs = next });
         }
         return true;
     }
@@ -162,7 +164,7 @@ internal sealed partial class StoreSeriesSet
             Edges.AddFirst(series, chunk + 1);
             return true;
         }
-        if (_blocks.TryIndex(place.File) is not { } index || !place.File.TryReadTimes(index[place.Series], _scratch, out ReadOnlySpan<long> times))
+        if (!TryReadTimes(place, out ReadOnlySpan<long> times))
             return false;
         int at = times.BinarySearch(timeMs);
         int last = at < 0 ? ~at - 1 : at;
@@ -178,8 +180,30 @@ internal sealed partial class StoreSeriesSet
         if (Edges.Pending.Length == 0)
             return true;
         ref readonly ChunkPlace place = ref series.Chunks[Edges.Chunk];
-        bool isRead = _blocks.TryIndex(place.File) is { } index && place.File.TryReadAt(index[place.Series], _scratch, Edges.Pending, Edges.PendingValues);
+        bool isRead = TryReadAt(place, Edges.Pending, Edges.PendingValues);
         Edges.Filled();
         return isRead;
+    }
+
+    private bool TryReadTimes(in ChunkPlace place, out ReadOnlySpan<long> times)
+    {
+        times = default;
+        if (place.Parts is null)
+            return _blocks.TryIndex(place.File) is { } index && place.File.TryReadTimes(index[place.Series], _scratch, out times);
+        if (_reading.TryReadJoint(place.Parts, _blocks) is not { } joint)
+            return false;
+        times = joint.Times;
+        return true;
+    }
+
+    private bool TryReadAt(in ChunkPlace place, ReadOnlySpan<int> places, Span<double> values)
+    {
+        if (place.Parts is null)
+            return _blocks.TryIndex(place.File) is { } index && place.File.TryReadAt(index[place.Series], _scratch, places, values);
+        if (_reading.TryReadJoint(place.Parts, _blocks) is not { } joint)
+            return false;
+        for (int i = 0; i < places.Length; i++)
+            values[i] = joint.Values[places[i]];
+        return true;
     }
 }

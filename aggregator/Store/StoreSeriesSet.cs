@@ -89,7 +89,7 @@ internal sealed partial class StoreSeriesSet : IEdgeSeriesSet, ISummarySeriesSet
         SelectedSeries series = _series[index];
         _gather.Begin();
         for (int i = series.FirstAfter(_fromMs); i < series.Chunks.Length && series.Chunks[i].MinMs <= _toMs; i++)
-            ReadChunk(series.Chunks[i].File, series.Chunks[i].Series, slots);
+            ReadChunks(series.Chunks[i], slots);
         _index.Gate.EnterReadLock();
         try
         {
@@ -113,10 +113,10 @@ internal sealed partial class StoreSeriesSet : IEdgeSeriesSet, ISummarySeriesSet
         _gather.Begin();
         for (int i = first; i < series.Chunks.Length; i++)
         {
-            i = series.AddSummaries(i, _toMs, headOldestMs, cuts, _blocks, _scratch, summaries);
+            i = series.AddSummaries(i, _toMs, headOldestMs, cuts, _blocks, _reading, summaries);
             if (i == series.Chunks.Length || series.Chunks[i].MinMs > _toMs)
                 break;
-            ReadChunk(series.Chunks[i].File, series.Chunks[i].Series);
+            ReadChunks(series.Chunks[i]);
         }
         if (!TryReadHead(series, summaries))
         {
@@ -198,6 +198,17 @@ internal sealed partial class StoreSeriesSet : IEdgeSeriesSet, ISummarySeriesSet
         if (series is null or { IsRemoved: true } && !_index.TryGet(selected.Labels, out series))
             return;
         series!.Read(_fromMs, _toMs, _gather);
+    }
+
+    private void ReadChunks(in ChunkPlace place, List<CoarseSlot>? slots = null)
+    {
+        if (place.Parts is null)
+        {
+            ReadChunk(place.File, place.Series, slots);
+            return;
+        }
+        foreach (ref readonly ChunkPlace part in place.Parts.AsSpan())
+            ReadChunk(part.File, part.Series, slots);
     }
 
     private void ReadChunk(BlockFile file, int series, List<CoarseSlot>? slots = null)

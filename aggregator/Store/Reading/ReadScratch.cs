@@ -6,17 +6,40 @@ namespace Bellwether.Store.Reading;
 /// <summary>What reading the series of a selection needs beside the result. One thread at a time.</summary>
 internal sealed class ReadScratch
 {
+    private const int MaxEdges = 1 << 16;
+    private readonly SampleGather _joint = new();
+
     public SampleGather Gather { get; } = new();
 
     public ChunkScratch Chunks { get; } = new();
 
     public EdgeColumns Edges { get; } = new();
+
+    /// <summary>What chunks that overlap or share a slot hold together, good until the next call. Null: a chunk cannot be read, or has more than plain floats.</summary>
+    public SampleGather? TryReadJoint(ChunkPlace[] parts, BlockSet blocks)
+    {
+        _joint.Begin();
+        foreach (ref readonly ChunkPlace part in parts.AsSpan())
+        {
+            if (blocks.TryIndex(part.File) is not { } index || !part.File.TryRead(index[part.Series], long.MinValue, long.MaxValue, Chunks, _joint))
+                return null;
+        }
+        _joint.Resolve();
+        return _joint.HasHistograms || _joint.HasStarts ? null : _joint;
+    }
+
+    /// <summary>Forgets what one selection left. False: it has grown too large to be kept.</summary>
+    public bool TryForget()
+    {
+        Chunks.Dispose();
+        Edges.Forget();
+        return Gather.TryForget() && _joint.TryForget() && Chunks.TryForget() && Edges.Capacity <= MaxEdges;
+    }
 }
 
 /// <summary>Hands the same few scratches out again: thousands of rules each read a handful of samples, and would throw more memory away than they read. Thread-safe.</summary>
 internal sealed class ReadScratches
 {
-    private const int MaxEdges = 1 << 16;
     private readonly ReadScratch?[] _spare = new ReadScratch?[4];
 
     /// <summary>One for the caller alone, until it gives it back.</summary>
@@ -33,9 +56,7 @@ internal sealed class ReadScratches
     /// <summary>Takes one back; what has grown large, or is one too many, goes.</summary>
     public void Return(ReadScratch scratch)
     {
-        scratch.Chunks.Dispose();
-        scratch.Edges.Forget();
-        if (!scratch.Gather.TryForget() || !scratch.Chunks.TryForget() || scratch.Edges.Capacity > MaxEdges)
+        if (!scratch.TryForget())
             return;
         for (int i = 0; i < _spare.Length; i++)
         {

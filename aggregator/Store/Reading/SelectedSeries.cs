@@ -1,16 +1,25 @@
+using System.Runtime.InteropServices;
 using Bellwether.Core.Model;
 using Bellwether.Store.Blocks;
 using Bellwether.Store.Head;
 
 namespace Bellwether.Store.Reading;
 
-/// <summary>One chunk of a series: its file, its number there, and its times.</summary>
-/// <param name="SlotMs">The slot that it has for itself alone; <see cref="None"/>: it reaches over one, or shares it.</param>
+/// <summary>One chunk of a series: its file, its number there, and its times; or several that overlap or share a slot, which are read as one.</summary>
+/// <param name="File">Where it stands; of several the first.</param>
+/// <param name="SlotMs">The slot that holds all of it; <see cref="None"/>: it reaches over one.</param>
 internal readonly record struct ChunkPlace(BlockFile File, int Series, long MinMs, long MaxMs, long SlotMs)
 {
     public const long None = long.MaxValue;
 
-    public bool IsAlone => SlotMs != None;
+    public bool HasSlot => SlotMs != None;
+
+    /// <summary>The chunks that overlap or share a slot, by oldest time; null: it is one.</summary>
+    public ChunkPlace[]? Parts { get; init; }
+
+    /// <summary>Whether it is the same chunk, or the same chunks.</summary>
+    public bool IsSame(in ChunkPlace other) =>
+        File == other.File && Series == other.Series && (Parts is null ? other.Parts is null : other.Parts is { } parts && Parts.AsSpan().SequenceEqual(parts));
 }
 
 /// <summary>A series of a selection with its chunks by time. Immutable but for its summaries, which are read when they are asked for first; thread-safe.</summary>
@@ -21,8 +30,8 @@ internal sealed class SelectedSeries
     /// <summary>For less than this share of the chunks, the totals of all are not made.</summary>
     private const int LeastShareOfTotals = 8;
 
-    /// <summary>Bytes that a chunk takes here, about.</summary>
-    public const int BytesPerChunk = 140;
+    // What a chunk takes with its summary and its place in the totals, and a part of a joint one, about.
+    private const int OwnBytes = 240, BytesPerChunk = 160, BytesPerPart = 56;
 
     private Summaries? _summaries;
     private Totals? _totals;
@@ -38,30 +47,36 @@ internal sealed class SelectedSeries
 
     public HeadSeries? Head { get; }
 
-    /// <summary>By oldest time.</summary>
+    /// <summary>By time: none overlaps another one or shares a slot with it.</summary>
     public ChunkPlace[] Chunks { get; }
+
+    /// <summary>Its size in memory, about.</summary>
+    public long Bytes => OwnBytes + ((long)BytesPerChunk * Chunks.Length) + Chunks.Sum(static c => (long)BytesPerPart * (c.Parts?.Length ?? 0));
+
+    /// <summary>All chunks for themselves, by oldest time.</summary>
+    public IEnumerable<ChunkPlace> AllChunks => Chunks.SelectMany(static c => c.Parts ?? [c]);
 
     /// <summary>Makes a series from chunks in any order; summaries that another one of the same labels knows are taken over.</summary>
     public static SelectedSeries Make(Labels labels, HeadSeries? head, List<ChunkPlace> chunks, SelectedSeries? before)
     {
         chunks.Sort(static (a, b) => a.MinMs != b.MinMs ? a.MinMs.CompareTo(b.MinMs) : a.MaxMs.CompareTo(b.MaxMs));
-        var places = new ChunkPlace[chunks.Count];
-        long newest = long.MinValue;
-        for (int i = 0; i < places.Length; i++)
+        var places = new List<ChunkPlace>(chunks.Count);
+        for (int from = 0, to; from < chunks.Count; from = to)
         {
-            ChunkPlace c = chunks[i];
-            long slot = TimeSlot.StartOf(c.MinMs), slotEnd = slot + TimeSlot.LengthMs;
-            bool isAlone = c.MaxMs < slotEnd && newest < slot && (i + 1 == places.Length || chunks[i + 1].MinMs >= slotEnd);
-            places[i] = c with { SlotMs = isAlone ? slot : ChunkPlace.None };
-            newest = Math.Max(newest, c.MaxMs);
+            ChunkPlace first = chunks[from];
+            long newest = first.MaxMs;
+            for (to = from + 1; to < chunks.Count && TimeSlot.StartOf(chunks[to].MinMs) <= TimeSlot.StartOf(newest); to++)
+                newest = Math.Max(newest, chunks[to].MaxMs);
+            long slot = TimeSlot.StartOf(first.MinMs);
+            places.Add(first with { MaxMs = newest, SlotMs = newest < slot + TimeSlot.LengthMs ? slot : ChunkPlace.None, Parts = to - from > 1 ? [.. CollectionsMarshal.AsSpan(chunks)[from..to]] : null });
         }
-        var series = new SelectedSeries(labels, head, places);
+        var series = new SelectedSeries(labels, head, [.. places]);
         if (before is not null)
             series.TakeSummaries(before);
         return series;
     }
 
-    /// <summary>The first chunk that may have samples at or after a time: chunks before it end earlier, but for those that overlap.</summary>
+    /// <summary>The first chunk that ends at a time or after it.</summary>
     public int FirstAfter(long timeMs)
     {
         int low = 0, high = Chunks.Length;
@@ -73,9 +88,6 @@ internal sealed class SelectedSeries
             else
                 high = middle;
         }
-        // Overlapping chunks break the order of their ends: go back over what may reach further.
-        while (low > 0 && !Chunks[low - 1].IsAlone)
-            low--;
         return low;
     }
 
@@ -120,19 +132,15 @@ internal sealed class SelectedSeries
     /// <summary>Whether a chunk has samples in a range, by its first and last time.</summary>
     public bool HasChunks(long fromMs, long toMs)
     {
-        for (int i = FirstAfter(fromMs); i < Chunks.Length && Chunks[i].MinMs <= toMs; i++)
-        {
-            if (Chunks[i].MaxMs >= fromMs)
-                return true;
-        }
-        return false;
+        int first = FirstAfter(fromMs);
+        return first < Chunks.Length && Chunks[first].MinMs <= toMs;
     }
 
     /// <summary>
     /// Adds the summaries of the chunks from one on, as many as follow each other in slots that end by a time and that no window cuts, and have an exact summary.
     /// Returns the first chunk that has none of it.
     /// </summary>
-    public int AddSummaries(int from, long toMs, long endMs, in WindowCuts cuts, BlockSet blocks, ChunkScratch scratch, List<SlotSummary> into)
+    public int AddSummaries(int from, long toMs, long endMs, in WindowCuts cuts, BlockSet blocks, ReadScratch scratch, List<SlotSummary> into)
     {
         ReadOnlySpan<ChunkPlace> chunks = Chunks;
         int to = from;
@@ -149,10 +157,10 @@ internal sealed class SelectedSeries
     }
 
     /// <summary>
-    /// The samples before each chunk, counted from the first chunk on, when the chunks from one to before another stand alone in their slots, have exact summaries, and no value in them is
+    /// The samples before each chunk, counted from the first chunk on, when the chunks from one to before another stand in a slot each, have exact summaries, and no value in them is
     /// below the one before it; else null. Null also where the summaries of all chunks would be read for few of them.
     /// </summary>
-    public long[]? CountsWithoutReset(int from, int to, BlockSet blocks, ChunkScratch scratch)
+    public long[]? CountsWithoutReset(int from, int to, BlockSet blocks, ReadScratch scratch)
     {
         if (Volatile.Read(ref _totals) is not { } totals)
         {
@@ -166,13 +174,13 @@ internal sealed class SelectedSeries
     /// <summary>The summary of a chunk that <see cref="CountsWithoutReset"/> has counted.</summary>
     public ref readonly SlotSummary SummaryOf(int chunk) => ref _summaries!.Values[chunk];
 
-    private Totals MakeTotals(BlockSet blocks, ChunkScratch scratch)
+    private Totals MakeTotals(BlockSet blocks, ReadScratch scratch)
     {
         var totals = new Totals(Chunks.Length);
         double previous = double.NaN;
         for (int i = 0; i < Chunks.Length; i++)
         {
-            bool fits = Chunks[i].IsAlone && HasSummary(i, blocks, scratch);
+            bool fits = Chunks[i].HasSlot && HasSummary(i, blocks, scratch);
             ref readonly SlotSummary summary = ref (_summaries ?? MakeSummaries()).Values[i];
             totals.Counts[i + 1] = totals.Counts[i] + (fits ? summary.Count : 0);
             totals.Breaks[i + 1] = totals.Breaks[i] + (fits && summary.Resets == 0 && !(summary.First < previous) ? 0 : 1);
@@ -182,16 +190,15 @@ internal sealed class SelectedSeries
         return totals;
     }
 
-    private bool HasSummary(int chunk, BlockSet blocks, ChunkScratch scratch)
+    private bool HasSummary(int chunk, BlockSet blocks, ReadScratch scratch)
     {
         Summaries summaries = Volatile.Read(ref _summaries) ?? MakeSummaries();
         byte state = Volatile.Read(ref summaries.States[chunk]);
         if (state == Unknown)
         {
-            ChunkPlace place = Chunks[chunk];
             // Two threads may do this at once: each writes the whole of it, over the same, before it says that it is known.
             state = Unfit;
-            if (blocks.TryIndex(place.File) is { } index && place.File.TryReadSummary(index[place.Series], scratch, out SlotSummary read))
+            if (TryReadSummary(Chunks[chunk], blocks, scratch, out SlotSummary read))
             {
                 summaries.Values[chunk] = read;
                 state = Known;
@@ -199,6 +206,17 @@ internal sealed class SelectedSeries
             Volatile.Write(ref summaries.States[chunk], state);
         }
         return state == Known;
+    }
+
+    private static bool TryReadSummary(in ChunkPlace place, BlockSet blocks, ReadScratch scratch, out SlotSummary summary)
+    {
+        if (place.Parts is { } parts)
+        {
+            summary = default;
+            return place.HasSlot && scratch.TryReadJoint(parts, blocks) is { } joint && SlotSummary.TryMake(joint.Times, joint.Values, out summary);
+        }
+        summary = default;
+        return blocks.TryIndex(place.File) is { } index && place.File.TryReadSummary(index[place.Series], scratch.Chunks, out summary);
     }
 
     // Only long windows ask for them: most selections never do.
@@ -220,7 +238,7 @@ internal sealed class SelectedSeries
                 from++;
             if (from == before.Chunks.Length)
                 return;
-            if (before.Chunks[from].File != Chunks[i].File || before.Chunks[from].Series != Chunks[i].Series)
+            if (!before.Chunks[from].IsSame(Chunks[i]))
                 continue;
             summaries.States[i] = Volatile.Read(ref known.States[from]);
             summaries.Values[i] = known.Values[from];

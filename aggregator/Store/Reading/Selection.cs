@@ -21,7 +21,7 @@ internal sealed class Selection
         Removals = removals;
         long bytes = 0;
         foreach (SelectedSeries s in series)
-            bytes += 240 + ((long)s.Chunks.Length * SelectedSeries.BytesPerChunk);
+            bytes += s.Bytes;
         Bytes = bytes;
         _isWhole = !isResolved.AsSpan().Contains(false);
     }
@@ -89,7 +89,7 @@ internal sealed class Selection
         var drafts = new Dictionary<Labels, Draft>(Series.Length + head.Count);
         HashSet<BlockFile>? present = sameFiles ? null : [.. files];
         foreach (SelectedSeries s in Series)
-            drafts.Add(s.Labels, new Draft { Before = s, Head = isWholeHead ? null : s.Head, IsChanged = isWholeHead || (present is not null && Array.Exists(s.Chunks, c => !present.Contains(c.File))) });
+            drafts.Add(s.Labels, new Draft { Before = s, Head = isWholeHead ? null : s.Head, IsChanged = isWholeHead || (present is not null && s.AllChunks.Any(c => !present.Contains(c.File))) });
         foreach (HeadSeries s in head)
         {
             Draft draft = DraftOf(drafts, s.Labels);
@@ -134,7 +134,7 @@ internal sealed class Selection
                 series.Add(draft.Before!);
                 continue;
             }
-            List<ChunkPlace> chunks = draft.Before is { } before ? [.. before.Chunks.Where(c => present is null || present.Contains(c.File))] : [];
+            List<ChunkPlace> chunks = draft.Before is { } before ? [.. before.AllChunks.Where(c => present is null || present.Contains(c.File))] : [];
             if (draft.Added is not null)
                 chunks.AddRange(draft.Added);
             if (chunks.Count > 0 || draft.Head is not null)

@@ -6,6 +6,7 @@ using Bellwether.Store;
 using Bellwether.Store.Blocks;
 using Bellwether.Store.Head;
 using Microsoft.Extensions.Logging.Abstractions;
+using MatchType = Bellwether.Core.Model.MatchType;
 
 namespace Bellwether.Aggregator.Tests.Store;
 
@@ -40,6 +41,27 @@ public sealed class StoreHistoryTests : IDisposable
             Maintain(store);
         Assert.Equal((3, 700L * Series, 0L), (store.Blocks.Count, store.Blocks.Files.Sum(f => f.Footer.Samples), store.HistorySamples));
         Assert.Equal(700 * Series, Count(store));
+    }
+
+    [Fact]
+    public void A_window_over_a_slot_that_was_cut_in_parts_reads_its_edges_only()
+    {
+        using StoreEngine store = Open();
+        Load(store, 0, 700, maintainEach: 2);
+        for (int i = 0; i < 13; i++)
+            Maintain(store);
+        Assert.Equal((3, 1), (store.Blocks.Count, store.Blocks.Files.Select(f => TimeSlot.StartOf(f.Footer.MinMs)).Distinct().Count()));
+        long first = store.Blocks.Files.Min(f => f.Footer.MinMs);
+        // Over the borders of both cuts, its own edges within chunks.
+        var cuts = new WindowCuts(first + (600 * 10_000L) + 1, 0, 1, 590 * 10_000L);
+        using ISeriesSet set = store.Reader.Select(cuts.FirstEndMs - cuts.RangeMs + 1, cuts.FirstEndMs, [new(MatchType.Equal, "i", "9")], CancellationToken.None);
+        SampleBuffer all = new(), edges = new();
+        var ordinals = new List<long>();
+        set.Read(0, all);
+        Assert.True(((IEdgeSeriesSet)set).TryReadEdges(0, cuts, edges, ordinals));
+        Assert.InRange(edges.Count, 2, 6);
+        int from = edges.Times.IndexOf(all.Times[0]), to = edges.Times.IndexOf(all.Times[^1]);
+        Assert.Equal((590, all.Values[0], all.Values[^1], 589L), (all.Count, edges.Values[from], edges.Values[to], ordinals[to] - ordinals[from]));
     }
 
     [Fact]
