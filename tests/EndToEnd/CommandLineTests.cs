@@ -76,6 +76,29 @@ public sealed class CommandLineTests
     }
 
     [Fact]
+    public async Task Two_agents_of_one_token_are_refused_by_the_check_by_a_start_and_by_a_reload_that_keeps_what_is_in_force()
+    {
+        const string Twin = "  - id: twin\n    token_file: agent.token";
+        const string Refusal = "agents[1].token_file: is the token of entry 1 ('test-agent') already; each agent needs its own";
+        await using var site = new Site();
+        site.ConfigureAggregator(Twin);
+        foreach (string command in new[] { "check", "serve" })
+        {
+            (int code, string output) = await Running.ToEndAsync(Programs.Aggregator, site.Folder, command, "--config", "aggregator.yaml");
+            Assert.Equal(2, code);
+            Assert.Contains("aggregator.yaml:11:17: " + Refusal, output, StringComparison.Ordinal);
+        }
+        site.ConfigureAggregator();
+        await site.StartAggregatorAsync();
+        site.ConfigureAggregator(Twin);
+        using (HttpResponseMessage refused = await site.Api.Client.PostAsync("/-/reload", null))
+            Assert.False(refused.IsSuccessStatusCode);
+        await Wait.ForOutputAsync(site.Aggregator!, "the one in force stays", Site.Limit);
+        Assert.Contains(Refusal, site.Aggregator!.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("twin", await site.Api.Client.GetStringAsync("/api/v1/status/config"), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_good_configuration_passes_the_check_and_the_query_command_answers()
     {
         await using var site = new Site();

@@ -13,7 +13,7 @@ public static class AggregatorConfigFile
 {
     /// <summary>Reads a file.</summary>
     /// <param name="path">The file; errors name it as given.</param>
-    /// <param name="checkFiles">Whether token, certificate and rule files must be there now (the check command).</param>
+    /// <param name="checkFiles">Whether token, certificate and rule files must be there now (the check command); else they may come later, and token files that are there are checked alone.</param>
     public static ConfigResult<AggregatorConfig> Load(string path, bool checkFiles = false) =>
         ConfigReading.TryReadFile(path, out string text, out ConfigError? error) ? Parse(text, path, checkFiles) : new ConfigResult<AggregatorConfig>([error!]);
 

@@ -8,7 +8,7 @@ namespace Bellwether.Aggregator.Configuration;
 internal sealed class SeenAgents
 {
     private readonly Dictionary<string, int> _ids = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, (int Entry, string Id)> _tokens = new(StringComparer.Ordinal);
+    private readonly Dictionary<(string What, string Proof), (int Entry, string Id)> _proofs = [];
 
     /// <summary>Checks one entry against those before it.</summary>
     /// <param name="section">The entry.</param>
@@ -19,17 +19,23 @@ internal sealed class SeenAgents
         // '*' may stand more than once: several shared tokens.
         if (agent.Id.Length > 0 && agent.Id != "*" && !_ids.TryAdd(agent.Id, number))
             section.Error("id", $"'{agent.Id}' stands in entry {_ids[agent.Id]} already; an agent has one entry");
-        if (HashOf(section, agent) is not { Length: > 0 } hash)
-            return;
-        if (!_tokens.TryAdd(hash, (number, agent.Id)))
-            section.Error(agent.TokenFile.Length > 0 ? "token_file" : "token_sha256", $"is the token of entry {_tokens[hash].Entry} ('{_tokens[hash].Id}') already; each agent needs its own");
+        AddProof("token", HashOf(section, agent), agent.TokenFile.Length > 0 ? "token_file" : "token_sha256");
+        AddProof("certificate", agent.CertificateSha256, "certificate_sha256");
+        AddProof("certificate name", agent.CertificateName, "certificate_name");
+
+        // Who shows it is taken for the first that has it: the second could never connect.
+        void AddProof(string what, string proof, string key)
+        {
+            if (proof.Length > 0 && !_proofs.TryAdd((what, proof), (number, agent.Id)))
+                section.Error(key, $"is the {what} of entry {_proofs[(what, proof)].Entry} ('{_proofs[(what, proof)].Id}') already; each agent needs its own");
+        }
     }
 
     private static string HashOf(ConfigSection section, AgentEntry agent)
     {
         if (agent.TokenFile.Length == 0)
             return agent.TokenSha256;
-        if (!section.Reading.CheckFiles || !File.Exists(agent.TokenFile))
+        if (!File.Exists(agent.TokenFile))
             return "";
         try
         {
@@ -40,7 +46,9 @@ internal sealed class SeenAgents
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            section.Error("token_file", $"{agent.TokenFile} cannot be read: {e.Message}");
+            // Commands that need no token may be given to people who may not read it; who needs it says so when it is read.
+            if (section.Reading.CheckFiles)
+                section.Error("token_file", $"{agent.TokenFile} cannot be read: {e.Message}");
         }
         return "";
     }

@@ -1,13 +1,13 @@
 using System.Diagnostics.Metrics;
 using System.Globalization;
 using System.Net;
-using System.Net.Sockets;
 using System.Text.Json;
 using Bellwether.Agent.Collect.Scrape;
 using Bellwether.Core.Codec;
 using Bellwether.Core.Configuration.Prometheus;
 using Bellwether.Core.Model;
 using Bellwether.Core.Relabel;
+using Bellwether.Kit;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.Logging;
@@ -51,7 +51,7 @@ internal static class ScrapeCases
             LabelLimit = name == "label_limit" ? 3 : 0,
             ExtraScrapeMetrics = true,
         };
-        string url = name == "refused" ? $"http://127.0.0.1:{FreePort()}/metrics" : new Uri(server, "/metrics").ToString();
+        string url = name == "refused" ? $"http://127.0.0.1:{Ports.Free()}/metrics" : new Uri(server, "/metrics").ToString();
         Labels labels = Labels.Of("job", name, "instance", name == "refused" ? "127.0.0.1:19999" : instance);
         using var http = new ScrapeHttp(job);
         using var meter = new Meter("conformance");
@@ -80,12 +80,5 @@ internal static class ScrapeCases
             report.Pass();
         else
             report.Fail(File, 0, name, wanted, got + "\n" + collector.Status.LastError);
-    }
-
-    private static int FreePort()
-    {
-        using var probe = new TcpListener(IPAddress.Loopback, 0);
-        probe.Start();
-        return ((IPEndPoint)probe.LocalEndpoint).Port;
     }
 }

@@ -10,8 +10,11 @@ public sealed class AgentEntriesTests : IDisposable
 
     public void Dispose() => Directory.Delete(_folder, true);
 
-    [Fact]
-    public void Twins_and_empty_tokens_are_found_where_they_stand()
+    /// <summary>A start does not wait for a check: it must find the same.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Twins_and_empty_tokens_are_found_where_they_stand(bool isCheck)
     {
         File.WriteAllText(Path.Combine(_folder, "a.token"), "hello\n");
         File.WriteAllText(Path.Combine(_folder, "empty.token"), " \n");
@@ -23,12 +26,38 @@ public sealed class AgentEntriesTests : IDisposable
                 token_sha256: 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824
               - id: b
                 token_file: empty.token
-            """);
+            """, isCheck);
         string[] errors = [.. result.Errors.Select(e => e.ToString())];
         Assert.Equal(3, errors.Length);
         Assert.Contains(errors, e => e.Contains(":4:", StringComparison.Ordinal) && e.Contains("'a' stands in entry 1 already", StringComparison.Ordinal));
         Assert.Contains(errors, e => e.Contains(":5:", StringComparison.Ordinal) && e.Contains("is the token of entry 1 ('a')", StringComparison.Ordinal));
         Assert.Contains(errors, e => e.Contains(":7:", StringComparison.Ordinal) && e.Contains("empty.token is empty", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Agents_of_one_certificate_are_found_where_they_stand()
+    {
+        ConfigResult<AggregatorConfig> result = AggregatorConfigFile.Parse("""
+            listen:
+              grpc:
+                address: 127.0.0.1:0
+                tls: {cert_file: s.crt, key_file: s.key, client_ca_file: ca.crt}
+            agents:
+              - id: a
+                certificate_sha256: 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824
+              - id: b
+                certificate_name: shop
+              - id: c
+                certificate_sha256: 2CF24DBA5FB0A30E26E83B2AC5B9E29E1B161E5C1FA7425E73043362938B9824
+              - id: d
+                certificate_name: shop
+            """, "aggregator.yaml");
+        Assert.Equal(
+            [
+                "aggregator.yaml:11:25: agents[2].certificate_sha256: is the certificate of entry 1 ('a') already; each agent needs its own",
+                "aggregator.yaml:13:23: agents[3].certificate_name: is the certificate name of entry 2 ('b') already; each agent needs its own",
+            ],
+            result.Errors.Select(e => e.ToString()));
     }
 
     [Fact]
@@ -46,10 +75,10 @@ public sealed class AgentEntriesTests : IDisposable
         Assert.All(result.Errors, e => Assert.Contains("cannot be used", e.ToString(), StringComparison.Ordinal));
     }
 
-    private ConfigResult<AggregatorConfig> Check(string yaml)
+    private ConfigResult<AggregatorConfig> Check(string yaml, bool checkFiles = true)
     {
         string file = Path.Combine(_folder, "aggregator.yaml");
         File.WriteAllText(file, yaml);
-        return AggregatorConfigFile.Load(file, checkFiles: true);
+        return AggregatorConfigFile.Load(file, checkFiles);
     }
 }
