@@ -28,8 +28,12 @@ internal sealed class CutJob
     /// <summary>Samples behind the boundary before the begin: they wait again if it fails.</summary>
     public long Behind { get; init; }
 
-    /// <summary>Series that got samples before the boundary since the begin, and the oldest time of these.</summary>
-    public Dictionary<HeadSeries, long> Touched { get; } = [];
+    /// <summary>Begins of the partitions that get a file: something lay in them when writing began. What comes for others since goes into files with the next cut; else history that is loaded
+    /// meanwhile would be followed, and written twice, since it stays in memory.</summary>
+    public SortedSet<long> Partitions { get; } = [];
+
+    /// <summary>Where samples before the boundary came since the begin.</summary>
+    public required TouchedPartitions Touched { get; init; }
 
     public List<BlockFile> Written { get; } = [];
 

@@ -22,9 +22,9 @@ public sealed partial class StoreEngine
     {
         try
         {
-            List<HeadSeries> due = SeriesBefore(cut, out long oldestMs);
+            List<HeadSeries> due = SeriesBefore(cut);
             cut.Series = due.Count;
-            WritePartitions(due, oldestMs, cut, cancellation);
+            WritePartitions(due, cut, cancellation);
         }
         catch (Exception e) when (e is IOException or OperationCanceledException)
         {
@@ -89,15 +89,13 @@ public sealed partial class StoreEngine
         _index.Gate.EnterWriteLock();
         try
         {
-            long slot = (long)_options.Partition.TotalMilliseconds;
             int end = Math.Min(cut.References, cut.NextDropped + SeriesPerStep);
             for (; cut.NextDropped < end; cut.NextDropped++)
             {
                 if (_index.At((uint)cut.NextDropped) is not { } series)
                     continue;
-                // What came since the begin stands in no file: its partition stays, and goes into another file with the next cut.
-                long before = cut.Touched.TryGetValue(series, out long touchedMs) ? Math.Min(cut.BoundaryMs, PartitionOf(touchedMs, slot)) : cut.BoundaryMs;
-                series.DropBefore(before, _head.Pools);
+                // What came since the begin may stand in no file: its partition stays, and goes into another file with the next cut.
+                series.DropBefore(cut.BoundaryMs, _head.Pools, cut.Touched);
                 cut.OldestMs = Math.Min(cut.OldestMs, series.OldestMs);
                 if (series.IsEmpty)
                     cut.Empty.Add(series);
@@ -162,7 +160,7 @@ public sealed partial class StoreEngine
     {
         Commit();
         Checkpoint checkpoint = NextCheckpoint(boundaryMs, out byte[] state);
-        var cut = new CutJob { BoundaryMs = boundaryMs, Checkpoint = checkpoint, State = state, References = _index.NextReference, Behind = _head.BehindBoundary };
+        var cut = new CutJob { BoundaryMs = boundaryMs, Checkpoint = checkpoint, State = state, References = _index.NextReference, Behind = _head.BehindBoundary, Touched = new TouchedPartitions(_options.Partition) };
         HistoryCut();
         _index.Gate.EnterWriteLock();
         try
@@ -194,9 +192,8 @@ public sealed partial class StoreEngine
     }
 
     // By labels. Those that the cut before had are in order already.
-    private List<HeadSeries> SeriesBefore(CutJob cut, out long oldestMs)
+    private List<HeadSeries> SeriesBefore(CutJob cut)
     {
-        oldestMs = long.MaxValue;
         var due = new List<HeadSeries>();
         HeadSeries[] all = _order.Of(_index, cut.References, SeriesPerStep);
         for (int from = 0; from < all.Length; from += SeriesPerStep)
@@ -206,11 +203,8 @@ public sealed partial class StoreEngine
             {
                 foreach (HeadSeries series in all.AsSpan(from, Math.Min(SeriesPerStep, all.Length - from)))
                 {
-                    long oldest = series.OldestMs;
-                    if (oldest >= cut.BoundaryMs)
-                        continue;
-                    due.Add(series);
-                    oldestMs = Math.Min(oldestMs, oldest);
+                    if (NotePartitions(series, cut))
+                        due.Add(series);
                 }
             }
             finally
@@ -221,21 +215,30 @@ public sealed partial class StoreEngine
         return due;
     }
 
-    private void WritePartitions(List<HeadSeries> due, long oldestMs, CutJob cut, CancellationToken cancellation)
+    // Late data may reach far back: only partitions in which something lies are visited.
+    private bool NotePartitions(HeadSeries series, CutJob cut)
     {
-        long slotMs = (long)_options.Partition.TotalMilliseconds;
-        // Late data may reach far back: only partitions in which something lies are visited.
-        long at = oldestMs;
-        while (at < cut.BoundaryMs)
+        long slotMs = (long)_options.Partition.TotalMilliseconds, oldest = series.OldestMs;
+        for (long at = oldest; at < cut.BoundaryMs;)
         {
             long partition = PartitionOf(at, slotMs);
+            cut.Partitions.Add(partition);
+            at = series.FirstAtOrAfter(partition + slotMs);
+        }
+        return oldest < cut.BoundaryMs;
+    }
+
+    private void WritePartitions(List<HeadSeries> due, CutJob cut, CancellationToken cancellation)
+    {
+        long slotMs = (long)_options.Partition.TotalMilliseconds;
+        foreach (long partition in cut.Partitions)
+        {
             long last = Math.Min(partition + slotMs, cut.BoundaryMs) - 1;
-            long next = long.MaxValue;
             using BlockWriter writer = _blocks.Begin(partition);
             foreach (HeadSeries series in due)
             {
                 cancellation.ThrowIfCancellationRequested();
-                next = Math.Min(next, Gather(series, partition, last));
+                Gather(series, partition, last);
                 _cutGather.Resolve();
                 if (_cutGather.Count == 0)
                     continue;
@@ -247,19 +250,16 @@ public sealed partial class StoreEngine
                 writer.Finish();
                 cut.Written.Add(_blocks.Open(writer.Name));
             }
-            at = next;
         }
     }
 
-    // Gives where the series goes on behind the partition.
-    private long Gather(HeadSeries series, long fromMs, long toMs)
+    private void Gather(HeadSeries series, long fromMs, long toMs)
     {
         _cutGather.Begin();
         _index.Gate.EnterReadLock();
         try
         {
             series.Read(fromMs, toMs, _cutGather);
-            return series.FirstAtOrAfter(toMs + 1);
         }
         finally
         {

@@ -27,28 +27,25 @@ internal sealed partial class HeadSeries
         into.Close(total, fromMs, toMs);
     }
 
-    private void DropSealed(SealedRun newest, long timeMs, HeadPools pools)
+    private void DropSealed(SealedRun newest, long timeMs, HeadPools pools, TouchedPartitions? touched)
     {
-        uint piece = _sealed, last = 0;
-        int kept = 0;
-        for (SealedRun? run = newest; run is not null && run.Times.LastMs >= timeMs; run = run.Before, kept++)
-            (last, piece) = (piece, new SealedPiece(pools.Memory[piece]).Before);
-        if (last == 0)
-            _sealed = 0;
-        else
-            SealedPiece.CutOff(last, pools.Memory);
-        while (piece != 0)
-        {
-            uint before = new SealedPiece(pools.Memory[piece]).Before;
-            pools.Memory.Return(piece);
-            piece = before;
-        }
-        if (kept == newest.Count)
-            return;
         SealedTimes[] times = newest.ToArray();
+        Span<uint> pieces = times.Length <= 64 ? stackalloc uint[times.Length] : new uint[times.Length];
+        SealedPiece.Collect(_sealed, pools.Memory, pieces);
         _run = null;
-        foreach (SealedTimes one in times.AsSpan(times.Length - kept))
-            _run = pools.Run(_run, one);
+        _sealed = 0;
+        for (int i = 0; i < times.Length; i++)
+        {
+            // A block lies in one partition.
+            if (times[i].LastMs < timeMs && touched?.Has(this, times[i].LastMs) != true)
+            {
+                pools.Memory.Return(pieces[i]);
+                continue;
+            }
+            SealedPiece.Follow(pieces[i], _sealed, pools.Memory);
+            _sealed = pieces[i];
+            _run = pools.Run(_run, times[i]);
+        }
     }
 
     private bool TryFindSealed(long timeMs, HeadPools pools, out double value)

@@ -140,16 +140,17 @@ internal sealed partial class HeadSeries
         return _rare is null ? first : Math.Min(first, _rare.FirstAtOrAfter(timeMs));
     }
 
-    /// <summary>Drops samples before a time, which is a border of partitions: they stand in chunk files now.</summary>
-    public void DropBefore(long timeMs, HeadPools pools)
+    /// <summary>Drops samples before a time: they stand in chunk files now. A block that goes beyond it stays whole.</summary>
+    /// <param name="touched">Partitions that stay; null: none.</param>
+    public void DropBefore(long timeMs, HeadPools pools, TouchedPartitions? touched = null)
     {
         if (_run is not null && _run.OldestMs < timeMs)
-            DropSealed(_run, timeMs, pools);
-        if (_count > 0 && NewestMs < timeMs)
+            DropSealed(_run, timeMs, pools, touched);
+        if (_count > 0 && NewestMs < timeMs && touched?.Has(this, NewestMs) != true)
             ReleaseOpen(pools);
         if (_rare is null)
             return;
-        pools.LateSamples -= _rare.DropBefore(timeMs);
+        pools.LateSamples -= _rare.DropBefore(timeMs, this, touched);
         if (_rare.IsDisposable)
             _rare = null;
     }
@@ -157,7 +158,8 @@ internal sealed partial class HeadSeries
     // The open block is sealed at so many values: sooner where they take much room.
     private int Limit => _open == 0 || OpenValues.IsSmall(_form) ? TimeColumn.MaxCount : TimeColumn.MaxCount / 2;
 
-    private static long SlotOf(long timeMs, long slotMs) => timeMs >= 0 ? timeMs / slotMs : ((timeMs + 1) / slotMs) - 1;
+    /// <summary>The number of the partition of a time.</summary>
+    public static long SlotOf(long timeMs, long slotMs) => timeMs >= 0 ? timeMs / slotMs : ((timeMs + 1) / slotMs) - 1;
 
     // Into another piece, or another form: the values do not fit where they are.
     private void Put(double value, HeadPools pools)

@@ -218,8 +218,7 @@ internal sealed class HeadWriter
     public AppendOutcome Append(HeadSeries series, long timeMs, double value, long startMs)
     {
         AppendOutcome outcome = series.Append(timeMs, value, _slotMs, Pools);
-        if (Cut is not null)
-            Touch(Cut, series, timeMs);
+        Touch(series, timeMs);
         series.SetStart(timeMs, startMs);
         if (Tapped is not null && outcome == AppendOutcome.Stored)
             Tapped.Add(new SeriesSample(series.Labels, timeMs, value, null, startMs));
@@ -234,8 +233,7 @@ internal sealed class HeadWriter
         if (histogram.PositiveBuckets.Length + histogram.NegativeBuckets.Length > _options.MaxHistogramBuckets)
             return Count(AppendOutcome.OverLimit);
         AppendOutcome outcome = series.Append(timeMs, histogram);
-        if (Cut is not null)
-            Touch(Cut, series, timeMs);
+        Touch(series, timeMs);
         series.SetStart(timeMs, startMs);
         if (Tapped is not null && outcome == AppendOutcome.Stored)
             Tapped.Add(new SeriesSample(series.Labels, timeMs, 0, histogram, startMs));
@@ -320,10 +318,10 @@ internal sealed class HeadWriter
         return sum == buckets.Length;
     }
 
-    private static void Touch(CutJob cut, HeadSeries series, long timeMs)
+    private void Touch(HeadSeries series, long timeMs)
     {
-        if (timeMs < cut.BoundaryMs && (!cut.Touched.TryGetValue(series, out long known) || timeMs < known))
-            cut.Touched[series] = timeMs;
+        if (Cut is not null && timeMs < Cut.BoundaryMs)
+            Cut.Touched.Add(series, timeMs);
     }
 
     private AppendOutcome Count(long timeMs, AppendOutcome outcome)

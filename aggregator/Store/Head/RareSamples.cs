@@ -197,32 +197,38 @@ internal sealed partial class RareSamples
             into.AddStarts(_starts);
     }
 
-    /// <summary>Drops what lies before a time; returns how many late samples that were.</summary>
-    public int DropBefore(long timeMs)
+    /// <summary>Drops what lies before a time, but for partitions of its series that stay; returns how many late samples that were.</summary>
+    public int DropBefore(long timeMs, HeadSeries series, TouchedPartitions? touched)
     {
         if (_freshCount > 0)
             MergeFresh();
-        int drop = _lateTimes.AsSpan(0, _lateCount).BinarySearch(timeMs);
-        drop = drop < 0 ? ~drop : drop;
-        if (drop > 0)
+        bool Goes(long time) => time < timeMs && touched?.Has(series, time) != true;
+        int kept = 0;
+        for (int i = 0; i < _lateCount; i++)
         {
-            Array.Copy(_lateTimes, drop, _lateTimes, 0, _lateCount - drop);
-            Array.Copy(_lateValues, drop, _lateValues, 0, _lateCount - drop);
-            _lateCount -= drop;
-            if (_lateCount == 0)
-                (_lateTimes, _lateValues) = ([], []);
+            if (Goes(_lateTimes[i]))
+                continue;
+            _lateTimes[kept] = _lateTimes[i];
+            _lateValues[kept++] = _lateValues[i];
         }
-        if (_histograms is not null && _histograms.RemoveAll(h => h.TimeMs < timeMs) > 0 && _histograms.Count == 0)
+        int dropped = _lateCount - kept;
+        _lateCount = kept;
+        if (_lateCount == 0)
+            (_lateTimes, _lateValues) = ([], []);
+        if (_histograms is not null && _histograms.RemoveAll(h => Goes(h.TimeMs)) > 0 && _histograms.Count == 0)
             _histograms = null;
         if (_starts is not null)
-        {
-            int last = _starts.FindLastIndex(s => s.FromMs <= timeMs);
-            if (last > 0)
-                _starts.RemoveRange(0, last);
-            if (_starts.Count == 1 && _starts[0].StartMs == 0)
-                _starts = null;
-        }
-        return drop;
+            DropStarts(Math.Min(timeMs, series.OldestMs));
+        return dropped;
+    }
+
+    private void DropStarts(long beforeMs)
+    {
+        int last = _starts!.FindLastIndex(s => s.FromMs <= beforeMs);
+        if (last > 0)
+            _starts.RemoveRange(0, last);
+        if (_starts.Count == 1 && _starts[0].StartMs == 0)
+            _starts = null;
     }
 
     public long FirstAtOrAfter(long timeMs)

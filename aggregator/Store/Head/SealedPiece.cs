@@ -79,10 +79,6 @@ internal readonly ref struct SealedPiece(ReadOnlySpan<byte> piece)
         }
     }
 
-    /// <summary>Makes a block the oldest of its series.</summary>
-    public static void CutOff(uint piece, PieceMemory memory)
-    {
-        uint none = 0;
-        MemoryMarshal.Write(memory[piece], in none);
-    }
+    /// <summary>Makes a block follow another one of its series; 0: it is the oldest.</summary>
+    public static void Follow(uint piece, uint before, PieceMemory memory) => MemoryMarshal.Write(memory[piece], in before);
 }

@@ -65,6 +65,59 @@ public sealed class HeadSeriesTests
         Assert.Equal((true, 0, 29_000), (gather.HasStarts, gather.StartAt(1), gather.StartAt(2)));
     }
 
+    [Fact]
+    public void What_is_dropped_goes_but_for_the_partitions_that_were_touched_and_takes_only_the_samples_before()
+    {
+        for (int seed = 0; seed < 40; seed++)
+        {
+            var random = new Random(seed);
+            var pools = new HeadPools();
+            var series = new HeadSeries(Labels.Of("__name__", "a"), 0);
+            for (long at = -2 * SlotMs; at < 8 * SlotMs; at += random.Next(10) == 0 ? SlotMs / 2 : 60_000 + random.Next(30_000))
+                Put(series, at, random, pools);
+            for (int late = random.Next(1500); late > 0; late--)
+                Put(series, random.NextInt64(-4 * SlotMs, 8 * SlotMs), random, pools);
+            for (int round = 0; round < 3; round++)
+            {
+                long before = random.NextInt64(-3, 10) * SlotMs;
+                var touched = new TouchedPartitions(TimeSpan.FromMilliseconds(SlotMs));
+                var slots = new HashSet<long>();
+                for (int n = random.Next(4); n > 0; n--)
+                {
+                    long at = random.NextInt64(-4 * SlotMs, 8 * SlotMs);
+                    slots.Add(HeadSeries.SlotOf(at, SlotMs));
+                    touched.Add(series, at);
+                }
+                touched.Add(new HeadSeries(Labels.Of("__name__", "b"), 1), 0);
+                List<(long TimeMs, double Value, bool IsHistogram, long StartMs)> expected = ReadAll(series).FindAll(s => s.TimeMs >= before || slots.Contains(HeadSeries.SlotOf(s.TimeMs, SlotMs)));
+                series.DropBefore(before, pools, touched);
+                Assert.Equal(expected, ReadAll(series));
+                Assert.Equal((expected.Count == 0, expected.Count == 0 ? long.MaxValue : expected[0].TimeMs), (series.IsEmpty, series.OldestMs));
+                // What it holds still can be built on.
+                for (int n = random.Next(200); n > 0; n--)
+                    Put(series, random.NextInt64(-4 * SlotMs, 8 * SlotMs), random, pools);
+            }
+            series.DropBefore(long.MaxValue, pools);
+            Assert.Equal((true, 0), (series.IsEmpty, pools.LateSamples));
+        }
+    }
+
+    private static void Put(HeadSeries series, long atMs, Random random, HeadPools pools)
+    {
+        if (random.Next(20) == 0)
+            series.Append(atMs, new NativeHistogram { Schema = 0, Count = random.Next(100), Sum = 1 });
+        else
+            series.Append(atMs, random.Next(3) == 0 ? random.NextDouble() : random.Next(100), SlotMs, pools);
+        series.SetStart(atMs, random.Next(30) == 0 ? atMs - 1 : 0);
+    }
+
+    private static List<(long TimeMs, double Value, bool IsHistogram, long StartMs)> ReadAll(HeadSeries series)
+    {
+        var gather = new SampleGather();
+        var samples = Read(series, long.MinValue, long.MaxValue, gather);
+        return [.. samples.Select((s, i) => (s.TimeMs, gather.HistogramAt(i) is { } h ? h.Count : s.Value, gather.HistogramAt(i) is not null, gather.StartAt(i)))];
+    }
+
     private static List<(long TimeMs, double Value)> Read(HeadSeries series, long fromMs, long toMs, SampleGather gather)
     {
         gather.Begin();

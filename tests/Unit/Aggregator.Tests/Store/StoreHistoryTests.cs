@@ -15,6 +15,9 @@ public sealed class StoreHistoryTests : IDisposable
 {
     private const int Series = 50;
 
+    // At 30 s.
+    private const int TicksPerPartition = 240;
+
     // No border of partitions passes during a test.
     private static readonly DateTimeOffset s_start = new(2026, 1, 1, 0, 20, 0, TimeSpan.Zero);
     private readonly VirtualTime _time = new(s_start);
@@ -105,6 +108,58 @@ public sealed class StoreHistoryTests : IDisposable
         Assert.Equal(400 * Series, Count(store));
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public void What_is_loaded_while_files_are_written_goes_into_files_once_but_for_the_partition_that_each_sender_is_filling(int senders)
+    {
+        const int Ticks = 20 * TicksPerPartition;
+        _options = _options with { HistorySamplesPerSeries = 5 * TicksPerPartition };
+        using StoreEngine store = Open();
+        // Each sends the same series, of days of its own, in order.
+        int[] sent = new int[senders];
+        bool isWithin = false;
+        void SendSome()
+        {
+            for (int sender = 0; sender < senders; sender++)
+            {
+                for (int i = 0; i < 40 && sent[sender] < Ticks && !store.IsCutOverrun; i++)
+                    Append(store, s_start.AddMinutes(-20).AddDays(3 * (sender - senders)).AddSeconds(30 * sent[sender]).ToUnixTimeMilliseconds(), sent[sender]++);
+            }
+        }
+        // The senders go on whenever the disk works for a chunk file.
+        _disk.Fault = (_, path) =>
+        {
+            if (isWithin || !path.Contains("/chunks/", StringComparison.Ordinal))
+                return false;
+            isWithin = true;
+            SendSome();
+            return isWithin = false;
+        };
+        int cuts = 0, files = 0;
+        long written = 0;
+        for (int rest = 0; rest < 15; rest += Array.TrueForAll(sent, s => s == Ticks) ? 1 : 0)
+        {
+            SendSome();
+            _time.Advance(TimeSpan.FromSeconds(5));
+            if (store.BeginMaintain() is not { } cut)
+                continue;
+            store.WriteCut(cut, CancellationToken.None);
+            files += cut.Written.Count;
+            store.PublishCut(cut);
+            while (store.DropCut(cut))
+            {
+            }
+            (cuts, written) = (cuts + 1, written + cut.Samples);
+        }
+        Assert.InRange(cuts, 3, 100);
+        Assert.Equal(senders * Ticks * Series, Count(store));
+        Assert.InRange(written, senders * Ticks * Series, (senders * Ticks * Series) + ((long)cuts * senders * TicksPerPartition * Series));
+        Assert.InRange(files, senders * 20, (senders * 20) + (cuts * senders));
+        Assert.Equal(0, store.HistorySamples);
+    }
+
     [Fact]
     public void The_log_of_a_quiet_store_shrinks()
     {
@@ -155,14 +210,19 @@ public sealed class StoreHistoryTests : IDisposable
         long begin = s_start.AddMinutes(-20).AddHours(-_hoursBack).ToUnixTimeMilliseconds();
         for (int tick = from; tick < from + ticks; tick++)
         {
-            var batch = new SampleBatch();
-            for (int s = 0; s < Series; s++)
-                batch.Samples.Add(new SeriesSample(_labels[s], begin + (tick * 10_000L), (tick * s) + (0.25 * (tick % 7))));
-            store.AppendBatch(batch);
-            store.Commit();
+            Append(store, begin + (tick * 10_000L), tick);
             if ((tick + 1) % maintainEach == 0)
                 Maintain(store);
         }
+    }
+
+    private void Append(StoreEngine store, long timeMs, int tick)
+    {
+        var batch = new SampleBatch();
+        for (int s = 0; s < Series; s++)
+            batch.Samples.Add(new SeriesSample(_labels[s], timeMs, (tick * s) + (0.25 * (tick % 7))));
+        store.AppendBatch(batch);
+        store.Commit();
     }
 
     private void Maintain(StoreEngine store)
