@@ -112,7 +112,8 @@ public sealed partial class StoreEngine
         }
         EndCut();
         _isHeadShrunk |= cut.Samples >= _options.SaveHeadSamples;
-        LogCut(_log, cut.Written.Count, cut.Samples, cut.Series, _index.Count);
+        if (cut.Written.Count > 0)
+            LogCut(_log, cut.Written.Count, cut.Samples, cut.Series, _index.Count);
         if (cut.EndsMaintenance)
             TryEndMaintain();
         return false;

@@ -19,6 +19,7 @@ internal sealed class ImportCommand(TextWriter output, TextWriter errors, bool a
     // History in memory is written to chunk files at each step of so many samples.
     private const long SamplesPerMaintenance = 2_000_000;
     private readonly OsDisk _disk = new();
+    private readonly ProgressLine _progress = new(errors);
     private ImportLedger? _ledger;
     private bool _isRemote;
 
@@ -64,7 +65,7 @@ internal sealed class ImportCommand(TextWriter output, TextWriter errors, bool a
     {
         // Its answers do not tell what was there already.
         _isRemote = true;
-        using var appender = new RemoteAppender(address, TimeProvider.System);
+        using var appender = new RemoteAppender(address, new SocketsHttpHandler(), TimeProvider.System, Waits);
         return await ImportAllAsync(paths, (batch, token) => appender.AppendAsync(batch, token).AsTask());
     }
 
@@ -112,14 +113,13 @@ internal sealed class ImportCommand(TextWriter output, TextWriter errors, bool a
                 return true;
             }
             output.WriteLine($"{(from is null ? "importing" : "going on with")} {source.Name}");
-            var progress = new ProgressLine(errors);
             try
             {
-                await StoreImport.RunAsync(source, append, _ledger, result, progress.Show, cancellation);
+                await StoreImport.RunAsync(source, append, _ledger, result, _progress.Show, cancellation);
             }
             finally
             {
-                progress.End();
+                _progress.End();
                 Tell(path, result);
                 foreach (string problem in source.Problems)
                     errors.WriteLine($"left out: {problem}");
@@ -134,6 +134,12 @@ internal sealed class ImportCommand(TextWriter output, TextWriter errors, bool a
             return false;
         }
         return good && result.Refused == 0 && result.TooOld == 0;
+    }
+
+    private void Waits(string why)
+    {
+        _progress.End();
+        errors.WriteLine(why);
     }
 
     private void Tell(string path, ImportResult result)

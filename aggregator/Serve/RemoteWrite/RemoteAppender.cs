@@ -18,17 +18,23 @@ public sealed class RemoteAppender : ISampleAppender, IDisposable
     private readonly HttpClient _client;
     private readonly Uri _url;
     private readonly TimeProvider _time;
+    private readonly Action<string> _waits;
     private readonly Dictionary<string, MetricMetadata> _metadata = [];
     private readonly WriteRequestV2Writer _writer;
     private byte[] _body = [];
 
     /// <summary>Sends to an address such as <c>http://127.0.0.1:9090</c>.</summary>
-    public RemoteAppender(Uri address, TimeProvider time)
+    /// <param name="address">Of the aggregator.</param>
+    /// <param name="handler">Makes the connections; disposed with this.</param>
+    /// <param name="time">The clock of the pauses.</param>
+    /// <param name="waits">Is told once for each batch that has to wait why it does.</param>
+    public RemoteAppender(Uri address, HttpMessageHandler handler, TimeProvider time, Action<string> waits)
     {
         ArgumentNullException.ThrowIfNull(address);
         _url = new Uri(address.ToString().TrimEnd('/') + "/api/v1/write");
-        _client = new HttpClient { Timeout = TimeSpan.FromMinutes(2) };
+        _client = new HttpClient(handler, disposeHandler: true) { Timeout = TimeSpan.FromMinutes(2) };
         _time = time;
+        _waits = waits;
         _writer = new WriteRequestV2Writer(() => _metadata);
     }
 
@@ -64,6 +70,8 @@ public sealed class RemoteAppender : ISampleAppender, IDisposable
             }
             if (tries == MaxTries)
                 throw new StoreUnavailableException($"{_url}: {failure}; given up after {MaxTries} tries");
+            if (tries == 1)
+                _waits($"{_url}: {failure}; it is tried {MaxTries - 1} times more");
             await Task.Delay(TimeSpan.FromSeconds(Math.Min(s_maxPause.TotalSeconds, Math.Pow(2, tries - 2))), _time, cancellation);
         }
     }

@@ -39,6 +39,28 @@ public sealed class StoreCutTests : IDisposable
     }
 
     [Fact]
+    public void A_cut_that_has_nothing_to_write_is_not_told()
+    {
+        var lines = new Lines();
+        using StoreEngine store = StoreEngine.Open(new StoreOptions { Folder = "/store", MinFreeBytes = 0 }, new MemoryDisk(), _time, new Random(1), _meter, lines);
+        for (int i = 0; i < 3; i++)
+        {
+            _time.Advance(TimeSpan.FromHours(5));
+            store.Maintain();
+        }
+        Assert.True(store.CheckpointedMs > 0);
+        Assert.DoesNotContain(lines.All, l => l.Contains("chunk files", StringComparison.Ordinal));
+
+        var batch = new SampleBatch();
+        batch.Samples.Add(new SeriesSample(Labels.Of("__name__", "m"), _time.NowMs, 1));
+        store.AppendBatch(batch);
+        store.Commit();
+        _time.Advance(TimeSpan.FromHours(5));
+        store.Maintain();
+        Assert.Contains(lines.All, l => l.StartsWith("the store wrote 1 chunk files with 1 samples", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void The_writers_own_parts_of_a_cut_write_no_chunk_file_and_look_at_so_many_series_at_once()
     {
         var disk = new FaultyDisk(new Random(1));

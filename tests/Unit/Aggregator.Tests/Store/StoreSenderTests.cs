@@ -170,16 +170,4 @@ public sealed class StoreSenderTests : IDisposable
     }
 
     private StoreEngine Open(ILogger? log = null) => StoreEngine.Open(_options, _disk, _time, new Random(1), _meter, log ?? NullLogger.Instance);
-
-    private sealed class Lines : ILogger
-    {
-        public List<string> All { get; } = [];
-
-        public IDisposable? BeginScope<TState>(TState state)
-            where TState : notnull => null;
-
-        public bool IsEnabled(LogLevel logLevel) => true;
-
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) => All.Add(formatter(state, exception));
-    }
 }
