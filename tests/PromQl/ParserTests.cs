@@ -38,6 +38,7 @@ public sealed class ParserTests
     [InlineData("max_over_time(sum(x)[1h:] @ end())", "max_over_time(sum(x)[1h:] @ end())")]
     [InlineData("sum[5m:1m]", "sum[5m:1m]")]
     [InlineData("0x1F + 010", "31 + 8")]
+    [InlineData("sum by ('inf', \"NaN\", on) (x{inf='1'}) / on ('nan') y", "sum by (\"inf\", \"NaN\", on) (x{inf=\"1\"}) / on (\"nan\") y")]
     public void An_expression_prints_canonically_and_the_print_parses_to_itself(string query, string printed)
     {
         ParseResult first = PromQlParser.Parse(query, _all);
@@ -53,6 +54,9 @@ public sealed class ParserTests
     [InlineData("1 > 2", "1:3: parse error: comparisons between scalars must use BOOL modifier")]
     [InlineData("{a=\"\"}", "1:1: parse error: vector selector must contain at least one non-empty matcher")]
     [InlineData("foo[5m", "1:7: parse error: unexpected end of input in range selector, expected \"]\"")]
+    [InlineData("sum by (inf) (x)", "1:9: parse error: unexpected number \"inf\" in grouping opts, expected label")]
+    [InlineData("a / on (x, NaN) b", "1:12: parse error: unexpected number \"NaN\" in grouping opts, expected label")]
+    [InlineData("foo inf", "1:5: parse error: unexpected number \"inf\"")]
     [InlineData("nope(1)", "1:1: parse error: unknown function with name \"nope\"")]
     public void A_bad_expression_is_refused_with_its_place(string query, string error)
     {

@@ -187,7 +187,8 @@ public static class Printer
 
     internal static string LabelText(string name) => Labels.IsLegacyLabelName(name) ? name : GoText.Quote(name);
 
-    private static string LabelList(IReadOnlyList<string> names) => string.Join(", ", names.Select(LabelText));
+    // In a list, other than before a matcher's operator, these two words are numbers.
+    private static string LabelList(IReadOnlyList<string> names) => string.Join(", ", names.Select(n => n.ToLowerInvariant() is "inf" or "nan" ? GoText.Quote(n) : LabelText(n)));
 
     private static string Op(MatchType type) => type switch { MatchType.Equal => "=", MatchType.NotEqual => "!=", MatchType.Regex => "=~", _ => "!~" };
 

@@ -63,7 +63,7 @@ public sealed partial class PromQlParser
         Advance();
         while (_error is null && !IsSymbol(")"))
         {
-            if (_token.Kind is not (TokenKind.Identifier or TokenKind.Text))
+            if (_token.Kind is not (TokenKind.Identifier or TokenKind.Text) || IsWord("inf") || IsWord("nan"))
                 return Unexpected<List<string>>(context, "label");
             if (_token.Value.Length == 0)
                 return Fail<List<string>>("invalid label name for grouping: \"\"", _token.Span);

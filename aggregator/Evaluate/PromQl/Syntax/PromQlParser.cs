@@ -301,6 +301,8 @@ public sealed partial class PromQlParser
             return $"<op:{word}>";
         if (Keywords.IsAggregator(lower))
             return $"<aggr:{word}>";
+        if (lower is "inf" or "nan")
+            return $"number \"{word}\"";
         return Keywords.IsKeyword(lower) ? $"<{word}>" : $"{(word.Contains(':', StringComparison.Ordinal) ? "metric identifier" : "identifier")} \"{word}\"";
     }
 
