@@ -52,6 +52,41 @@ public sealed class FastPathTests
         Assert.True(slots.SamplesGiven < 1000, $"{slots.SamplesGiven} samples");
     }
 
+    [Theory]
+    [InlineData(double.NegativeInfinity)]
+    [InlineData(-1.5e308)]
+    [InlineData(double.NaN)]
+    public void A_mean_over_slots_whose_sum_overflows_is_that_of_the_samples(double last)
+    {
+        var data = new MemorySeries();
+        foreach ((long minute, double value) in ((long, double)[])[(10, 1.5e308), (20, 1e307), (130, 1.5e308), (140, 1e307), (250, last), (260, last)])
+            data.Add(Labels.Of("__name__", "g"), minute * 60_000, value);
+        var slots = new SlottedSeries(data, 1, 0);
+        QueryResult got = new PromQlEngine(new EngineOptions(), _time).Instant(slots, "avg_over_time(g[6h])", 18_000_000);
+        Assert.Equal(Text(new PromQlEngine(new EngineOptions { Plain = true }, _time).Instant(data, "avg_over_time(g[6h])", 18_000_000)), Text(got));
+        Assert.Equal(2, slots.SummariesGiven);
+    }
+
+    [Theory]
+    [InlineData("topk(1, sum by (s) (c))")]
+    [InlineData("bottomk(1, sum by (s) (c))")]
+    [InlineData("limitk(1, sum by (s) (c))")]
+    public void Which_of_equals_is_chosen_at_a_step_does_not_depend_on_the_steps_before_it(string query)
+    {
+        var data = new MemorySeries();
+        for (long minute = 0; minute < 20; minute++)
+            data.Add(Labels.Of("__name__", "c", "job", minute < 5 ? "a" : "b", "s", "1"), minute * 60_000, 5);
+        for (long minute = 10; minute < 20; minute++)
+            data.Add(Labels.Of("__name__", "c", "job", "b", "s", "0"), minute * 60_000, 5);
+        foreach (bool isPlain in (bool[])[false, true])
+        {
+            var engine = new PromQlEngine(new EngineOptions { Plain = isPlain, Experimental = true }, _time);
+            Assert.Equal("0", engine.Instant(data, query, 900_000).Series[0].Labels.Get("s"));
+            QueryResult range = engine.Range(data, query, 0, 1_140_000, 60_000);
+            Assert.Equal("0", Assert.Single(range.Series, s => s.Points.Any(p => p.TimestampMs == 900_000)).Labels.Get("s"));
+        }
+    }
+
     // What stands at a step must not depend on the steps around it.
     private static void Alone(PromQlEngine plain, MemorySeries data, string query, QueryResult range, long timeMs)
     {

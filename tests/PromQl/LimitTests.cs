@@ -134,6 +134,18 @@ public sealed class LimitTests
     }
 
     [Theory]
+    [InlineData("mad_over_time(v{s=\"0\"}[30s])")]
+    [InlineData("mad_over_time(v{s=\"0\"}[30s:1s])")]
+    [InlineData("topk(1, v)")]
+    [InlineData("count_values(\"x\", v)")]
+    public void A_query_of_many_steps_looks_at_its_time_within_a_series_too(string query)
+    {
+        var engine = new PromQlEngine(new EngineOptions { Timeout = TimeSpan.FromSeconds(40), Experimental = true }, new TickingTime());
+        Assert.Null(engine.Range(_series, query, 0, 60_000, 1000).Error);
+        Assert.Equal(QueryErrorKind.Timeout, engine.Range(_series, query, 0, 999_000, 1000).Error?.Kind);
+    }
+
+    [Theory]
     [InlineData("v")]
     [InlineData("sum(v)")]
     [InlineData("rate(v[10s])")]
@@ -334,13 +346,13 @@ public sealed class LimitTests
     {
         var engine = new PromQlEngine(new EngineOptions(), _time);
         Assert.Equal(10, engine.Instant(_series, "v", 62_000).Series.Count);
-        Assert.Empty(engine.Instant(_series, "v", 62_000, TimeSpan.FromSeconds(2)).Series);
-        Assert.Equal(10, engine.Instant(_series, "v", 62_000, TimeSpan.FromMilliseconds(2001)).Series.Count);
+        Assert.Empty(engine.Instant(_series, "v", 62_000, new AskOptions(TimeSpan.FromSeconds(2))).Series);
+        Assert.Equal(10, engine.Instant(_series, "v", 62_000, new AskOptions(TimeSpan.FromMilliseconds(2001))).Series.Count);
         Assert.Empty(engine.Instant(_series, "v", 3_600_000).Series);
-        Assert.Equal(10, engine.Instant(_series, "v", 3_600_000, TimeSpan.FromHours(1)).Series.Count);
+        Assert.Equal(10, engine.Instant(_series, "v", 3_600_000, new AskOptions(TimeSpan.FromHours(1))).Series.Count);
         // Not from what is kept of other queries.
         Assert.Equal(301, engine.Range(_series, "sum(v)", 59_000, 400_000, 1000).Series[0].Points.Count);
-        Assert.Equal(4, engine.Range(_series, "sum(v)", 59_000, 400_000, 1000, TimeSpan.FromSeconds(3)).Series[0].Points.Count);
+        Assert.Equal(4, engine.Range(_series, "sum(v)", 59_000, 400_000, 1000, new AskOptions(TimeSpan.FromSeconds(3))).Series[0].Points.Count);
         Assert.Equal(301, engine.Range(_series, "sum(v)", 59_000, 400_000, 1000).Series[0].Points.Count);
     }
 
@@ -463,5 +475,15 @@ public sealed class LimitTests
         public MetricMetadata? Metadata(string family) => null;
 
         public IReadOnlyDictionary<string, MetricMetadata> AllMetadata() => new Dictionary<string, MetricMetadata>();
+    }
+
+    /// <summary>A second goes by each time that somebody looks.</summary>
+    private sealed class TickingTime : TimeProvider
+    {
+        private long _looks;
+
+        public override long TimestampFrequency => 1;
+
+        public override long GetTimestamp() => ++_looks;
     }
 }

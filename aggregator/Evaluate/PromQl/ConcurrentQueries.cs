@@ -29,12 +29,12 @@ public sealed class ConcurrentQueries(PromQlEngine engine, ISeriesReader reader,
     public long Shared => Interlocked.Read(ref _shared);
 
     /// <summary>As <see cref="PromQlEngine.Instant(ISeriesReader, string, long, CancellationToken)"/>. When the caller stops waiting the answer is <see cref="QueryErrorKind.Canceled"/>.</summary>
-    public Task<ConcurrentAnswer> InstantAsync(string query, long timeMs, CancellationToken cancellation, TimeSpan? lookback = null) =>
-        AskAsync(new Question(query, timeMs, timeMs, 0, lookback ?? engine.Lookback), cancellation);
+    public Task<ConcurrentAnswer> InstantAsync(string query, long timeMs, CancellationToken cancellation, AskOptions ask = default) =>
+        AskAsync(new Question(query, timeMs, timeMs, 0, engine.Normal(ask)), cancellation);
 
     /// <summary>As <see cref="PromQlEngine.Range(ISeriesReader, string, long, long, long, CancellationToken)"/>. When the caller stops waiting the answer is <see cref="QueryErrorKind.Canceled"/>.</summary>
-    public Task<ConcurrentAnswer> RangeAsync(string query, long startMs, long endMs, long stepMs, CancellationToken cancellation, TimeSpan? lookback = null) =>
-        AskAsync(new Question(query, startMs, endMs, stepMs, lookback ?? engine.Lookback), cancellation);
+    public Task<ConcurrentAnswer> RangeAsync(string query, long startMs, long endMs, long stepMs, CancellationToken cancellation, AskOptions ask = default) =>
+        AskAsync(new Question(query, startMs, endMs, stepMs, engine.Normal(ask)), cancellation);
 
     private async Task<ConcurrentAnswer> AskAsync(Question question, CancellationToken cancellation)
     {
@@ -160,18 +160,12 @@ public sealed class ConcurrentQueries(PromQlEngine engine, ISeriesReader reader,
             (evaluation.Mark, evaluation.Reach) = (changes.TakeMark(), engine.ReachOf(question.Query, question.EndMs, changes));
         evaluation.HasBegun = true;
         CancellationToken stop = evaluation.Stop.Token;
-        if (question.Lookback != engine.Lookback)
-        {
-            return question.StepMs == 0
-                ? engine.Instant(reader, question.Query, question.EndMs, question.Lookback, stop)
-                : engine.Range(reader, question.Query, question.StartMs, question.EndMs, question.StepMs, question.Lookback, stop);
-        }
         return question.StepMs == 0
-            ? engine.Instant(reader, question.Query, question.EndMs, stop)
-            : engine.Range(reader, question.Query, question.StartMs, question.EndMs, question.StepMs, stop);
+            ? engine.Instant(reader, question.Query, question.EndMs, question.Ask, stop)
+            : engine.Range(reader, question.Query, question.StartMs, question.EndMs, question.StepMs, question.Ask, stop);
     }
 
-    private readonly record struct Question(string Query, long StartMs, long EndMs, long StepMs, TimeSpan Lookback);
+    private readonly record struct Question(string Query, long StartMs, long EndMs, long StepMs, AskOptions Ask);
 
     private sealed class Evaluation(Question question)
     {

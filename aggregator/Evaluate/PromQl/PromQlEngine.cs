@@ -72,25 +72,29 @@ public sealed class PromQlEngine
         GridOf(startMs, endMs, stepMs, out QueryError? error) is { } grid ? Run(reader, query.Text, query.Parsed, grid, true, cancellation, prepared: query) : Failed(error!);
 
     /// <summary>Evaluates at start, start + step, ... up to end (inclusive). The result is a matrix (scalars become one series without labels).</summary>
-    public QueryResult Range(ISeriesReader reader, string query, long startMs, long endMs, long stepMs, CancellationToken cancellation = default)
+    public QueryResult Range(ISeriesReader reader, string query, long startMs, long endMs, long stepMs, CancellationToken cancellation = default) =>
+        Range(reader, query, startMs, endMs, stepMs, default, cancellation);
+
+    /// <summary>As <see cref="Instant(ISeriesReader, string, long, CancellationToken)"/>, with what it asks for beside.</summary>
+    public QueryResult Instant(ISeriesReader reader, string query, long timeMs, AskOptions ask, CancellationToken cancellation = default) =>
+        Run(reader, query, _parsed.Parse(query), new Grid(timeMs, 0, 1), false, cancellation, ask: Normal(ask));
+
+    /// <summary>As <see cref="Range(ISeriesReader, string, long, long, long, CancellationToken)"/>, with what it asks for beside.</summary>
+    public QueryResult Range(ISeriesReader reader, string query, long startMs, long endMs, long stepMs, AskOptions ask, CancellationToken cancellation = default)
     {
         if (GridOf(startMs, endMs, stepMs, out QueryError? error) is not { } grid)
             return Failed(error!);
-        return _ranges is not null && reader is IChangeLog changes && grid.Count > 1 && IsCacheable(query, changes)
+        ask = Normal(ask);
+        return ask == default && _ranges is not null && reader is IChangeLog changes && grid.Count > 1 && IsCacheable(query, changes)
             ? RangeFromCache(reader, changes, query, grid, cancellation)
-            : Run(reader, query, _parsed.Parse(query), grid, true, cancellation);
+            : Run(reader, query, _parsed.Parse(query), grid, true, cancellation, ask: ask);
     }
-
-    /// <summary>As <see cref="Instant(ISeriesReader, string, long, CancellationToken)"/>, with another lookback than the engine's.</summary>
-    public QueryResult Instant(ISeriesReader reader, string query, long timeMs, TimeSpan lookback, CancellationToken cancellation = default) =>
-        Run(reader, query, _parsed.Parse(query), new Grid(timeMs, 0, 1), false, cancellation, lookback: lookback);
-
-    /// <summary>As <see cref="Range(ISeriesReader, string, long, long, long, CancellationToken)"/>, with another lookback than the engine's; nothing of it is kept for other queries.</summary>
-    public QueryResult Range(ISeriesReader reader, string query, long startMs, long endMs, long stepMs, TimeSpan lookback, CancellationToken cancellation = default) =>
-        GridOf(startMs, endMs, stepMs, out QueryError? error) is { } grid ? Run(reader, query, _parsed.Parse(query), grid, true, cancellation, lookback: lookback) : Failed(error!);
 
     /// <summary>How far back an instant selector looks.</summary>
     public TimeSpan Lookback => _options.Lookback;
+
+    /// <summary>The same with nothing in it that is so anyway: equal ones mean the same.</summary>
+    internal AskOptions Normal(AskOptions ask) => ask.Lookback == _options.Lookback ? ask with { Lookback = null } : ask;
 
     /// <summary>The parser options that the engine's options mean.</summary>
     public ParserOptions ParserOptions => new() { Experimental = _options.Experimental, MaxLength = _options.MaxQueryLength, MaxDepth = _options.MaxDepth };
@@ -163,7 +167,7 @@ public sealed class PromQlEngine
     }
 
     private QueryResult Run(ISeriesReader reader, string query, ParseResult parsed, Grid grid, bool isRange, CancellationToken cancellation, SharedEvaluation? shared = null, PreparedQuery? prepared = null,
-        TimeSpan? lookback = null)
+        AskOptions ask = default)
     {
         if (parsed.Expr is not { } expr)
             return Failed(new QueryError(QueryErrorKind.BadData, parsed.Errors[0].ToString(), parsed.Errors[0].Span.Start));
@@ -171,13 +175,17 @@ public sealed class PromQlEngine
             return Failed(new QueryError(QueryErrorKind.BadData, $"invalid expression type \"{PromQlParser.TypeName(expr.Type)}\" for range query, must be Scalar or instant Vector"));
         var notes = new Annotations(query);
         Scratch scratch = _scratches.Rent();
-        EngineOptions options = lookback is { } own ? _options with { Lookback = own } : _options;
-        // What rules have in common goes another way, and what looks back otherwise is another value.
-        ConcurrentParts? parts = prepared is null && lookback is null ? _parts : null;
+        EngineOptions options = ask.Lookback is { } own ? _options with { Lookback = own } : _options;
+        // What rules have in common goes another way, what looks back otherwise is another value, and what others evaluated is not counted.
+        ConcurrentParts? parts = prepared is null && ask == default ? _parts : null;
         var evaluator = new Evaluator(reader, options, notes, grid, isRange, new QueryDeadline(_time, _options.Timeout, cancellation), scratch, _budget, shared, prepared) { Parts = parts };
         try
         {
-            return Evaluate(evaluator, expr, grid, isRange, notes);
+            if (ask.CountsSamples)
+                evaluator.CountSamples();
+            QueryResult result = Evaluate(evaluator, expr, grid, isRange, notes);
+            result.Samples = result.Error is null ? evaluator.Counts : null;
+            return result;
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {

@@ -48,9 +48,21 @@ public sealed class QueryResult
     /// </summary>
     public bool IsPartial { get; init; }
 
+    /// <summary>What it looked at; null: it was not asked for (<see cref="AskOptions.CountsSamples"/>), or it failed.</summary>
+    public SampleCounts? Samples { get; internal set; }
+
     /// <summary>Why it failed, or null.</summary>
     public QueryError? Error { get; init; }
 }
+
+/// <summary>
+/// Samples that a query looked at, as Prometheus counts them: for each step one of each series that an instant selector finds, and all in the window of each series of a range, whether they were read
+/// or stood for by summaries. A native histogram counts as many as it takes, 16 bytes a sample. What a subquery looks at counts for the last step; what is the same at all steps counts for each.
+/// </summary>
+/// <param name="Total">In all.</param>
+/// <param name="Most">Samples and points that it held in memory at once, as <see cref="EngineOptions.MaxSamples"/> counts them.</param>
+/// <param name="PerStep">By time, Unix ms.</param>
+public sealed record SampleCounts(long Total, long Most, IReadOnlyList<(long TimeMs, long Count)> PerStep);
 
 /// <summary>The kind of a failure, as the HTTP API names it.</summary>
 public enum QueryErrorKind

@@ -19,7 +19,7 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
         if (!TryTimeout(parameters, out TimeSpan timeout, out ApiAnswer? wrong) || !parameters.TrySeriesLimit(out int limit, out wrong) || !TryLookback(parameters, out TimeSpan? lookback, out wrong))
             return wrong!;
         string query = parameters.One("query");
-        return await RunAsync(parameters, timeout, limit, timeMs, token => _queries.InstantAsync(query, timeMs, token, lookback), cancellation);
+        return await RunAsync(parameters, timeout, limit, timeMs, (ask, token) => _queries.InstantAsync(query, timeMs, token, ask with { Lookback = lookback }), cancellation);
     }
 
     public async Task<ApiAnswer> RangeAsync(ApiParameters parameters, CancellationToken cancellation)
@@ -40,7 +40,7 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
         if (!TryTimeout(parameters, out TimeSpan timeout, out ApiAnswer? wrong) || !parameters.TrySeriesLimit(out int limit, out wrong) || !TryLookback(parameters, out TimeSpan? lookback, out wrong))
             return wrong!;
         string query = parameters.One("query");
-        return await RunAsync(parameters, timeout, limit, endMs, token => _queries.RangeAsync(query, startMs, endMs, stepMs, token, lookback), cancellation);
+        return await RunAsync(parameters, timeout, limit, endMs, (ask, token) => _queries.RangeAsync(query, startMs, endMs, stepMs, token, ask with { Lookback = lookback }), cancellation);
     }
 
     public ApiAnswer ParseTree(ApiParameters parameters)
@@ -71,20 +71,20 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
         return wrong is null;
     }
 
-    private async Task<ApiAnswer> RunAsync(ApiParameters parameters, TimeSpan timeout, int seriesMax, long timeMs, Func<CancellationToken, Task<ConcurrentAnswer>> run, CancellationToken cancellation)
+    private async Task<ApiAnswer> RunAsync(ApiParameters parameters, TimeSpan timeout, int seriesMax, long timeMs, Func<AskOptions, CancellationToken, Task<ConcurrentAnswer>> run, CancellationToken cancellation)
     {
         long started = time.GetTimestamp();
         using var late = new CancellationTokenSource(timeout, time);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellation);
-        ConcurrentAnswer answer = await run(both.Token);
+        string stats = parameters.One("stats");
+        ConcurrentAnswer answer = await run(new AskOptions { CountsSamples = stats.Length > 0 }, both.Token);
         if (answer.Result is not { } result)
             return ApiAnswer.Unavailable($"{options.ConcurrentMax} queries run and {options.WaitingMax} wait already");
         if (result.Error is { } error)
             return Failed(error, late.IsCancellationRequested && !cancellation.IsCancellationRequested ? answer.HasBegun ? "query timed out in expression evaluation" : "query timed out in the queue" : null);
-        string stats = parameters.One("stats");
         IReadOnlyList<string> warnings = result.Series.Count > seriesMax ? [.. result.Warnings, SeriesEndpoints.Cut] : result.Warnings;
         TimeSpan total = time.GetElapsedTime(started);
-        return ApiAnswer.Ok(api => api.Result(result, timeMs, stats.Length == 0 ? null : () => Stats(api.Json, answer.Waited, total), seriesMax), warnings, result.Infos);
+        return ApiAnswer.Ok(api => api.Result(result, timeMs, result.Samples is not { } samples ? null : () => Stats(api, answer.Waited, total, samples, perStep: stats == "all"), seriesMax), warnings, result.Infos);
     }
 
     private static ApiAnswer Failed(QueryError error, string? timedOut) => error.Kind switch
@@ -96,13 +96,30 @@ internal sealed class QueryEndpoints(QueryApiSources sources, QueryApiOptions op
         _ => ApiAnswer.Internal(error.Message),
     };
 
-    private static void Stats(Utf8JsonWriter json, TimeSpan waited, TimeSpan total)
+    private static void Stats(ApiJson api, TimeSpan waited, TimeSpan total, SampleCounts samples, bool perStep)
     {
+        Utf8JsonWriter json = api.Json;
         json.WriteStartObject("stats");
         json.WriteStartObject("timings");
         json.WriteNumber("evalTotalTime", (total - waited).TotalSeconds);
         json.WriteNumber("execQueueTime", waited.TotalSeconds);
         json.WriteNumber("execTotalTime", total.TotalSeconds);
+        json.WriteEndObject();
+        json.WriteStartObject("samples");
+        if (perStep)
+        {
+            json.WriteStartArray("totalQueryableSamplesPerStep");
+            foreach ((long timeMs, long count) in samples.PerStep)
+            {
+                json.WriteStartArray();
+                api.Timestamp(timeMs);
+                json.WriteNumberValue(count);
+                json.WriteEndArray();
+            }
+            json.WriteEndArray();
+        }
+        json.WriteNumber("totalQueryableSamples", samples.Total);
+        json.WriteNumber("peakSamples", samples.Most);
         json.WriteEndObject();
         json.WriteEndObject();
     }

@@ -26,9 +26,8 @@ internal sealed partial class Evaluator
         if (inner is null)
             return null;
         List<EvalSeries> members = inner.Series;
-        bool folds = a.Op is not ("topk" or "bottomk" or "limitk" or "limit_ratio" or "count_values");
-        // What is summed must not come in an order that depends on the first step of the query.
-        if (folds && !HasStableOrder(a.Inner))
+        // What is summed, or chosen from among equals, must not come in an order that depends on the first step of the query.
+        if (a.Op is not ("limit_ratio" or "count_values") && !HasStableOrder(a.Inner))
             members = [.. members.OrderBy(m => m.Labels)];
         List<AggregateGroup> groups = Group(a, members);
         return a.Op switch
@@ -114,6 +113,8 @@ internal sealed partial class Evaluator
         var candidates = new List<(EvalSeries Series, double Value)>();
         for (int i = 0; i < grid.Count; i++)
         {
+            if (IsTimeToLook(i) && Stopped(a))
+                return null;
             long k = (long)Math.Clamp(parameter[i], 0, int.MaxValue);
             if (k < 1)
                 continue;
@@ -213,6 +214,8 @@ internal sealed partial class Evaluator
         {
             for (int i = 0; i < grid.Count; i++)
             {
+                if (IsTimeToLook(i) && Stopped(a))
+                    return null;
                 foreach (EvalSeries member in group.Members)
                 {
                     if (!member.Has(i))

@@ -59,7 +59,7 @@ internal sealed partial class Evaluator
             }
             EvalSeries series = keepName ? new EvalSeries(labels, grid.Count) : Renamed(new EvalSeries(labels, 0), grid.Count);
             bool? any = isPlain ? SlidePlain(labels, input, function, call, scalars, series, grid, name)
-                : needsSamples && kind is null ? SlideGeneric(function, input, call, scalars, series, grid)
+                : needsSamples && kind is null ? SlideGeneric(function, input, call, windows, scalars, series, grid)
                 : SlideSlots(kind!.Value, windows, scalars, series, name, call, refused);
             if (any is null)
                 return Fail<EvalValue>($"{name} over infinite values needs samples, and only slots of {DurationText.Format(set.ResolutionMs)} are kept of a part of its range (retention)", m.Span);
@@ -158,6 +158,7 @@ internal sealed partial class Evaluator
         FloatColumns columns = Columns();
         if (columns.Times.IsEmpty && columns.Summaries.IsEmpty)
             return false;
+        CountWindows(columns, [], windows);
         bool? any = _windows.Run(kind, columns, windows, scalars.Count > 0 ? scalars[0] : [], into.Values);
         if (!columns.Summaries.IsEmpty && !IsSameInAnyOrder(kind, columns, windows.RangeMs))
         {

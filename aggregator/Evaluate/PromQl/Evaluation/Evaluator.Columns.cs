@@ -126,7 +126,7 @@ internal sealed partial class Evaluator
             return SlidePlain(labels, call.Input, call.Function, call.Range, call.Scalars, into, call.Grid, call.Name);
         return call.Kind is { } fast
             ? SlideFast(fast, call.Set, s, call.Windows, call.Scalars, into, call.Name, call.Range)
-            : SlideGeneric(call.Function, call.Input, call.Range, call.Scalars, into, call.Grid);
+            : SlideGeneric(call.Function, call.Input, call.Range, call.Windows, call.Scalars, into, call.Grid);
     }
 
     /// <summary>Whether reading what lies at the windows' edges is less than reading all.</summary>
@@ -147,6 +147,7 @@ internal sealed partial class Evaluator
         bool? any = _windows.RunEdges(call.Kind!.Value, _buffer.Times, _buffer.Values, CollectionsMarshal.AsSpan(ordinals), windows, into.Values);
         if (any is null)
             return null;
+        CountWindows(new FloatColumns { Times = _buffer.Times, Values = _buffer.Values, Summaries = [] }, CollectionsMarshal.AsSpan(ordinals), windows);
         call.Range.Metric = labels.MetricName;
         // A sample beside the range is there only so that none within is missed.
         int first = _buffer.Times.BinarySearch(call.FromMs);
@@ -177,6 +178,7 @@ internal sealed partial class Evaluator
         RangeSeries source = Split(labels);
         if (source.Count == 0)
             return false;
+        CountWindows(source, input, grid);
         bool any = Slide(source, input, function, call, scalars, into, grid);
         NoteCounterName(name, source, call);
         return any;
@@ -187,6 +189,7 @@ internal sealed partial class Evaluator
         FloatColumns columns = Columns();
         if (columns.Times.IsEmpty && columns.Summaries.IsEmpty)
             return false;
+        CountWindows(columns, [], windows);
         ReadOnlySpan<double> parameters = scalars.Count > 0 ? scalars[0] : [];
         bool? any = _windows.Run(kind, columns, windows, parameters, into.Values);
         if (any is null)
@@ -200,14 +203,17 @@ internal sealed partial class Evaluator
     }
 
     /// <summary>Functions that look at every sample of every window.</summary>
-    private bool SlideGeneric(RangeFunction function, RangeInput input, RangeCall call, List<double[]> scalars, EvalSeries into, Grid grid)
+    private bool SlideGeneric(RangeFunction function, RangeInput input, RangeCall call, in WindowCuts windows, List<double[]> scalars, EvalSeries into, Grid grid)
     {
         FloatColumns columns = Columns();
+        CountWindows(columns, [], windows);
         var starts = new long[columns.Times.Length];
         int from = 0, to = 0;
         bool any = false;
         for (int i = 0; i < grid.Count; i++)
         {
+            if (IsTimeToLook(i) && Stopped(call.Span))
+                return false;
             long end = (input.AtMs ?? grid.At(i)) - input.OffsetMs, start = end - input.RangeMs;
             Advance(columns.Times, start, end, ref from, ref to);
             if (from == to)

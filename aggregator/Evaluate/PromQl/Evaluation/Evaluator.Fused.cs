@@ -20,7 +20,8 @@ internal sealed partial class Evaluator
     private bool TrySumOverWindows(AggregateExpr a, Grid grid, out EvalValue? value)
     {
         value = null;
-        if (_options.Plain || _options.DelayedNameRemoval || a.Op != "sum" || Unwrapped(a.Inner) is not CallExpr c || !IsSummable(c, grid, out MatrixSelector? m))
+        // What is given up half way must not count twice.
+        if (_counted is not null || _options.Plain || _options.DelayedNameRemoval || a.Op != "sum" || Unwrapped(a.Inner) is not CallExpr c || !IsSummable(c, grid, out MatrixSelector? m))
             return false;
         // The function drops the name before anything is grouped by it.
         if (!a.Without && a.Grouping.Contains(LabelNames.MetricName))

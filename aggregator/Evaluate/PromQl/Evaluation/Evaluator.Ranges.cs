@@ -63,6 +63,7 @@ internal sealed partial class Evaluator
             if (Stopped(c))
                 return null;
             call.Metric = source.Labels.MetricName;
+            CountWindows(source, input, grid);
             EvalSeries series = keepName
                 ? new EvalSeries(source.Labels, grid.Count) { DropName = source.DropName }
                 : Renamed(new EvalSeries(source.Labels, 0), grid.Count);
@@ -122,6 +123,8 @@ internal sealed partial class Evaluator
         bool any = false;
         for (int i = 0; i < grid.Count; i++)
         {
+            if (IsTimeToLook(i) && Stopped(call.Span))
+                return false;
             long end = (input.AtMs ?? grid.At(i)) - input.OffsetMs, start = end - input.RangeMs;
             Advance(floatTimes, start, end, ref floatFrom, ref floatTo);
             Advance(histogramTimes, start, end, ref histogramFrom, ref histogramTo);
@@ -191,6 +194,8 @@ internal sealed partial class Evaluator
         RangeInput? input = Range(c.Arguments[0], grid, SlotUse.Known);
         if (input is null || !RefuseOver(input, grid, c.Arguments[0].Span))
             return null;
+        foreach (RangeSeries source in input.Series)
+            CountWindows(source, input, grid);
         var absent = new EvalSeries(AbsentLabels(c.Arguments[0]), grid.Count);
         var refused = new bool[grid.Count];
         for (int i = 0; i < grid.Count; i++)

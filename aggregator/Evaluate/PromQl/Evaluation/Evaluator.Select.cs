@@ -38,6 +38,7 @@ internal sealed partial class Evaluator
             if (coarse is null ? !Walk(series, grid, at, offset, lookback, what) : !WalkCoarse(coarse, s, series, grid, at, offset, lookback, what, v.Span, refused))
                 continue;
             result.Add(series);
+            CountPoints(series);
             if (!Account(series.Samples, v))
                 return null;
         }
@@ -248,7 +249,7 @@ internal sealed partial class Evaluator
         // Steps skip samples: what two samples say of each other is found by the range function.
         (bool detects, bool[]? refused, string why) = (_detectsResets, _refused, _whyRefused);
         (_detectsResets, _refused) = (false, null);
-        EvalValue? value = Eval(q.Inner, inner);
+        EvalValue? value = EvalApart(q.Inner, inner, forEachStep: false);
         for (int i = 0; IsPartial && i < inner.Count; i++)
         {
             if (IsRefused(i))
@@ -305,6 +306,7 @@ internal sealed partial class Evaluator
         long end = (input.AtMs ?? _query.StartMs) - input.OffsetMs, start = end - input.RangeMs;
         foreach (RangeSeries series in input.Series)
         {
+            CountWindows(series, input, _query);
             var points = new List<Point>();
             for (int i = 0; i < series.Floats.Count; i++)
             {
@@ -334,7 +336,7 @@ internal sealed partial class Evaluator
         var refused = new bool[grid.Count];
         for (int s = 0; s < set.Count; s++)
         {
-            if (ReadSamples(set, s, SlotUse.Beside, v.Span) is not { } samples)
+            if (Stopped(v) || ReadSamples(set, s, SlotUse.Beside, v.Span) is not { } samples)
                 return null;
             var series = new EvalSeries(samples.Labels, grid.Count);
             long step = at is null ? grid.StepMs : 0;
@@ -348,6 +350,7 @@ internal sealed partial class Evaluator
             if (series.IsEmpty)
                 continue;
             result.Add(series);
+            CountPoints(series);
             if (!Account(series.Samples, v))
                 return null;
         }
@@ -356,8 +359,8 @@ internal sealed partial class Evaluator
 
     private void SmoothPoint(VectorSelector v, RangeSeries samples, EvalSeries into, int i, long t, long lookback)
     {
-        int f = samples.FloatTimes.FindLastIndex(x => x <= t && x > t - lookback), h = samples.HistogramTimes.FindLastIndex(x => x <= t && x > t - lookback);
-        int nextFloat = samples.FloatTimes.FindIndex(x => x > t && x <= t + lookback), nextHistogram = samples.HistogramTimes.FindIndex(x => x > t && x <= t + lookback);
+        (int f, int nextFloat) = Around(samples.FloatTimes, t, lookback);
+        (int h, int nextHistogram) = Around(samples.HistogramTimes, t, lookback);
         if (f < 0 && h < 0)
             return;
         bool isFloat = f >= 0 && (h < 0 || samples.FloatTimes[f] > samples.HistogramTimes[h]);
@@ -381,5 +384,12 @@ internal sealed partial class Evaluator
             _notes.MixedSchemas(into.Labels.MetricName, v.Span);
         else
             into.Set(i, 0, value);
+    }
+
+    /// <summary>The last of the times up to one and the first after it, where they are near enough; else -1.</summary>
+    private static (int Last, int Next) Around(List<long> times, long t, long lookback)
+    {
+        int next = ExtendedRange.FirstAfter(times, t);
+        return (next > 0 && times[next - 1] > t - lookback ? next - 1 : -1, next < times.Count && times[next] <= t + lookback ? next : -1);
     }
 }

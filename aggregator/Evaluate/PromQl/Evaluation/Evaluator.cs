@@ -114,7 +114,7 @@ internal sealed partial class Evaluator
     {
         if (grid.Count > 1 && expr is not (NumberLiteral or StringLiteral) && IsInvariant(expr))
         {
-            EvalValue? once = Eval(expr, grid with { Count = 1 });
+            EvalValue? once = EvalApart(expr, grid with { Count = 1 }, forEachStep: true);
             return once is null || !MayHold(_samples + ((long)once.Series.Count * grid.Count), expr) ? null : Broadcast(once, grid.Count);
         }
         return expr switch
@@ -130,13 +130,18 @@ internal sealed partial class Evaluator
         };
     }
 
-    private bool Stopped(Expr expr)
+    /// <summary>Whether one that makes a long window of each step should look at this one if its time is over.</summary>
+    private static bool IsTimeToLook(int step) => (step & 15) == 15;
+
+    private bool Stopped(Expr expr) => Stopped(expr.Span);
+
+    private bool Stopped(TextSpan span)
     {
         QueryErrorKind? why = _deadline.Check();
         if (why is not null)
         {
             string message = why == QueryErrorKind.Timeout ? "query timed out in expression evaluation" : "query was canceled in expression evaluation";
-            Error ??= new QueryError(why.Value, message, expr.Span.Start);
+            Error ??= new QueryError(why.Value, message, span.Start);
         }
         return Error is not null;
     }
@@ -155,9 +160,13 @@ internal sealed partial class Evaluator
     private long MaxText => _options.MaxSamples * CharactersPerSample;
 
     /// <summary>Whether the query may hold so many samples, by itself and beside what others hold.</summary>
-    private bool MayHold(long samples, Expr expr) => samples > _options.MaxSamples
-        ? FailBool($"query processing would load too many samples into memory (limit {_options.MaxSamples})", expr.Span)
-        : _budget.TryHold(samples, ref _taken, _mayExceed) || FailBool($"queries would hold too many samples in memory together (limit {_budget.Limit}): ask for less, or again when others are done", expr.Span);
+    private bool MayHold(long samples, Expr expr)
+    {
+        _most = Math.Max(_most, samples);
+        return samples > _options.MaxSamples
+            ? FailBool($"query processing would load too many samples into memory (limit {_options.MaxSamples})", expr.Span)
+            : _budget.TryHold(samples, ref _taken, _mayExceed) || FailBool($"queries would hold too many samples in memory together (limit {_budget.Limit}): ask for less, or again when others are done", expr.Span);
+    }
 
     /// <summary>The query is over: what it took goes to others.</summary>
     public void GiveBack() => _budget.GiveBack(ref _taken);

@@ -109,7 +109,8 @@ internal static class ExtendedRange
         return inside || (to > from);
     }
 
-    private static int FirstAfter(List<long> times, long after)
+    /// <summary>The index of the first time after another.</summary>
+    public static int FirstAfter(List<long> times, long after)
     {
         int at = times.BinarySearch(after + 1);
         return at < 0 ? ~at : at;

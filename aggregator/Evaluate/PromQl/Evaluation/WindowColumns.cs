@@ -187,13 +187,14 @@ internal sealed partial class WindowColumns
             case WindowKind.Average:
                 CompensatedSum sum = SumOf(columns);
                 bool isFinite = double.IsFinite(sum.Sum) && double.IsFinite(sum.Compensation);
-                if (double.IsNaN(sum.Sum) && _summaryFrom < _summaryTo)
+                if (!isFinite && _summaryFrom < _summaryTo)
                 {
+                    // Sums of slots that overflow meet as infinities and make a NaN of which the samples know nothing.
                     value = double.NaN;
-                    return true;
+                    return HoldsNaN(columns) ? true : null;
                 }
-                value = isFinite || _summaryFrom == _summaryTo ? SlottedSums.Mean(sum, CountOf(columns), columns.Values[_from.._to]) : 0;
-                return isFinite || _summaryFrom == _summaryTo ? true : null;
+                value = SlottedSums.Mean(sum, CountOf(columns), columns.Values[_from.._to]);
+                return true;
             case WindowKind.Max or WindowKind.Min:
                 value = columns.Summaries.IsEmpty ? SlideExtreme(columns, kind == WindowKind.Max) : FoldExtreme(columns, kind == WindowKind.Max);
                 return true;
@@ -212,6 +213,21 @@ internal sealed partial class WindowColumns
         foreach (ref readonly SlotSummary summary in columns.Summaries[_summaryFrom.._summaryTo])
             count += summary.Count;
         return count;
+    }
+
+    private bool HoldsNaN(in FloatColumns columns)
+    {
+        foreach (ref readonly SlotSummary summary in columns.Summaries[_summaryFrom.._summaryTo])
+        {
+            if (double.IsNaN(summary.Sum))
+                return true;
+        }
+        foreach (double value in columns.Values[_from.._to])
+        {
+            if (double.IsNaN(value))
+                return true;
+        }
+        return false;
     }
 
     private (long TimeMs, double Value) FirstOf(in FloatColumns columns)

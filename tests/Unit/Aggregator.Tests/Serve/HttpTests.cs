@@ -160,6 +160,8 @@ public sealed class HttpTests : IAsyncLifetime, IDisposable
     [InlineData("query?query=up&time=1800000399&lookback_delta=6m", "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[]}}")]
     [InlineData("query?query=count(up)&time=1800000399&lookback_delta=7m", "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[{\"metric\":{},\"value\":[1800000399,\"1\"]}]}}")]
     [InlineData("query_range?query=count(up)&start=1800000298&end=1800000300&step=1&lookback_delta=0", "{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[{\"metric\":{},\"values\":[[1800000298,\"1\"]]}]}}")]
+    [InlineData("query?query=up&time=1800000000&stats=true", "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[{\"metric\":{\"__name__\":\"up\",\"job\":\"shop\",\"ä.b\":\"1\"},\"value\":[1800000000,\"1\"]}],\"stats\":{\"timings\":{\"evalTotalTime\":0,\"execQueueTime\":0,\"execTotalTime\":0},\"samples\":{\"totalQueryableSamples\":1,\"peakSamples\":1}}}}")]
+    [InlineData("query_range?query=count(up)&start=1800000298&end=1800000299.5&step=0.5&stats=all", "{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[{\"metric\":{},\"values\":[[1800000298,\"1\"],[1800000298.500,\"1\"]]}],\"stats\":{\"timings\":{\"evalTotalTime\":0,\"execQueueTime\":0,\"execTotalTime\":0},\"samples\":{\"totalQueryableSamplesPerStep\":[[1800000298,1],[1800000298.500,1],[1800000299,0],[1800000299.500,0]],\"totalQueryableSamples\":2,\"peakSamples\":8}}}}")]
     [InlineData("metadata?limit=-1", "{\"status\":\"success\",\"data\":{}}")]
     public async Task Answers_are_fixed_to_the_byte(string path, string expected) => Assert.Equal(expected, await _client.GetStringAsync("/api/v1/" + path));
 
