@@ -8,6 +8,8 @@ namespace Bellwether.Store;
 // 2 edge by edge the samples beside it, from a chunk's summary where that has them, else from the chunk; 3 what lies behind these chunks, whole.
 internal sealed partial class StoreSeriesSet
 {
+    private const long NoTimes = -1;
+
     private EdgeColumns Edges => _reading.Edges;
 
     public bool TryReadEdges(int index, in WindowCuts cuts, SampleBuffer samples, List<long> ordinals)
@@ -98,11 +100,15 @@ internal sealed partial class StoreSeriesSet
         for (int at = 0; Edges.NextChunk(ref at, out EdgeChunk edge);)
         {
             ref readonly ChunkPlace place = ref series.Chunks[edge.Chunk];
-            if (_blocks.TryIndex(place.File) is not { } index)
-                return false;
             long next = edge.Chunk + 1 < series.Chunks.Length ? series.Chunks[edge.Chunk + 1].MinMs : 0;
             // Of several that are read as one the places are no places of a chunk.
-            long times = place.Parts is null ? index[place.Series].TimesOffset : -1;
+            long times = NoTimes;
+            if (place.Parts is null)
+            {
+                if (_blocks.TryIndex(place.File) is not { } index)
+                    return false;
+                times = index[place.Series].TimesOffset;
+            }
             Edges.Remember(edge with { File = place.File, TimesOffset = times, MinMs = place.MinMs, MaxMs = place.MaxMs, NextMinMs = next });
         }
         return true;

@@ -15,11 +15,10 @@ internal sealed class BlockIndex
     private readonly Postings _postings = new();
     private readonly Dictionary<Labels, int> _byLabels;
 
-    private BlockIndex(BlockEntry[] entries, int[] firstOf, IReadOnlyList<string> replaces, long bytes)
+    private BlockIndex(BlockEntry[] entries, int[] firstOf, long bytes)
     {
         _entries = entries;
         _firstOf = firstOf;
-        Replaces = replaces;
         Bytes = bytes;
         _byLabels = new Dictionary<Labels, int>(firstOf.Length);
         for (int i = 0; i < firstOf.Length; i++)
@@ -29,9 +28,6 @@ internal sealed class BlockIndex
             _byLabels[labels] = firstOf[i];
         }
     }
-
-    /// <summary>Names of the files that its file stands in for.</summary>
-    public IReadOnlyList<string> Replaces { get; }
 
     /// <summary>Its size on disk, as a measure of its memory.</summary>
     public long Bytes { get; }
@@ -58,7 +54,7 @@ internal sealed class BlockIndex
             firstOf[i] = entries.Count;
             reader.Next(entries);
         }
-        return new BlockIndex([.. entries], firstOf, reader.Replaces, reader.Bytes);
+        return new BlockIndex([.. entries], firstOf, reader.Bytes);
     }
 
     /// <summary>Chunks of series that match and overlap a range.</summary>

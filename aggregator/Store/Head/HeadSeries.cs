@@ -44,9 +44,6 @@ internal sealed partial class HeadSeries
     /// <summary>Time of the newest float sample in order; <see cref="long.MinValue"/>: none.</summary>
     public long NewestMs { get; private set; } = Never;
 
-    /// <summary>The newest float sample in order.</summary>
-    public double NewestValue => _last;
-
     /// <summary>It was taken out of the head; whoever kept it must look its labels up again.</summary>
     public bool IsRemoved { get; set; }
 

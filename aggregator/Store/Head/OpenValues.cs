@@ -10,9 +10,6 @@ namespace Bellwether.Store.Head;
 /// </summary>
 internal static class OpenValues
 {
-    /// <summary>No values are kept: all are the same.</summary>
-    public const byte None = 0;
-
     private const int Short = 1;
     private const int Int = 2;
     private const byte Double = 3;

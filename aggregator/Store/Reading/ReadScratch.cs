@@ -8,6 +8,7 @@ internal sealed class ReadScratch
 {
     private const int MaxEdges = 1 << 16;
     private readonly SampleGather _joint = new();
+    private ChunkPlace[]? _jointParts;
 
     public SampleGather Gather { get; } = new();
 
@@ -18,14 +19,21 @@ internal sealed class ReadScratch
     /// <summary>What chunks that overlap or share a slot hold together, good until the next call. Null: a chunk cannot be read, or has more than plain floats.</summary>
     public SampleGather? TryReadJoint(ChunkPlace[] parts, BlockSet blocks)
     {
+        // Each edge of a window within a slot asks for it again.
+        if (ReferenceEquals(parts, _jointParts))
+            return _joint;
+        _jointParts = null;
         _joint.Begin();
         foreach (ref readonly ChunkPlace part in parts.AsSpan())
         {
             if (blocks.TryIndex(part.File) is not { } index || !part.File.TryRead(index[part.Series], long.MinValue, long.MaxValue, Chunks, _joint))
                 return null;
         }
+        if (_joint.HasHistograms || _joint.HasStarts)
+            return null;
         _joint.Resolve();
-        return _joint.HasHistograms || _joint.HasStarts ? null : _joint;
+        _jointParts = parts;
+        return _joint;
     }
 
     /// <summary>Forgets what one selection left. False: it has grown too large to be kept.</summary>
@@ -33,6 +41,7 @@ internal sealed class ReadScratch
     {
         Chunks.Dispose();
         Edges.Forget();
+        _jointParts = null;
         return Gather.TryForget() && _joint.TryForget() && Chunks.TryForget() && Edges.Capacity <= MaxEdges;
     }
 }

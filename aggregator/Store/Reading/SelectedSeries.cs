@@ -17,6 +17,12 @@ internal readonly record struct ChunkPlace(BlockFile File, int Series, long MinM
     /// <summary>The chunks that overlap or share a slot, by oldest time; null: it is one.</summary>
     public ChunkPlace[]? Parts { get; init; }
 
+    /// <summary>Whether it stands in some files, all of it.</summary>
+    public bool IsIn(HashSet<BlockFile> files) => Parts is null ? files.Contains(File) : Array.TrueForAll(Parts, p => files.Contains(p.File));
+
+    /// <summary>Whether a chunk of it has samples in a range, by its first and last time.</summary>
+    public bool Overlaps(long fromMs, long toMs) => MinMs <= toMs && MaxMs >= fromMs && (Parts is null || Array.Exists(Parts, p => p.MinMs <= toMs && p.MaxMs >= fromMs));
+
     /// <summary>Whether it is the same chunk, or the same chunks.</summary>
     public bool IsSame(in ChunkPlace other) =>
         File == other.File && Series == other.Series && (Parts is null ? other.Parts is null : other.Parts is { } parts && Parts.AsSpan().SequenceEqual(parts));
@@ -41,6 +47,9 @@ internal sealed class SelectedSeries
         Labels = labels;
         Head = head;
         Chunks = chunks;
+        Bytes = OwnBytes + ((long)BytesPerChunk * chunks.Length);
+        foreach (ref readonly ChunkPlace chunk in chunks.AsSpan())
+            Bytes += (long)BytesPerPart * (chunk.Parts?.Length ?? 0);
     }
 
     public Labels Labels { get; }
@@ -51,7 +60,7 @@ internal sealed class SelectedSeries
     public ChunkPlace[] Chunks { get; }
 
     /// <summary>Its size in memory, about.</summary>
-    public long Bytes => OwnBytes + ((long)BytesPerChunk * Chunks.Length) + Chunks.Sum(static c => (long)BytesPerPart * (c.Parts?.Length ?? 0));
+    public long Bytes { get; }
 
     /// <summary>All chunks for themselves, by oldest time.</summary>
     public IEnumerable<ChunkPlace> AllChunks => Chunks.SelectMany(static c => c.Parts ?? [c]);
@@ -132,8 +141,12 @@ internal sealed class SelectedSeries
     /// <summary>Whether a chunk has samples in a range, by its first and last time.</summary>
     public bool HasChunks(long fromMs, long toMs)
     {
-        int first = FirstAfter(fromMs);
-        return first < Chunks.Length && Chunks[first].MinMs <= toMs;
+        for (int i = FirstAfter(fromMs); i < Chunks.Length && Chunks[i].MinMs <= toMs; i++)
+        {
+            if (Chunks[i].Overlaps(fromMs, toMs))
+                return true;
+        }
+        return false;
     }
 
     /// <summary>
@@ -210,12 +223,9 @@ internal sealed class SelectedSeries
 
     private static bool TryReadSummary(in ChunkPlace place, BlockSet blocks, ReadScratch scratch, out SlotSummary summary)
     {
-        if (place.Parts is { } parts)
-        {
-            summary = default;
-            return place.HasSlot && scratch.TryReadJoint(parts, blocks) is { } joint && SlotSummary.TryMake(joint.Times, joint.Values, out summary);
-        }
         summary = default;
+        if (place.Parts is { } parts)
+            return place.HasSlot && scratch.TryReadJoint(parts, blocks) is { } joint && SlotSummary.TryMake(joint.Times, joint.Values, out summary);
         return blocks.TryIndex(place.File) is { } index && place.File.TryReadSummary(index[place.Series], scratch.Chunks, out summary);
     }
 

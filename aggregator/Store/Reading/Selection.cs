@@ -89,7 +89,7 @@ internal sealed class Selection
         var drafts = new Dictionary<Labels, Draft>(Series.Length + head.Count);
         HashSet<BlockFile>? present = sameFiles ? null : [.. files];
         foreach (SelectedSeries s in Series)
-            drafts.Add(s.Labels, new Draft { Before = s, Head = isWholeHead ? null : s.Head, IsChanged = isWholeHead || (present is not null && s.AllChunks.Any(c => !present.Contains(c.File))) });
+            drafts.Add(s.Labels, new Draft { Before = s, Head = isWholeHead ? null : s.Head, IsChanged = isWholeHead || (present is not null && Array.Exists(s.Chunks, c => !c.IsIn(present))) });
         foreach (HeadSeries s in head)
         {
             Draft draft = DraftOf(drafts, s.Labels);

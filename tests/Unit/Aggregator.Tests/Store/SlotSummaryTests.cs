@@ -4,6 +4,7 @@ using Bellwether.Core.Model;
 using Bellwether.Evaluate.PromQl;
 using Bellwether.Kit;
 using Bellwether.Store;
+using Bellwether.Store.Blocks;
 using FsCheck;
 using FsCheck.Fluent;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -17,7 +18,7 @@ public sealed class SlotSummaryTests
     [Fact]
     public void Summaries_and_samples_of_a_store_together_are_what_its_samples_are()
     {
-        int summaries = 0, edges = 0;
+        int summaries = 0, edges = 0, joint = 0;
         Check.One(Config.QuickThrowOnFailure.WithMaxTest(40), Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
         {
             using var run = new Run(seed);
@@ -25,9 +26,11 @@ public sealed class SlotSummaryTests
                 run.Step();
             summaries += run.Summaries;
             edges += run.Edges;
+            joint += run.Joint;
         }));
         Assert.True(summaries > 500, $"only {summaries} summaries: the runs do not reach them");
         Assert.True(edges > 500, $"only {edges} windows by their edges: the runs do not reach them");
+        Assert.True(joint > 100, $"only {joint} summaries of several chunks: the runs do not reach them");
     }
 
     private sealed class Run : IDisposable
@@ -55,6 +58,8 @@ public sealed class SlotSummaryTests
 
         public int Edges { get; private set; }
 
+        public int Joint { get; private set; }
+
         public void Step()
         {
             int hours = 1 + _random.Next(4);
@@ -64,14 +69,31 @@ public sealed class SlotSummaryTests
                 _time.Advance(TimeSpan.FromMinutes(5));
             }
             if (_random.Next(3) == 0)
-            {
-                for (int n = 0; n < 1 + _random.Next(60); n++)
-                    Append(_time.NowMs - _random.Next(36_000_000), 1 + _random.Next(3));
-            }
+                AppendLate();
             _store.Commit();
             if (_random.Next(4) > 0)
                 _store.Maintain();
+            if (_random.Next(8) == 0)
+                _store.MergeFiles(CancellationToken.None);
             Compare();
+        }
+
+        private void AppendLate()
+        {
+            for (int n = 0; n < 1 + _random.Next(60); n++)
+                Append(_time.NowMs - _random.Next(36_000_000), 1 + _random.Next(3));
+        }
+
+        // While a selection is read: late data come, are cut into files, and files are merged.
+        private void Meanwhile()
+        {
+            if (_random.Next(2) == 0)
+                AppendLate();
+            _store.Commit();
+            if (_random.Next(2) == 0)
+                _store.Maintain();
+            if (_random.Next(2) == 0)
+                _store.MergeFiles(CancellationToken.None);
         }
 
         public void Dispose()
@@ -112,12 +134,16 @@ public sealed class SlotSummaryTests
             using ISeriesSet set = _store.Reader.Select(end - range + 1, last, matchers, CancellationToken.None);
             SampleBuffer all = new(), some = new();
             var summaries = new List<SlotSummary>();
+            int meanwhile = _random.Next(4) == 0 ? _random.Next(10) : -1;
             for (int i = 0; i < set.Count; i++)
             {
+                if (i == meanwhile)
+                    Meanwhile();
                 set.Read(i, all);
                 CompareEdges((IEdgeSeriesSet)set, i, cuts, all);
                 ((ISummarySeriesSet)set).Read(i, cuts, some, summaries);
                 Summaries += summaries.Count;
+                Joint += summaries.Count(s => ChunksOf(set.LabelsAt(i), s) > 1);
                 Assert.Equal(all.Count, some.Count + summaries.Sum(s => s.Count));
                 int next = 0;
                 for (int a = 0; a < all.Count;)
@@ -138,6 +164,18 @@ public sealed class SlotSummaryTests
             }
             foreach (string query in (string[])["rate(x[1h])", "delta(x[3h]) + increase(x[150m] offset 7m)", "sum(increase(x[26h]))", "avg_over_time(x[20h])", "rate(x{s=\"0\"}[28h])", "max_over_time(x[1d]) - min_over_time(x[1d])", "changes(x[9h]) + resets(x[25h]) + count_over_time(x[3h])"])
                 Assert.Equal(Text(_plain.Range(_store.Reader, query, _startMs, now, 7_200_000)), Text(_fast.Range(_store.Reader, query, _startMs, now, 7_200_000)));
+        }
+
+        private int ChunksOf(Labels labels, in SlotSummary slot)
+        {
+            int chunks = 0;
+            foreach (BlockFile file in _store.Blocks.Files)
+            {
+                BlockIndex index = _store.Blocks.TryIndex(file)!;
+                for (int at = index.Find(labels); at >= 0; at = index.NextOf(at))
+                    chunks += TimeSlot.StartOf(index[at].MinMs) == TimeSlot.StartOf(slot.FirstMs) ? 1 : 0;
+            }
+            return chunks;
         }
 
         private void CompareEdges(IEdgeSeriesSet set, int index, in WindowCuts cuts, SampleBuffer all)

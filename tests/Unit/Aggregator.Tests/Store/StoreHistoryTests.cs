@@ -49,12 +49,7 @@ public sealed class StoreHistoryTests : IDisposable
     [Fact]
     public void A_window_over_a_slot_that_was_cut_in_parts_reads_its_edges_only()
     {
-        using StoreEngine store = Open();
-        Load(store, 0, 700, maintainEach: 2);
-        for (int i = 0; i < 13; i++)
-            Maintain(store);
-        Assert.Equal((3, 1), (store.Blocks.Count, store.Blocks.Files.Select(f => TimeSlot.StartOf(f.Footer.MinMs)).Distinct().Count()));
-        long first = store.Blocks.Files.Min(f => f.Footer.MinMs);
+        using StoreEngine store = OpenWithPartsOfOneSlot(out long first);
         // Over the borders of both cuts, its own edges within chunks.
         var cuts = new WindowCuts(first + (600 * 10_000L) + 1, 0, 1, 590 * 10_000L);
         using ISeriesSet set = store.Reader.Select(cuts.FirstEndMs - cuts.RangeMs + 1, cuts.FirstEndMs, [new(MatchType.Equal, "i", "9")], CancellationToken.None);
@@ -65,6 +60,44 @@ public sealed class StoreHistoryTests : IDisposable
         Assert.InRange(edges.Count, 2, 6);
         int from = edges.Times.IndexOf(all.Times[0]), to = edges.Times.IndexOf(all.Times[^1]);
         Assert.Equal((590, all.Values[0], all.Values[^1], 589L), (all.Count, edges.Values[from], edges.Values[to], ordinals[to] - ordinals[from]));
+    }
+
+    [Fact]
+    public void The_parts_of_a_slot_are_read_once_for_all_windows_of_a_series()
+    {
+        using StoreEngine store = OpenWithPartsOfOneSlot(out long first);
+        var cuts = new WindowCuts(first + 1_000_001, 300_000, 18, 900_000);
+        using ISeriesSet set = store.Reader.Select(cuts.FirstEndMs - cuts.RangeMs + 1, cuts.FirstEndMs + (17 * cuts.StepMs), [new(MatchType.Equal, "i", "9")], CancellationToken.None);
+        int reads = 0;
+        _disk.Fault = (call, _) =>
+        {
+            reads += call == DiskCall.Read ? 1 : 0;
+            return false;
+        };
+        var edges = new SampleBuffer();
+        Assert.True(((IEdgeSeriesSet)set).TryReadEdges(0, cuts, edges, []));
+        Assert.InRange(edges.Count, 2 * 18, 4 * 18);
+        // Of each of its files the times and the values.
+        Assert.Equal(2 * 3, reads);
+    }
+
+    [Fact]
+    public void A_series_is_not_selected_for_a_time_between_the_parts_of_a_slot()
+    {
+        _options = _options with { HistorySamplesPerSeries = 0, MaxLateSamples = (2 * Series) - 1 };
+        using StoreEngine store = Open();
+        Load(store, 0, 2, maintainEach: 2);
+        Load(store, 500, 2, maintainEach: 2);
+        Assert.Equal((2, 1), (store.Blocks.Count, SlotsOf(store)));
+        long first = store.Blocks.Files.Min(f => f.Footer.MinMs);
+        int Selected(int fromTick, int toTick)
+        {
+            using ISeriesSet set = store.Reader.Select(first + (fromTick * 10_000L), first + (toTick * 10_000L), [], CancellationToken.None);
+            return set.Count;
+        }
+        // Also once all of it is known.
+        Assert.Equal((0, Series, 0), (Selected(2, 499), Selected(-9, 999), Selected(2, 499)));
+        Assert.Equal((Series, Series), (Selected(1, 499), Selected(2, 500)));
     }
 
     [Fact]
@@ -203,6 +236,20 @@ public sealed class StoreHistoryTests : IDisposable
             index.Remove([.. index.All.Where(_ => random.Next(6) == 0)]);
         }
     }
+
+    // Three files with samples of the same slot.
+    private StoreEngine OpenWithPartsOfOneSlot(out long firstMs)
+    {
+        StoreEngine store = Open();
+        Load(store, 0, 700, maintainEach: 2);
+        for (int i = 0; i < 13; i++)
+            Maintain(store);
+        Assert.Equal((3, 1), (store.Blocks.Count, SlotsOf(store)));
+        firstMs = store.Blocks.Files.Min(f => f.Footer.MinMs);
+        return store;
+    }
+
+    private static int SlotsOf(StoreEngine store) => store.Blocks.Files.SelectMany(f => new[] { f.Footer.MinMs, f.Footer.MaxMs }).Select(TimeSlot.StartOf).Distinct().Count();
 
     private void Load(StoreEngine store, int from, int ticks, int maintainEach)
     {
