@@ -85,7 +85,7 @@ public sealed class PromQlEngine
         if (GridOf(startMs, endMs, stepMs, out QueryError? error) is not { } grid)
             return Failed(error!);
         ask = Normal(ask);
-        return ask == default && _ranges is not null && reader is IChangeLog changes && grid.Count > 1 && IsCacheable(query, changes)
+        return ask == default && _ranges is not null && reader is IChangeLog changes && grid.Count > 1 && IsCacheable(query, grid.EndMs, changes)
             ? RangeFromCache(reader, changes, query, grid, cancellation)
             : Run(reader, query, _parsed.Parse(query), grid, true, cancellation, ask: ask);
     }
@@ -111,22 +111,19 @@ public sealed class PromQlEngine
     }
 
     /// <summary>The newest time that a query up to a time may read; null: it reads what the log of changes does not tell.</summary>
-    internal long? ReachOf(string query, long endMs, IChangeLog changes)
-    {
-        return _parsed.Parse(query).Expr is { } expr ? ReachOf(expr, endMs, changes) : endMs;
-    }
+    internal long? ReachOf(string query, long endMs, IChangeLog changes) => _parsed.Parse(query).Expr is { } expr ? ReachOf(expr, endMs, changes) : endMs;
 
     /// <summary>The newest time that an expression up to a time may read; null: it reads what the log of changes does not tell.</summary>
     internal static long? ReachOf(Expr expr, long endMs, IChangeLog changes)
     {
-        if (!ExprWalk.All(expr).OfType<VectorSelector>().All(v => changes.Covers(v.Matchers)) || ExprWalk.All(expr).OfType<CallExpr>().Any(c => c.Function.Name == "info"))
+        // info() selects more than the text says.
+        if (!ExprWalk.Selectors(expr).All(v => changes.Covers(v.Matchers)) || ExprWalk.All(expr).OfType<CallExpr>().Any(c => c.Function.Name == "info"))
             return null;
         return ExprWalk.IsLocal(expr) ? endMs : long.MaxValue - 1;
     }
 
-    private bool IsCacheable(string query, IChangeLog changes) =>
-        !_options.DelayedNameRemoval && _parsed.Parse(query).Expr is { Type: ValueType.Vector } expr && ExprWalk.IsLocal(expr)
-        && ExprWalk.All(expr).OfType<VectorSelector>().All(v => changes.Covers(v.Matchers));
+    private bool IsCacheable(string query, long endMs, IChangeLog changes) =>
+        !_options.DelayedNameRemoval && _parsed.Parse(query).Expr is { Type: ValueType.Vector } expr && ReachOf(expr, endMs, changes) == endMs;
 
     /// <summary>Evaluates the steps that are not known, before and after those that are. What gives warnings is not kept: they belong to steps.</summary>
     private QueryResult RangeFromCache(ISeriesReader reader, IChangeLog changes, string query, Grid grid, CancellationToken cancellation)

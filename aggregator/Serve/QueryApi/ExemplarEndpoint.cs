@@ -12,16 +12,16 @@ internal sealed class ExemplarEndpoint(QueryApiSources sources)
             return wrong!;
         if (endMs < startMs)
             return ApiAnswer.BadData("end timestamp must not be before start timestamp");
-        ParseResult parsed = PromQlParser.Parse(parameters.One("query"));
+        ParseResult parsed = PromQlParser.Parse(parameters.One("query"), sources.Engine.ParserOptions);
         if (parsed.Expr is null)
             return ApiAnswer.BadParameter("query", parsed.Errors[0].ToString());
-        VectorSelector[] selectors = [.. Selectors(parsed.Expr)];
+        VectorSelector[] selectors = [.. ExprWalk.Selectors(parsed.Expr)];
         if (selectors.Length == 0)
             return ApiAnswer.NoContent;
         var found = new SortedDictionary<Labels, IReadOnlyList<Exemplar>>();
         foreach (VectorSelector selector in selectors)
         {
-            foreach ((Labels labels, IReadOnlyList<Exemplar> exemplars) in sources.Exemplars?.Invoke(startMs, endMs, Matchers(selector), cancellation) ?? [])
+            foreach ((Labels labels, IReadOnlyList<Exemplar> exemplars) in sources.Exemplars?.Invoke(startMs, endMs, selector.Matchers, cancellation) ?? [])
                 found[labels] = exemplars;
         }
         return ApiAnswer.Ok(api =>
@@ -53,22 +53,4 @@ internal sealed class ExemplarEndpoint(QueryApiSources sources)
         api.Json.WriteEndArray();
         api.Json.WriteEndObject();
     }
-
-    private static IReadOnlyList<LabelMatcher> Matchers(VectorSelector selector) =>
-        selector.Name.Length == 0 || selector.Matchers.Any(m => m.Name == LabelNames.MetricName)
-            ? selector.Matchers
-            : [new LabelMatcher(Core.Model.MatchType.Equal, LabelNames.MetricName, selector.Name), .. selector.Matchers];
-
-    private static IEnumerable<VectorSelector> Selectors(Expr expr) => expr switch
-    {
-        VectorSelector vector => [vector],
-        MatrixSelector matrix => [matrix.Selector],
-        SubqueryExpr subquery => Selectors(subquery.Inner),
-        AggregateExpr aggregate => aggregate.Parameter is { } parameter ? Selectors(aggregate.Inner).Concat(Selectors(parameter)) : Selectors(aggregate.Inner),
-        BinaryExpr binary => Selectors(binary.Left).Concat(Selectors(binary.Right)),
-        CallExpr call => call.Arguments.SelectMany(Selectors),
-        ParenExpr paren => Selectors(paren.Inner),
-        UnaryExpr unary => Selectors(unary.Operand),
-        _ => [],
-    };
 }

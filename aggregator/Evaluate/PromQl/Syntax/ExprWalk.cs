@@ -1,7 +1,10 @@
+using Bellwether.Core.Model;
+using MatchType = Bellwether.Core.Model.MatchType;
+
 namespace Bellwether.Evaluate.PromQl.Syntax;
 
 /// <summary>Walks over expressions.</summary>
-internal static class ExprWalk
+public static class ExprWalk
 {
     /// <summary>The expression and all within it, outer before inner.</summary>
     public static IEnumerable<Expr> All(Expr expr)
@@ -14,7 +17,8 @@ internal static class ExprWalk
         }
     }
 
-    private static IEnumerable<Expr> Children(Expr expr) => expr switch
+    /// <summary>What stands directly in an expression.</summary>
+    public static IEnumerable<Expr> Children(Expr expr) => expr switch
     {
         ParenExpr p => [p.Inner],
         UnaryExpr u => [u.Operand],
@@ -26,8 +30,15 @@ internal static class ExprWalk
         _ => [],
     };
 
+    /// <summary>The selectors in an expression, those of ranges among them.</summary>
+    public static IEnumerable<VectorSelector> Selectors(Expr expr) => All(expr).OfType<VectorSelector>();
+
+    /// <summary>The metric that a selector names, by word or by an equal matcher; empty: none.</summary>
+    public static string MetricOf(VectorSelector selector) =>
+        selector.Name.Length > 0 ? selector.Name : selector.Matchers.FirstOrDefault(m => m is { Name: LabelNames.MetricName, Type: MatchType.Equal })?.Value ?? "";
+
     /// <summary>Whether the value at a time depends on that time and the samples up to it only: not on start, end or step of the query, and not on later samples.</summary>
-    public static bool IsLocal(Expr expr)
+    internal static bool IsLocal(Expr expr)
     {
         foreach (Expr one in All(expr))
         {

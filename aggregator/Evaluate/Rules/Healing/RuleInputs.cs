@@ -67,6 +67,6 @@ public sealed class RuleInputs
 
         public IReadOnlyList<KeyValuePair<string, string>> Fixed { get; } = [.. rule.Labels.Where(l => l.Value.Text.Length > 0).Select(l => KeyValuePair.Create(l.Key, l.Value.Text))];
 
-        public IReadOnlyList<Reading> Readings => _readings ??= PromQlParser.Parse(rule.Expression).Expr is { } expr ? RuleReach.Of(expr, lookback).Readings : [];
+        public IReadOnlyList<Reading> Readings => _readings ??= PromQlParser.Parse(rule.Expression, new ParserOptions { Experimental = true }).Expr is { } expr ? RuleReach.Of(expr, lookback).Readings : [];
     }
 }

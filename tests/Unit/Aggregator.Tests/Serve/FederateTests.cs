@@ -45,7 +45,7 @@ public sealed class FederateTests : IAsyncLifetime, IDisposable, ITargetSource
         _app.UseRouting();
         var sources = new QueryApiSources
         {
-            Engine = new PromQlEngine(new EngineOptions(), _time),
+            Engine = new PromQlEngine(new EngineOptions { Experimental = true }, _time),
             Reader = _store,
             Targets = this,
             Config = () => _config,
@@ -103,6 +103,7 @@ public sealed class FederateTests : IAsyncLifetime, IDisposable, ITargetSource
 
     [Theory]
     [InlineData("query_exemplars?query=sum(rate(up[5m]))/2&start=1&end=1800000000", "[{\"seriesLabels\":{\"__name__\":\"up\",\"job\":\"shop\"},\"exemplars\":[{\"labels\":{\"trace\":\"x\"},\"value\":\"6\",\"timestamp\":1799999999.500}]}]")]
+    [InlineData("query_exemplars?query=mad_over_time({\"up\"}[5m])&start=1799999999.5&end=1800000000", "[{\"seriesLabels\":{\"__name__\":\"up\",\"job\":\"shop\"},\"exemplars\":[{\"labels\":{\"trace\":\"x\"},\"value\":\"6\",\"timestamp\":1799999999.500}]}]")]
     [InlineData("query_exemplars?query=up&start=1&end=2", "[]")]
     [InlineData("notifications", "[]")]
     [InlineData("status/walreplay", "{\"min\":0,\"max\":0,\"current\":0,\"state\":\"done\"}")]
