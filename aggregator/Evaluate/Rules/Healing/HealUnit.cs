@@ -71,6 +71,9 @@ internal sealed class HealUnit
     /// <summary>See <see cref="SliceFromMs"/>.</summary>
     public long SliceToMs { get; private set; } = long.MinValue;
 
+    /// <summary>The time of the last result of this slice, on the rule's grid.</summary>
+    public long SliceLastMs => SliceToMs - ((SliceToMs + OffsetMs) % IntervalMs);
+
     /// <summary>Times whose evaluation failed: what is stored there stands.</summary>
     public HashSet<long> Failed { get; } = [];
 
@@ -108,6 +111,13 @@ internal sealed class HealUnit
 
     /// <summary>Whether a time lies on the rule's grid.</summary>
     public bool IsOnGrid(long timeMs) => (timeMs + OffsetMs) % IntervalMs == 0;
+
+    /// <summary>The time of the result of the first step at or after a time.</summary>
+    public long FirstAt(long stepMs)
+    {
+        long rest = stepMs % IntervalMs;
+        return (rest == 0 ? stepMs : stepMs + IntervalMs - rest) - OffsetMs;
+    }
 
     /// <summary>Begins a slice: nothing is computed yet, and what is stored between its first and last time is hidden.</summary>
     public void BeginSlice(long fromMs, long toMs)

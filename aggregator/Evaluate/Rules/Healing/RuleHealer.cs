@@ -2,7 +2,6 @@ using System.Diagnostics.Metrics;
 using System.Runtime.ExceptionServices;
 using Bellwether.Core.Model;
 using Bellwether.Core.Telemetry;
-using Bellwether.Evaluate.PromQl;
 using Microsoft.Extensions.Logging;
 using MatchType = Bellwether.Core.Model.MatchType;
 
@@ -62,7 +61,7 @@ public sealed record HealReport(long FromMs, long ToMs, int Rules, long Steps, l
 
 /// <summary>
 /// Evaluates recording rules again over ranges that late data changed, dependents in order, and corrects what is stored, so that it is what on-time arrival would have given (DESIGN idea 5).
-/// The flow: 1 the plan says which rules over which times; 2 slice by slice they are computed over <see cref="HealReader"/>; 3 the differences to what is stored are appended, as revisions
+/// The flow: 1 the plan says which rules over which times; 2 slice by slice they are computed (<see cref="HealComputation"/>); 3 the differences to what is stored are appended, as revisions
 /// where something stood. Alerting rules, and rules that read alerts, stay as they were. One run at a time; the live engine goes on beside it.
 /// </summary>
 public sealed partial class RuleHealer
@@ -215,12 +214,13 @@ public sealed partial class RuleHealer
         int sliceSteps = Math.Min(_options.SliceSteps, FirstSliceSteps);
         double mostOfAStep = dirty.Count;
         long end = dirty.Max(u => u.ToMs + u.OffsetMs), stepMs = dirty.Min(u => u.IntervalMs), sliceMs;
+        var computation = new HealComputation(_around, plan);
         for (long at = dirty.Min(u => u.FromMs + u.OffsetMs); at <= end; at += sliceMs)
         {
             sliceMs = sliceSteps * stepMs;
             cancellation.ThrowIfCancellationRequested();
             foreach (IReadOnlyList<(int First, int Last, bool IsStepwise)> level in plan.Levels)
-                SideBySide(level, (run, own) => ComputeRun(plan, run, (at, at + sliceMs), own, cancellation), tally, cancellation);
+                SideBySide(level, (run, own) => computation.Run(run, (at, at + sliceMs), own, cancellation), tally, cancellation);
             List<HealUnit> done = [.. dirty.Where(u => u.SliceFromMs <= u.SliceToMs)];
             tally.Rules.UnionWith(done.Select(u => u.Key));
             mostOfAStep = Math.Max(mostOfAStep, (double)done.Sum(u => u.Results) / sliceSteps);
@@ -258,28 +258,6 @@ public sealed partial class RuleHealer
             tally.Add(own);
     }
 
-    private void ComputeRun(HealPlan plan, (int First, int Last, bool IsStepwise) stretch, (long FromMs, long EndMs) slice, HealTally tally, CancellationToken cancellation)
-    {
-        List<HealUnit> run = [];
-        for (int i = stretch.First; i <= stretch.Last; i++)
-        {
-            HealUnit unit = plan.Units.All[i];
-            long from = Math.Max(unit.FromMs, FirstAt(unit, slice.FromMs)), to = Math.Min(unit.ToMs, slice.EndMs - 1 - unit.OffsetMs);
-            if (!unit.IsDirty || from > to)
-                continue;
-            unit.SeedOnce(() => BeforeOf(unit));
-            unit.BeginSlice(from, to);
-            run.Add(unit);
-        }
-        if (run.Count == 0)
-            return;
-        var reader = new HealReader(_around.Reader, plan.Units);
-        if (stretch.IsStepwise)
-            Stepwise(run, (stretch.First, stretch.Last), reader, tally, cancellation);
-        else
-            run.ForEach(u => AtOnce(u, reader, tally, cancellation));
-    }
-
     /// <summary>Stores what differs: while one batch is written the next rules are compared, of which none has a series in it.</summary>
     private async Task CorrectAsync(List<HealUnit> units, HealTally tally, CancellationToken cancellation)
     {
@@ -306,100 +284,6 @@ public sealed partial class RuleHealer
         tally.Add(await AppendAsync(batch, cancellation));
     }
 
-    // The time of the result of the first step at or after a time.
-    private static long FirstAt(HealUnit unit, long stepMs)
-    {
-        long rest = stepMs % unit.IntervalMs;
-        return (rest == 0 ? stepMs : stepMs + unit.IntervalMs - rest) - unit.OffsetMs;
-    }
-
-    private static long LastAt(HealUnit unit) => unit.SliceToMs - ((unit.SliceToMs + unit.OffsetMs) % unit.IntervalMs);
-
-    // Series that had a result at the time before the first one: they need a stale marker if they have none any more.
-    private List<Labels> BeforeOf(HealUnit unit)
-    {
-        long before = unit.FromMs - unit.IntervalMs;
-        var found = new List<Labels>();
-        var samples = new SampleBuffer();
-        using ISeriesSet set = _around.Reader.Select(before, before, unit.Matchers(), CancellationToken.None);
-        for (int i = 0; i < set.Count; i++)
-        {
-            set.Read(i, samples);
-            bool isAlive = samples.Count > 0 && (samples.HistogramAt(0) is { } histogram ? !histogram.IsStale : !SpecialValues.IsStale(samples.Values[0]));
-            if (isAlive && unit.Owns(set.LabelsAt(i)))
-                found.Add(set.LabelsAt(i));
-        }
-        return found;
-    }
-
-    private void AtOnce(HealUnit unit, HealReader reader, HealTally tally, CancellationToken cancellation)
-    {
-        long from = unit.SliceFromMs, to = LastAt(unit);
-        tally.Steps += ((to - from) / unit.IntervalMs) + 1;
-        QueryResult? all = unit.Reach.IsOfOneTime ? null : _around.Engine.Range(reader, unit.Query, from, to, unit.IntervalMs, cancellation);
-        cancellation.ThrowIfCancellationRequested();
-        if (all is null || all.Error is not null || all.IsPartial)
-        {
-            // What fails at one time must not cost the others; and where it is not known what the result is, what is stored stands.
-            for (long time = from; time <= to; time += unit.IntervalMs)
-                One(unit, reader, time, tally, cancellation);
-            return;
-        }
-        if (unit.TryTakeAll(all.Series, to))
-            return;
-        int[] next = new int[all.Series.Count];
-        for (long time = from; time <= to; time += unit.IntervalMs)
-        {
-            var vector = new List<ResultSeries>();
-            for (int s = 0; s < next.Length; s++)
-            {
-                IReadOnlyList<Point> points = all.Series[s].Points;
-                if (next[s] < points.Count && points[next[s]].TimestampMs == time)
-                    vector.Add(new ResultSeries(all.Series[s].Labels, [points[next[s]++]]));
-            }
-            Take(unit, new QueryResult { Type = PromQl.ValueType.Vector, Series = vector }, time, tally);
-        }
-    }
-
-    private void Stepwise(List<HealUnit> run, (int First, int Last) span, HealReader reader, HealTally tally, CancellationToken cancellation)
-    {
-        if (run.Count == 0)
-            return;
-        long[] next = [.. run.Select(u => u.SliceFromMs)];
-        while (true)
-        {
-            long time = long.MaxValue;
-            for (int i = 0; i < run.Count; i++)
-                time = next[i] <= run[i].SliceToMs ? Math.Min(time, next[i] + run[i].OffsetMs) : time;
-            if (time == long.MaxValue)
-                break;
-            for (int i = 0; i < run.Count; i++)
-            {
-                if (next[i] + run[i].OffsetMs != time || next[i] > run[i].SliceToMs)
-                    continue;
-                reader.Place = (time, run[i].Index, span.First, span.Last);
-                One(run[i], reader, next[i], tally, cancellation);
-                tally.Steps++;
-                next[i] += run[i].IntervalMs;
-            }
-        }
-        reader.Place = null;
-    }
-
-    private void One(HealUnit unit, HealReader reader, long timeMs, HealTally tally, CancellationToken cancellation)
-    {
-        QueryResult result = _around.Engine.Instant(reader, unit.Query, timeMs, null, cancellation);
-        cancellation.ThrowIfCancellationRequested();
-        Take(unit, result, timeMs, tally);
-    }
-
-    private static void Take(HealUnit unit, QueryResult result, long timeMs, HealTally tally)
-    {
-        unit.Take(result, timeMs);
-        if (unit.Failed.Contains(timeMs))
-            tally.Failures++;
-    }
-
     /// <summary>Finds what differs from what is stored.</summary>
     private void Correct(HealDifferences into, HealTally tally, CancellationToken cancellation)
     {
@@ -424,7 +308,7 @@ public sealed partial class RuleHealer
             if (known.Add(labels))
                 into.Compare(labels, (none, computed), revisions.GetValueOrDefault(labels), tally.KeepBeforeMs);
         }
-        _steps.Add(((LastAt(unit) - unit.SliceFromMs) / unit.IntervalMs) + 1);
+        _steps.Add(((unit.SliceLastMs - unit.SliceFromMs) / unit.IntervalMs) + 1);
     }
 
     /// <summary>Appends differences in parts, and counts what the store took.</summary>

@@ -68,20 +68,13 @@ public sealed class RealSpoolAndStoreTests : IDisposable
             // In the last round everything must be through; in the others both ends are stopped in the middle.
             if (round == 2)
             {
-                await UntilAsync(() => fleet.PassedMs == _nextMs && spool.Records == 0);
+                await Until.HoldsAsync(() => fleet.PassedMs == _nextMs && spool.Records == 0);
                 AssertAllThere(store);
                 Assert.Equal(0, fleet.Agents()[0].Refused);
             }
             await stop.CancelAsync();
             await running.WaitAsync(TimeSpan.FromSeconds(120));
         }
-    }
-
-    private static async Task UntilAsync(Func<bool> condition)
-    {
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(120));
-        while (!condition())
-            await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System, patience.Token);
     }
 
     private void Collect(LogSpool spool, int count)

@@ -42,13 +42,13 @@ public sealed class StreamClientTests : IDisposable
             _spool.Append([i, i, i]);
             client.RecordsAppended();
         }
-        await UntilAsync(() => _spool.Records == 0);
+        await Until.HoldsAsync(() => _spool.Records == 0);
         AgentState agent = Assert.Single(_fleet.Agents());
         Assert.True(agent.Connected);
         Assert.Equal("site-1", agent.Labels["site"]);
         Assert.InRange(Math.Abs(agent.ClockOffsetMs), 0, 5_000);
         await StopAsync(stop, running);
-        await UntilAsync(() => !_fleet.Agents()[0].Connected);
+        await Until.HoldsAsync(() => !_fleet.Agents()[0].Connected);
         Assert.True(_fleet.Agents()[0].SaidGoodbye);
         AssertAllThere();
         Assert.Equal(1, client.Statistics.Sessions);
@@ -79,7 +79,7 @@ public sealed class StreamClientTests : IDisposable
         Task running = client.RunAsync(stop.Token);
         _spool.Append([9]);
         client.RecordsAppended();
-        await UntilAsync(() => _spool.Records == 0);
+        await Until.HoldsAsync(() => _spool.Records == 0);
         await StopAsync(stop, running);
         AssertAllThere();
     }
@@ -96,7 +96,7 @@ public sealed class StreamClientTests : IDisposable
         Task running = client.RunAsync(stop.Token);
         _spool.Append([9]);
         client.RecordsAppended();
-        await UntilAsync(() => _spool.Records == 0);
+        await Until.HoldsAsync(() => _spool.Records == 0);
         await StopAsync(stop, running);
     }
 
@@ -111,7 +111,7 @@ public sealed class StreamClientTests : IDisposable
         StreamClient client = Client(Address(host) with { TrustedRoots = certificates.Roots, ClientCertificate = shown });
         using var stop = new CancellationTokenSource();
         Task running = client.RunAsync(stop.Token);
-        await UntilAsync(() => client.Statistics.LastError.Contains("Unauthenticated", StringComparison.Ordinal));
+        await Until.HoldsAsync(() => client.Statistics.LastError.Contains("Unauthenticated", StringComparison.Ordinal));
         await StopAsync(stop, running);
         Assert.Contains($"the client certificate (subject 'CN=agent-7', serial {shown.SerialNumber}, SHA-256 {Convert.ToHexStringLower(SHA256.HashData(shown.RawData))}) is not known", client.Statistics.LastError, StringComparison.Ordinal);
     }
@@ -125,7 +125,7 @@ public sealed class StreamClientTests : IDisposable
         StreamClient client = Client(Address(host) with { TrustedRoots = certificates.Roots, ClientCertificate = shown, ClientCertificateFile = "agent.pem" });
         using var stop = new CancellationTokenSource();
         Task running = client.RunAsync(stop.Token);
-        await UntilAsync(() => client.Statistics.Failures >= 1);
+        await Until.HoldsAsync(() => client.Statistics.Failures >= 1);
         await StopAsync(stop, running);
         Assert.Contains("it may have refused the client certificate of agent.pem: subject 'CN=agent-7', issuer 'CN=Test authority', valid from ", client.Statistics.LastError, StringComparison.Ordinal);
     }
@@ -146,9 +146,9 @@ public sealed class StreamClientTests : IDisposable
         using var stop = new CancellationTokenSource();
         Task running = client.RunAsync(stop.Token);
         // What the server said before it ends the connection can be lost with it: the end comes when the agent has surely heard something.
-        await UntilAsync(() => client.Statistics.Sessions >= 1);
+        await Until.HoldsAsync(() => client.Statistics.Sessions >= 1);
         (await first.Task).Abort();
-        await UntilAsync(() => client.Statistics.Failures >= 1);
+        await Until.HoldsAsync(() => client.Statistics.Failures >= 1);
         await StopAsync(stop, running);
         Assert.NotEqual("", client.Statistics.LastError);
         Assert.DoesNotContain("certificate", client.Statistics.LastError, StringComparison.Ordinal);
@@ -162,7 +162,7 @@ public sealed class StreamClientTests : IDisposable
         using var stop = new CancellationTokenSource();
         _spool.Append([9]);
         Task running = client.RunAsync(stop.Token);
-        await UntilAsync(() => client.Statistics.Failures >= 2);
+        await Until.HoldsAsync(() => client.Statistics.Failures >= 2);
         await StopAsync(stop, running);
         Assert.Contains("Unauthenticated", client.Statistics.LastError, StringComparison.Ordinal);
         Assert.Equal(1, _spool.Records);
@@ -176,7 +176,7 @@ public sealed class StreamClientTests : IDisposable
         StreamClient client = Client(Address(host) with { Token = "secret" });
         using var stop = new CancellationTokenSource();
         Task running = client.RunAsync(stop.Token);
-        await UntilAsync(() => client.Statistics.Failures >= 1);
+        await Until.HoldsAsync(() => client.Statistics.Failures >= 1);
         await StopAsync(stop, running);
         Assert.Contains("PermissionDenied", client.Statistics.LastError, StringComparison.Ordinal);
         Assert.Empty(_fleet.Agents());
@@ -191,7 +191,7 @@ public sealed class StreamClientTests : IDisposable
         StreamClient client = Client(Address(host) with { TrustedRoots = others.Roots, Token = "secret" });
         using var stop = new CancellationTokenSource();
         Task running = client.RunAsync(stop.Token);
-        await UntilAsync(() => client.Statistics.Failures >= 1);
+        await Until.HoldsAsync(() => client.Statistics.Failures >= 1);
         await StopAsync(stop, running);
         Assert.Contains("TLS", client.Statistics.LastError, StringComparison.Ordinal);
     }
@@ -204,7 +204,7 @@ public sealed class StreamClientTests : IDisposable
         StreamClient client = Client(Address(first), Address(second));
         using var stop = new CancellationTokenSource();
         Task running = client.RunAsync(stop.Token);
-        await UntilAsync(() => client.Statistics.Connected);
+        await Until.HoldsAsync(() => client.Statistics.Connected);
         Assert.Equal(first.Address.ToString(), client.Statistics.Address);
         for (byte i = 0; i < 50; i++)
             _spool.Append([i]);
@@ -214,7 +214,7 @@ public sealed class StreamClientTests : IDisposable
         for (byte i = 0; i < 50; i++)
             _spool.Append([i]);
         client.RecordsAppended();
-        await UntilAsync(() => _spool.Records == 0);
+        await Until.HoldsAsync(() => _spool.Records == 0);
         Assert.Equal(second.Address.ToString(), client.Statistics.Address);
         await StopAsync(stop, running);
         AssertAllThere();
@@ -233,7 +233,7 @@ public sealed class StreamClientTests : IDisposable
             new StreamIdentity { AgentId = "agent-1", Version = "1.2.3", ProcessId = "process-1" }, _spool, _watermark, new StreamClientDependencies(TimeProvider.System, new Random(1), _meter, NullLogger.Instance));
         using var stop = new CancellationTokenSource();
         Task running = client.RunAsync(stop.Token);
-        await UntilAsync(() => client.Statistics.Connected);
+        await Until.HoldsAsync(() => client.Statistics.Connected);
         Assert.Equal(second.Address.ToString(), client.Statistics.Address);
         for (byte i = 0; i < 50; i++)
             _spool.Append([i]);
@@ -242,7 +242,7 @@ public sealed class StreamClientTests : IDisposable
         {
             _spool.Append([1]);
             client.RecordsAppended();
-            await UntilAsync(() => _spool.Records == 0);
+            await Until.HoldsAsync(() => _spool.Records == 0);
         }
         Assert.Equal(1, client.Returns);
         await StopAsync(stop, running);
@@ -258,11 +258,11 @@ public sealed class StreamClientTests : IDisposable
         _store.Full = true;
         _spool.Append([1]);
         Task running = client.RunAsync(stop.Token);
-        await UntilAsync(() => client.Statistics.Failures >= 2);
+        await Until.HoldsAsync(() => client.Statistics.Failures >= 2);
         Assert.Contains("ResourceExhausted", client.Statistics.LastError, StringComparison.Ordinal);
         Assert.Equal(1, _spool.Records);
         _store.Full = false;
-        await UntilAsync(() => _spool.Records == 0);
+        await Until.HoldsAsync(() => _spool.Records == 0);
         await StopAsync(stop, running);
         AssertAllThere();
     }
@@ -275,10 +275,10 @@ public sealed class StreamClientTests : IDisposable
         StreamClient newer = Client([Address(host)], "process-2", new ListSpool(new Random(3)));
         using var stop = new CancellationTokenSource();
         Task first = older.RunAsync(stop.Token);
-        await UntilAsync(() => older.Statistics.Connected);
+        await Until.HoldsAsync(() => older.Statistics.Connected);
         Task second = newer.RunAsync(stop.Token);
-        await UntilAsync(() => newer.Statistics.Connected);
-        await UntilAsync(() => older.Statistics.Failures >= 2);
+        await Until.HoldsAsync(() => newer.Statistics.Connected);
+        await Until.HoldsAsync(() => older.Statistics.Failures >= 2);
         Assert.Contains("newer process", older.Statistics.LastError, StringComparison.Ordinal);
         Assert.True(newer.Statistics.Connected);
         Assert.Equal(1, newer.Statistics.Sessions);
@@ -295,8 +295,8 @@ public sealed class StreamClientTests : IDisposable
         for (byte i = 10; i < 20; i++)
             _spool.Append([i]);
         Task running = client.RunAsync(stop.Token);
-        await UntilAsync(() => _spool.Records == 0);
-        await UntilAsync(() => client.Statistics.RecordsRefused == 1);
+        await Until.HoldsAsync(() => _spool.Records == 0);
+        await Until.HoldsAsync(() => client.Statistics.RecordsRefused == 1);
         Assert.Equal(1, _fleet.Agents()[0].Refused);
         await StopAsync(stop, running);
     }
@@ -309,21 +309,14 @@ public sealed class StreamClientTests : IDisposable
         StreamClient client = Client(Address(host));
         using var stop = new CancellationTokenSource();
         Task running = client.RunAsync(stop.Token);
-        await UntilAsync(() => client.Statistics.Connected);
+        await Until.HoldsAsync(() => client.Statistics.Connected);
         _spool.Append([1]);
         _watermark.PromisedMs = 1_700_000_000_123;
         client.RecordsAppended();
-        await UntilAsync(() => _fleet.PassedMs == 1_700_000_000_123);
+        await Until.HoldsAsync(() => _fleet.PassedMs == 1_700_000_000_123);
         Assert.Equal(1, _store.Applications);
         await StopAsync(stop, running);
-        await UntilAsync(() => _fleet.PassedMs == long.MaxValue);
-    }
-
-    private static async Task UntilAsync(Func<bool> condition)
-    {
-        using var patience = new CancellationTokenSource(s_patience);
-        while (!condition())
-            await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System, patience.Token);
+        await Until.HoldsAsync(() => _fleet.PassedMs == long.MaxValue);
     }
 
     private static async Task StopAsync(CancellationTokenSource stop, Task running)
@@ -356,14 +349,14 @@ public sealed class StreamClientTests : IDisposable
         StreamClient client = Client(Address(host) with { Token = token, Renew = () => Address(host) with { Token = token } });
         using var stop = new CancellationTokenSource();
         Task running = client.RunAsync(stop.Token);
-        await UntilAsync(() => client.Statistics.Connected);
+        await Until.HoldsAsync(() => client.Statistics.Connected);
         service.EndRevoked();
         Assert.True(client.Statistics.Connected);
         authenticator.Replace(AgentCredentials.Proofs([Token("agent-1", "second")]));
         service.EndRevoked();
-        await UntilAsync(() => !client.Statistics.Connected && client.Statistics.LastError.Contains("token is not known", StringComparison.Ordinal));
+        await Until.HoldsAsync(() => !client.Statistics.Connected && client.Statistics.LastError.Contains("token is not known", StringComparison.Ordinal));
         token = "second";
-        await UntilAsync(() => client.Statistics.Connected);
+        await Until.HoldsAsync(() => client.Statistics.Connected);
         await stop.CancelAsync();
         await running;
     }

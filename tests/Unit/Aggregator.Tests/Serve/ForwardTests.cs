@@ -22,7 +22,6 @@ namespace Bellwether.Aggregator.Tests.Serve;
 /// <summary>Forwarding over real sockets and a real queue on disk.</summary>
 public sealed class ForwardTests : IDisposable
 {
-    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(150);
     private readonly string _folder = Directory.CreateTempSubdirectory("forward-").FullName;
     private readonly Meter _meter = new("test");
     private ulong _position;
@@ -42,7 +41,7 @@ public sealed class ForwardTests : IDisposable
         await RunAsync(forwarder, async () =>
         {
             Commit(forwarder, 0, 10);
-            await UntilAsync(() => upstream.Store.Named("m").Count == 9);
+            await Until.HoldsAsync(() => upstream.Store.Named("m").Count == 9);
         });
         Assert.True(upstream.Requests > 3);
         Assert.All(upstream.Store.Named("m"), l => Assert.Equal("test", l.Get("site")));
@@ -58,14 +57,14 @@ public sealed class ForwardTests : IDisposable
             await RunAsync(first, async () =>
             {
                 Commit(first, 0, 5);
-                await UntilAsync(() => upstream.Store.Named("m").Count == 5);
+                await Until.HoldsAsync(() => upstream.Store.Named("m").Count == 5);
             });
             // Queued, but the sender is stopped.
             Commit(first, 5, 5);
         }
         using RemoteWriteForwarder second = Open(upstream.Url);
         Assert.Equal(_position, second.HeldTo);
-        await RunAsync(second, () => UntilAsync(() => upstream.Store.Named("m").Count == 10));
+        await RunAsync(second, () => Until.HoldsAsync(() => upstream.Store.Named("m").Count == 10));
     }
 
     [Fact]
@@ -104,7 +103,7 @@ public sealed class ForwardTests : IDisposable
         await RunAsync(forwarder, async () =>
         {
             Commit(forwarder, 0, 40);
-            await UntilAsync(() => upstream.Store.Named("m").Count == 39);
+            await Until.HoldsAsync(() => upstream.Store.Named("m").Count == 39);
         });
         Assert.DoesNotContain(upstream.Store.Named("m"), l => l.Get("i") == "13");
     }
@@ -117,9 +116,9 @@ public sealed class ForwardTests : IDisposable
         await RunAsync(forwarder, async () =>
         {
             Commit(forwarder, 0, 3);
-            await UntilAsync(() => upstream.Requests == 1);
+            await Until.HoldsAsync(() => upstream.Requests == 1);
             Commit(forwarder, 3, 3);
-            await UntilAsync(() => upstream.Store.Named("m").Count == 3);
+            await Until.HoldsAsync(() => upstream.Store.Named("m").Count == 3);
         });
         Assert.Equal(2, upstream.Requests);
     }
@@ -133,7 +132,7 @@ public sealed class ForwardTests : IDisposable
         await RunAsync(forwarder, async () =>
         {
             Commit(forwarder, 0, 10);
-            await UntilAsync(() => upstream.Store.Named("m").Count == 10);
+            await Until.HoldsAsync(() => upstream.Store.Named("m").Count == 10);
         });
         Assert.All(upstream.Types, t => Assert.Contains("proto=io.prometheus.write.v2.Request", t, StringComparison.Ordinal));
         Assert.Equal("Help.", upstream.Store.Metadata("m")!.Help);
@@ -147,9 +146,9 @@ public sealed class ForwardTests : IDisposable
         await RunAsync(forwarder, async () =>
         {
             Commit(forwarder, 0, 3);
-            await UntilAsync(() => upstream.Store.Named("m").Count == 3);
+            await Until.HoldsAsync(() => upstream.Store.Named("m").Count == 3);
             Commit(forwarder, 3, 3);
-            await UntilAsync(() => upstream.Store.Named("m").Count == 6);
+            await Until.HoldsAsync(() => upstream.Store.Named("m").Count == 6);
         });
         Assert.Single(upstream.Types, t => t.Contains("v2.Request", StringComparison.Ordinal));
     }
@@ -175,7 +174,7 @@ public sealed class ForwardTests : IDisposable
         {
             forwarder.OnCommitted(++_position, [.. Enumerable.Range(0, 10).Select(i => new SeriesSample(Name(i), 1000, i))],
                 [.. Enumerable.Range(0, 10).Select(i => (Name(i), new Exemplar(Labels.Of("trace_id", $"t{i}"), i / 10.0, 990)))]);
-            await UntilAsync(() => seen.Count == 9);
+            await Until.HoldsAsync(() => seen.Count == 9);
         });
         Assert.Equal(Enumerable.Range(0, 10).Where(i => i != 7).Select(i => (9, $"{i} test", new Exemplar(Labels.Of("trace_id", $"t{i}"), i / 10.0, 990))),
             seen.OrderBy(s => s.Exemplar.Value).Select(s => (s.Samples, $"{s.Labels.Get("i")} {s.Labels.Get("site")}", s.Exemplar)));
@@ -203,9 +202,9 @@ public sealed class ForwardTests : IDisposable
                 var labels = Labels.Of("__name__", "city_total", "city", "Zürich \"q\" \\ \n");
                 forwarder.OnCommitted(++_position, [new SeriesSample(labels, nowMs - 2000, 0.1), new SeriesSample(labels, nowMs - 1000, 1e300)],
                     [(labels, new Exemplar(Labels.Of("trace_id", "abc"), 0.1, nowMs - 2000))]);
-                await UntilAsync(() => Count(client, "city_total[10m]") == 2);
+                await Until.HoldsAsync(() => Count(client, "city_total[10m]") == 2);
                 string exemplars = string.Create(CultureInfo.InvariantCulture, $"/api/v1/query_exemplars?query=city_total&start={(nowMs - 60_000) / 1000}&end={(nowMs + 60_000) / 1000}");
-                await UntilAsync(() => client.GetStringAsync(exemplars).GetAwaiter().GetResult().Contains("\"trace_id\":\"abc\"", StringComparison.Ordinal));
+                await Until.HoldsAsync(() => client.GetStringAsync(exemplars).GetAwaiter().GetResult().Contains("\"trace_id\":\"abc\"", StringComparison.Ordinal));
             });
             using JsonDocument answer = JsonDocument.Parse(await client.GetStringAsync("/api/v1/query?query=city_total"));
             Assert.Equal("Zürich \"q\" \\ \n", answer.RootElement.GetProperty("data").GetProperty("result")[0].GetProperty("metric").GetProperty("city").GetString());
@@ -277,12 +276,12 @@ public sealed class ForwardTests : IDisposable
         await RunAsync(forwarder, async () =>
         {
             await store.AppendAsync(batch, default);
-            await UntilAsync(() => upstream.Store.Named("m").Count == 1);
+            await Until.HoldsAsync(() => upstream.Store.Named("m").Count == 1);
             // The same again is a duplicate: nothing new to forward.
             await store.AppendAsync(batch, default);
             batch.Samples[0] = batch.Samples[0] with { TimestampMs = nowMs + 1 };
             await store.AppendAsync(batch, default);
-            await UntilAsync(() => upstream.Store.Of(upstream.Store.Named("m")[0]).Count == 2);
+            await Until.HoldsAsync(() => upstream.Store.Of(upstream.Store.Named("m")[0]).Count == 2);
         });
         Assert.Equal(2, upstream.Requests);
     }
@@ -307,7 +306,7 @@ public sealed class ForwardTests : IDisposable
         Task drain = prometheus.StandardError.ReadToEndAsync();
         try
         {
-            await UntilAsync(() => upstream.Store.Named("up").Count == 1 && upstream.Store.Named("prometheus_build_info").Count == 1 && upstream.Store.Metadata("up") is null && upstream.Store.AllMetadata().Count > 10);
+            await Until.HoldsAsync(() => upstream.Store.Named("up").Count == 1 && upstream.Store.Named("prometheus_build_info").Count == 1 && upstream.Store.Metadata("up") is null && upstream.Store.AllMetadata().Count > 10);
         }
         finally
         {
@@ -328,10 +327,10 @@ public sealed class ForwardTests : IDisposable
         await RunAsync(forwarder, async () =>
         {
             Commit(forwarder, 0, 1);
-            await UntilAsync(() => upstream.Store.AllMetadata().Count == 2 && upstream.Store.Named("m").Count == 1);
+            await Until.HoldsAsync(() => upstream.Store.AllMetadata().Count == 2 && upstream.Store.Named("m").Count == 1);
             known["n"] = new MetricMetadata(MetricType.Gauge, "changed", "");
             Commit(forwarder, 1, 1);
-            await UntilAsync(() => upstream.Store.Metadata("n")?.Type == MetricType.Gauge);
+            await Until.HoldsAsync(() => upstream.Store.Metadata("n")?.Type == MetricType.Gauge);
         });
         Assert.Equal(known["m"], upstream.Store.Metadata("m"));
     }
@@ -360,7 +359,7 @@ public sealed class ForwardTests : IDisposable
             {
                 forwarder.OnCommitted(++_position, [new SeriesSample(gone, nowMs - 3000, 1), new SeriesSample(gone, nowMs - 2000, 2), new SeriesSample(there, nowMs - 2000, 2)]);
                 forwarder.OnCommitted(++_position, [new SeriesSample(gone, nowMs - 1000, SpecialValues.StaleMarker), new SeriesSample(there, nowMs - 1000, 3)]);
-                await UntilAsync(() => Count(client, "there[10m]") == 2);
+                await Until.HoldsAsync(() => Count(client, "there[10m]") == 2);
             });
             // The marker itself is no point; the series is over at once, not after the lookback.
             Assert.Equal(2, Count(client, "gone[10m]"));
@@ -405,16 +404,6 @@ public sealed class ForwardTests : IDisposable
         {
             await stop.CancelAsync();
             await run;
-        }
-    }
-
-    private static async Task UntilAsync(Func<bool> holds)
-    {
-        long started = TimeProvider.System.GetTimestamp();
-        while (!holds())
-        {
-            Assert.True(TimeProvider.System.GetElapsedTime(started) < s_limit, "it did not happen in time");
-            await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System);
         }
     }
 

@@ -67,17 +67,5 @@ public sealed class ChunkFileDamageTests : IDisposable
 
     private StoreEngine Open(FaultyDisk disk) => StoreEngine.Open(new StoreOptions { Folder = "/store", MinFreeBytes = 0 }, disk, _time, new Random(1), _meter, NullLogger.Instance);
 
-    private static Dictionary<(string, long), double> Read(StoreEngine store)
-    {
-        var all = new Dictionary<(string, long), double>();
-        using ISeriesSet set = store.Reader.Select(long.MinValue, long.MaxValue, [], CancellationToken.None);
-        var buffer = new SampleBuffer();
-        for (int i = 0; i < set.Count; i++)
-        {
-            set.Read(i, buffer);
-            for (int s = 0; s < buffer.Count; s++)
-                all.Add((set.LabelsAt(i).MetricName, buffer.Times[s]), buffer.Values[s]);
-        }
-        return all;
-    }
+    private static Dictionary<(string, long), double> Read(StoreEngine store) => store.Reader.Samples().ToDictionary(s => (s.Labels.MetricName, s.TimestampMs), s => s.Value);
 }

@@ -560,14 +560,7 @@ public sealed class SavedHeadTests : IDisposable
         return string.Join('\n', lines);
     }
 
-    private static SampleBuffer Samples(StoreEngine store, string name)
-    {
-        using ISeriesSet set = store.Reader.Select(long.MinValue, long.MaxValue, [new LabelMatcher(MatchType.Equal, "__name__", name)], CancellationToken.None);
-        Assert.Equal(1, set.Count);
-        var buffer = new SampleBuffer();
-        set.Read(0, buffer);
-        return buffer;
-    }
+    private static SampleBuffer Samples(StoreEngine store, string name) => store.Reader.SeriesNamed(name);
 
     private sealed class Counter(ulong heldTo) : ISampleTap
     {

@@ -305,19 +305,7 @@ public sealed class StoreCrashTests(ITestOutputHelper output)
 
         public Dictionary<(string Series, long Time), double> Actual() => ActualOf(Store);
 
-        private static Dictionary<(string Series, long Time), double> ActualOf(StoreEngine store)
-        {
-            var all = new Dictionary<(string, long), double>();
-            using ISeriesSet set = store.Reader.Select(long.MinValue, long.MaxValue, [], CancellationToken.None);
-            var buffer = new SampleBuffer();
-            for (int i = 0; i < set.Count; i++)
-            {
-                set.Read(i, buffer);
-                for (int s = 0; s < buffer.Count; s++)
-                    all.Add((set.LabelsAt(i).MetricName, buffer.Times[s]), buffer.Values[s]);
-            }
-            return all;
-        }
+        private static Dictionary<(string Series, long Time), double> ActualOf(StoreEngine store) => store.Reader.Samples().ToDictionary(s => (s.Labels.MetricName, s.TimestampMs), s => s.Value);
 
         private static SegmentKey Key => new("web-1", 1, 1, 7);
 

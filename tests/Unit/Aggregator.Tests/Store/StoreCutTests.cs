@@ -131,13 +131,7 @@ public sealed class StoreCutTests : IDisposable
         return batch;
     }
 
-    private static int Count(ISeriesReader reader)
-    {
-        using ISeriesSet set = reader.Select(long.MinValue, long.MaxValue, [new LabelMatcher(MatchType.Equal, "__name__", "m")], CancellationToken.None);
-        var buffer = new SampleBuffer();
-        set.Read(0, buffer);
-        return buffer.Count;
-    }
+    private static int Count(ISeriesReader reader) => reader.Samples(new LabelMatcher(MatchType.Equal, "__name__", "m")).Count;
 
     // One thread, one seed.
     private sealed class Run(int seed, VirtualTime time, Meter meter)
@@ -293,16 +287,7 @@ public sealed class StoreCutTests : IDisposable
 
         private void Compare()
         {
-            using ISeriesSet set = _store.Reader.Select(long.MinValue, long.MaxValue, [new LabelMatcher(MatchType.Equal, "__name__", "m")], CancellationToken.None);
-            var buffer = new SampleBuffer();
-            var found = new Dictionary<(int, long), double>();
-            for (int s = 0; s < set.Count; s++)
-            {
-                set.Read(s, buffer);
-                int series = int.Parse(set.LabelsAt(s).Get("i"), System.Globalization.CultureInfo.InvariantCulture);
-                for (int k = 0; k < buffer.Count; k++)
-                    found.Add((series, buffer.Times[k]), buffer.Values[k]);
-            }
+            var found = _store.Reader.Samples(new LabelMatcher(MatchType.Equal, "__name__", "m")).ToDictionary(s => (int.Parse(s.Labels.Get("i"), System.Globalization.CultureInfo.InvariantCulture), s.TimestampMs), s => s.Value);
             Assert.Equal(_model.Count, found.Count);
             foreach (((int, long) key, double value) in _model)
                 Assert.True(found.TryGetValue(key, out double stored) && stored == value, $"seed {seed}: {key}");

@@ -144,14 +144,7 @@ public sealed class StoreDeletionTests : IDisposable
         return batch;
     }
 
-    private static int Count(ISeriesReader reader)
-    {
-        using ISeriesSet set = reader.Select(long.MinValue, long.MaxValue, [new LabelMatcher(MatchType.Equal, "__name__", "m")], CancellationToken.None);
-        var buffer = new SampleBuffer();
-        if (set.Count > 0)
-            set.Read(0, buffer);
-        return buffer.Count;
-    }
+    private static int Count(ISeriesReader reader) => reader.Samples(new LabelMatcher(MatchType.Equal, "__name__", "m")).Count;
 
     private sealed class Told : ISampleTap
     {
@@ -358,20 +351,8 @@ public sealed class StoreDeletionTests : IDisposable
                 Assert.True(model.ContainsKey(key) || _doubtful.Contains(key), $"seed {seed}: {key} was deleted");
         }
 
-        private static Dictionary<(int Series, long TimeMs), double> Content(StoreEngine store)
-        {
-            using ISeriesSet set = store.Reader.Select(long.MinValue, long.MaxValue, [new LabelMatcher(MatchType.Equal, "__name__", "m")], CancellationToken.None);
-            var buffer = new SampleBuffer();
-            var found = new Dictionary<(int Series, long TimeMs), double>();
-            for (int s = 0; s < set.Count; s++)
-            {
-                set.Read(s, buffer);
-                int series = int.Parse(set.LabelsAt(s).Get("i"), CultureInfo.InvariantCulture);
-                for (int k = 0; k < buffer.Count; k++)
-                    found.Add((series, buffer.Times[k]), buffer.Values[k]);
-            }
-            return found;
-        }
+        private static Dictionary<(int Series, long TimeMs), double> Content(StoreEngine store) =>
+            store.Reader.Samples(new LabelMatcher(MatchType.Equal, "__name__", "m")).ToDictionary(s => (int.Parse(s.Labels.Get("i"), CultureInfo.InvariantCulture), s.TimestampMs), s => s.Value);
 
         private static Labels Of(int series) => Labels.Of("__name__", "m", "i", series.ToString(CultureInfo.InvariantCulture));
     }

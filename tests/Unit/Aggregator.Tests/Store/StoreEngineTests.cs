@@ -559,27 +559,9 @@ public sealed class StoreEngineTests : IDisposable
         return set.Count;
     }
 
-    private static int CountAll(StoreEngine store)
-    {
-        using ISeriesSet set = store.Reader.Select(long.MinValue, long.MaxValue, [], CancellationToken.None);
-        var buffer = new SampleBuffer();
-        int count = 0;
-        for (int i = 0; i < set.Count; i++)
-        {
-            set.Read(i, buffer);
-            count += buffer.Count;
-        }
-        return count;
-    }
+    private static int CountAll(StoreEngine store) => store.Reader.Samples().Count;
 
-    private static SampleBuffer Read(StoreEngine store, string name)
-    {
-        using ISeriesSet set = store.Reader.Select(long.MinValue, long.MaxValue, [new LabelMatcher(MatchType.Equal, "__name__", name)], CancellationToken.None);
-        var buffer = new SampleBuffer();
-        Assert.Equal(1, set.Count);
-        set.Read(0, buffer);
-        return buffer;
-    }
+    private static SampleBuffer Read(StoreEngine store, string name) => store.Reader.SeriesNamed(name);
 
     private void Cut(StoreEngine store)
     {

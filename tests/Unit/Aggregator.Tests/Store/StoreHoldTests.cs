@@ -236,18 +236,7 @@ public sealed class StoreHoldTests : IDisposable
         Assert.Equal(2 * Series, Count(store));
     }
 
-    private static int Count(StoreEngine store)
-    {
-        using ISeriesSet set = store.Reader.Select(long.MinValue, long.MaxValue, [], CancellationToken.None);
-        var buffer = new SampleBuffer();
-        int count = 0;
-        for (int i = 0; i < set.Count; i++)
-        {
-            set.Read(i, buffer);
-            count += buffer.Count;
-        }
-        return count;
-    }
+    private static int Count(StoreEngine store) => store.Reader.Samples().Count;
 
     private StoreEngine Open() => StoreEngine.Open(_options, _disk, _time, new Random(1), _meter, NullLogger.Instance);
 

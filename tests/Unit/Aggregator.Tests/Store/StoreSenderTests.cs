@@ -139,18 +139,7 @@ public sealed class StoreSenderTests : IDisposable
 
     private static Labels Of(int series) => Labels.Of("__name__", "m" + series.ToString(CultureInfo.InvariantCulture));
 
-    private static int Count(StoreEngine store)
-    {
-        using ISeriesSet set = store.Reader.Select(long.MinValue, long.MaxValue, [], CancellationToken.None);
-        var buffer = new SampleBuffer();
-        int count = 0;
-        for (int i = 0; i < set.Count; i++)
-        {
-            set.Read(i, buffer);
-            count += buffer.Count;
-        }
-        return count;
-    }
+    private static int Count(StoreEngine store) => store.Reader.Samples().Count;
 
     private void Send(StoreEngine store, string agent, uint segment, int series, int first = 0, long aheadMs = 0)
     {

@@ -1,9 +1,9 @@
 using System.Diagnostics.Metrics;
 using Bellwether.Core.Model;
 using Bellwether.Core.Platform;
+using Bellwether.Kit;
 using Bellwether.Store;
 using Microsoft.Extensions.Logging.Abstractions;
-using MatchType = Bellwether.Core.Model.MatchType;
 
 namespace Bellwether.Aggregator.Tests.Store;
 
@@ -41,14 +41,7 @@ public sealed class StoreWriterTests : IDisposable
         }
     }
 
-    private static SampleBuffer Read(StoreWriter store, string name)
-    {
-        using ISeriesSet set = store.Reader.Select(long.MinValue, long.MaxValue, [new LabelMatcher(MatchType.Equal, "__name__", name)], CancellationToken.None);
-        var buffer = new SampleBuffer();
-        Assert.Equal(1, set.Count);
-        set.Read(0, buffer);
-        return buffer;
-    }
+    private static SampleBuffer Read(StoreWriter store, string name) => store.Reader.SeriesNamed(name);
 
     [Fact]
     public async Task A_writer_that_dies_by_a_defect_says_so_and_takes_nothing_more()
