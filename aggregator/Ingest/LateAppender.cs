@@ -13,7 +13,17 @@ public sealed class LateAppender(ISampleAppender inner, LateRanges late) : ISamp
     /// <inheritdoc/>
     public async ValueTask<AppendResult> AppendAsync(SampleBatch batch, CancellationToken cancellation)
     {
-        AppendResult result = await inner.AppendAsync(batch, cancellation);
+        AppendResult result;
+        try
+        {
+            result = await inner.AppendAsync(batch, cancellation);
+        }
+        catch (Exception e) when (e is OperationCanceledException or StoreUnavailableException { InnerException: IOException })
+        {
+            // It may be stored all the same, and is there already when it comes again.
+            Note(batch.Samples);
+            throw;
+        }
         if (result[AppendOutcome.Stored] + result[AppendOutcome.Conflict] > 0)
             Note(batch.Samples);
         return result;

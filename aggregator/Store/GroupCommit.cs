@@ -11,9 +11,17 @@ internal sealed partial class GroupCommit(StoreEngine engine, StoreOptions optio
     /// <summary>Begins a group: what could not be written before must be written before anything new is taken. Not null: nothing that adds data may be applied, and why.</summary>
     public StoreUnavailableException? Begin()
     {
-        if (engine.PendingBytes > 0 && End() is { } failed)
-            return failed;
-        bool full = !engine.HasRoom();
+        bool full;
+        try
+        {
+            if (engine.PendingBytes > 0)
+                engine.Commit();
+            full = !engine.HasRoom();
+        }
+        catch (IOException e)
+        {
+            return Failed(e);
+        }
         if (full != _isFull)
         {
             _isFull = full;
@@ -38,9 +46,14 @@ internal sealed partial class GroupCommit(StoreEngine engine, StoreOptions optio
         }
         catch (IOException e)
         {
-            LogCommitFailed(log, e);
-            return new StoreUnavailableException("the store could not write to its disk: " + e.Message, e);
+            return Failed(e);
         }
+    }
+
+    private StoreUnavailableException Failed(IOException e)
+    {
+        LogCommitFailed(log, e);
+        return new StoreUnavailableException("the store could not write to its disk: " + e.Message, e);
     }
 
     [LoggerMessage(EventId = 5711, Level = LogLevel.Error, Message = "the store's log could not be written")]

@@ -130,18 +130,21 @@ public sealed partial class StoreWriter
     // On the writer's thread, between groups: the head is written beside it like a cut.
     private void SaveIfDue()
     {
-        if (_closing.IsCancellationRequested || !_engine.IsSaveDue || !_cutGate.Wait(0))
+        if (_closing.IsCancellationRequested || !_cutGate.Wait(0))
             return;
+        HeadSaver? saver = null;
         try
         {
-            HeadSaver saver = _engine.BeginSave();
-            Volatile.Write(ref _cutting, SaveAsync(saver));
+            saver = _engine.IsSaveDue ? _engine.BeginSave() : null;
         }
         catch (IOException e)
         {
-            _cutGate.Release();
             LogSaveNotBegun(_log, e);
         }
+        if (saver is null)
+            _cutGate.Release();
+        else
+            Volatile.Write(ref _cutting, SaveAsync(saver));
     }
 
     private async Task SaveAsync(HeadSaver saver)
@@ -207,6 +210,6 @@ public sealed partial class StoreWriter
     [LoggerMessage(EventId = 5714, Level = LogLevel.Debug, Message = "a cut ends with the store: {Reason}")]
     private static partial void LogCutStopped(ILogger log, string reason);
 
-    [LoggerMessage(EventId = 5715, Level = LogLevel.Error, Message = "the head could not be saved: what it holds could not be made durable in the log")]
+    [LoggerMessage(EventId = 5715, Level = LogLevel.Error, Message = "the head could not be saved: what it holds could not be made durable in the log, or the disk does not say how much room there is")]
     private static partial void LogSaveNotBegun(ILogger log, Exception error);
 }

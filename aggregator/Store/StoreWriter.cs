@@ -30,6 +30,7 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
     private Task _cutting = Task.CompletedTask;
     private Task _cutWritten = Task.CompletedTask;
     private int _isMerging;
+    private int _missedMaintenance;
     private long _refusedGroups;
     private Exception? _failure;
     private bool _isRefusing;
@@ -44,7 +45,7 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
         meter.CreateObservableCounter(MetricNames.StoreGroupsRefused, () => RefusedGroups, null, "Groups of writes refused because the disk was full or failed.");
         _thread = new Thread(Run) { IsBackground = true, Name = "store writer" };
         _thread.Start();
-        _maintenance = time.CreateTimer(_ => _queue.Writer.TryWrite(new MaintenanceWork(this)), null, s_maintenanceInterval, s_maintenanceInterval);
+        _maintenance = time.CreateTimer(_ => MaintainSoon(), null, s_maintenanceInterval, s_maintenanceInterval);
         _merging = time.CreateTimer(_ => MergeBeside(), null, s_mergeInterval, s_mergeInterval);
     }
 
@@ -197,8 +198,17 @@ public sealed partial class StoreWriter : ISampleAppender, IRecordStore, IAsyncD
                 work.Fail(refusal);
         }
         group.Clear();
+        if (Interlocked.Exchange(ref _missedMaintenance, 0) != 0)
+            Maintain();
         if (refusal is null)
             SaveIfDue();
+    }
+
+    // Where more comes than the queue takes it never has room: memory would grow without bound if nothing were cut any more.
+    private void MaintainSoon()
+    {
+        if (!_queue.Writer.TryWrite(new MaintenanceWork(this)))
+            Interlocked.Exchange(ref _missedMaintenance, 1);
     }
 
     [LoggerMessage(EventId = 5710, Level = LogLevel.Critical, Message = "the store's writer ended by a defect")]

@@ -119,13 +119,14 @@ internal sealed class ForwardQueue : IDisposable
     /// <summary>Reads durable frames from a sequence on.</summary>
     public LogReader Read(ulong from) => _log.Read(from);
 
-    /// <summary>Where an upstream stopped; a new one begins with what comes now.</summary>
+    /// <summary>Where an upstream stopped; a new one begins with what comes now, one of which that is not known any more with the oldest there is.</summary>
     public ulong Cursor(string upstream)
     {
-        if (AtomicFile.TryRead(_disk, CursorPath(upstream), CursorBytesMax, out byte[] content) == AtomicFileOutcome.Read && content.Length == sizeof(ulong))
+        AtomicFileOutcome outcome = AtomicFile.TryRead(_disk, CursorPath(upstream), CursorBytesMax, out byte[] content);
+        if (outcome == AtomicFileOutcome.Read && content.Length == sizeof(ulong))
             return BinaryPrimitives.ReadUInt64LittleEndian(content);
         lock (_gate)
-            return _log.NextSequence;
+            return outcome == AtomicFileOutcome.Missing || _log.Files.Count == 0 ? _log.NextSequence : _log.Files[0].FirstSequence;
     }
 
     /// <summary>Remembers durably where an upstream is.</summary>

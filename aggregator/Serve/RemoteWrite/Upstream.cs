@@ -93,10 +93,15 @@ internal sealed partial class Upstream : IDisposable
     /// <summary>Sends until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellation)
     {
+        bool hasCursor = false;
         while (!cancellation.IsCancellationRequested)
         {
             try
             {
+                // A new one gets what is queued from now on, also when it is not reached before the next start.
+                if (!hasCursor)
+                    _queue.SaveCursor(_name, Cursor);
+                hasCursor = true;
                 if (!await SendNextAsync(cancellation))
                     await Task.Delay(TimeSpan.FromMilliseconds(100), _time, cancellation);
             }

@@ -68,6 +68,40 @@ public sealed class ForwardTests : IDisposable
     }
 
     [Fact]
+    public async Task A_new_upstream_that_was_never_reached_gets_what_was_queued_since_also_after_a_restart()
+    {
+        bool takes = false;
+        await using var upstream = await Receiver.StartAsync(_ => Volatile.Read(ref takes) ? null : HttpStatusCode.ServiceUnavailable);
+        using (RemoteWriteForwarder first = Open(upstream.Url))
+        {
+            await RunAsync(first, async () =>
+            {
+                Commit(first, 0, 5);
+                await UntilAsync(() => upstream.Requests > 0);
+            });
+        }
+        Volatile.Write(ref takes, true);
+        using RemoteWriteForwarder second = Open(upstream.Url);
+        await RunAsync(second, () => UntilAsync(() => upstream.Store.Named("m").Count == 5));
+    }
+
+    [Fact]
+    public void An_upstream_of_which_the_cursor_is_damaged_begins_with_the_oldest_that_is_queued()
+    {
+        var disk = new FaultyDisk(new Random(1));
+        var options = new ForwardQueueOptions { Folder = "/queue" };
+        var time = new VirtualTime();
+        using var queue = new ForwardQueue(options, disk, time, new Random(1));
+        for (ulong position = 1; position <= 5; position++)
+            queue.Append(position, [new SeriesSample(Labels.Of("__name__", "m"), (long)position, 1)]);
+        queue.Sync();
+        queue.SaveCursor("u", 3);
+        Assert.Equal((3ul, 5ul), (queue.Cursor("u"), queue.Cursor("new")));
+        disk.FlipBit("/queue/u.cursor", 8 * 17);
+        Assert.Equal(0ul, queue.Cursor("u"));
+    }
+
+    [Fact]
     public void A_clock_set_a_year_ahead_does_not_drop_what_waits()
     {
         var time = new VirtualTime();

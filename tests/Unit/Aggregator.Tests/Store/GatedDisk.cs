@@ -35,7 +35,10 @@ internal sealed class GatedDisk : IDisk
 
     public void SyncFolder(string folder) => _inner.SyncFolder(folder);
 
-    public long FreeBytes(string folder) => _inner.FreeBytes(folder);
+    /// <summary>It does not say how much room there is.</summary>
+    public bool HidesItsRoom { get; set; }
+
+    public long FreeBytes(string folder) => HidesItsRoom ? throw new IOException("cannot look at the disk") : _inner.FreeBytes(folder);
 
     public IDisposable Lock(string folder) => _inner.Lock(folder);
 }
