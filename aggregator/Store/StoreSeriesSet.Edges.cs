@@ -8,7 +8,6 @@ namespace Bellwether.Store;
 // 2 edge by edge the samples beside it, from a chunk's summary where that has them, else from the chunk; 3 what lies behind these chunks, whole.
 internal sealed partial class StoreSeriesSet
 {
-    private const long NoTimes = -1;
 
     private EdgeColumns Edges => _reading.Edges;
 
@@ -88,10 +87,22 @@ internal sealed partial class StoreSeriesSet
         if (places.IsEmpty)
             return true;
         ref readonly ChunkPlace place = ref series.Chunks[edge.Chunk];
-        if (place.Parts is not null || place.File != edge.File || _blocks.TryIndex(place.File) is not { } index)
+        return HasTimesOf(place, edge) && TryReadAt(place, places, values);
+    }
+
+    private bool HasTimesOf(in ChunkPlace place, in EdgeChunk edge)
+    {
+        if (place.Parts is null || edge.Parts is null)
+            return place.Parts == edge.Parts && place.File == edge.File && _blocks.TryIndex(place.File) is { } index && index[place.Series].TimesOffset == edge.TimesOffset;
+        if (place.Parts.Length != edge.Parts.Length)
             return false;
-        ref readonly BlockEntry entry = ref index[place.Series];
-        return entry.TimesOffset == edge.TimesOffset && place.File.TryReadAt(entry, _scratch, places, values);
+        for (int i = 0; i < edge.Parts.Length; i++)
+        {
+            ref readonly ChunkPlace part = ref place.Parts[i];
+            if (part.File != edge.Parts[i].File || _blocks.TryIndex(part.File) is not { } index || index[part.Series].TimesOffset != index[edge.Parts[i].Series].TimesOffset)
+                return false;
+        }
+        return true;
     }
 
     /// <summary>Notes which chunks the samples came from. False: an index cannot be read any more.</summary>
@@ -101,15 +112,9 @@ internal sealed partial class StoreSeriesSet
         {
             ref readonly ChunkPlace place = ref series.Chunks[edge.Chunk];
             long next = edge.Chunk + 1 < series.Chunks.Length ? series.Chunks[edge.Chunk + 1].MinMs : 0;
-            // Of several that are read as one the places are no places of a chunk.
-            long times = NoTimes;
-            if (place.Parts is null)
-            {
-                if (_blocks.TryIndex(place.File) is not { } index)
-                    return false;
-                times = index[place.Series].TimesOffset;
-            }
-            Edges.Remember(edge with { File = place.File, TimesOffset = times, MinMs = place.MinMs, MaxMs = place.MaxMs, NextMinMs = next });
+            if (_blocks.TryIndex(place.File) is not { } index)
+                return false;
+            Edges.Remember(edge with { File = place.File, Parts = place.Parts, TimesOffset = index[place.Series].TimesOffset, MinMs = place.MinMs, MaxMs = place.MaxMs, NextMinMs = next });
         }
         return true;
     }

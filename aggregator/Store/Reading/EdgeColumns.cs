@@ -9,6 +9,9 @@ internal readonly record struct EdgeChunk(int Chunk, int From, int To, bool HasF
 {
     public BlockFile? File { get; init; }
 
+    /// <summary>Of several chunks that are read as one; null: it is one.</summary>
+    public ChunkPlace[]? Parts { get; init; }
+
     public long TimesOffset { get; init; }
 
     public long MinMs { get; init; }
