@@ -15,6 +15,12 @@ internal sealed class SampleGather
     private int _count;
     private int _sourceFrom;
     private bool _sorted = true;
+
+    // For putting in order only.
+    private readonly List<int> _runs = [];
+    private int[] _order = [], _otherOrder = [];
+    private long[] _otherTimes = [];
+    private double[] _otherValues = [];
     private readonly (SealedTimes? Of, long[] Times)[] _held = new (SealedTimes?, long[])[HeldTimes];
     private int _nextHeld;
 
@@ -29,7 +35,7 @@ internal sealed class SampleGather
     {
         Begin();
         (_histograms, _starts) = (null, null);
-        return _times.Length <= MaxKept && _values.Length <= MaxKept;
+        return _times.Length <= MaxKept && _values.Length <= MaxKept && _otherTimes.Length <= MaxKept && _order.Length <= MaxKept;
     }
 
     /// <summary>Empties it.</summary>
@@ -160,19 +166,17 @@ internal sealed class SampleGather
     {
         if (_sorted || _count == 0)
             return 0;
-        var order = new int[_count];
-        for (int i = 0; i < order.Length; i++)
-            order[i] = i;
-        long[] keys = _times.AsSpan(0, _count).ToArray();
-        Array.Sort(keys, order);
-        var values = new double[_times.Length];
-        NativeHistogram?[]? histograms = HasHistograms ? new NativeHistogram?[_times.Length] : null;
-        long[]? starts = HasStarts ? new long[_times.Length] : null;
+        int[] order = MergeRuns();
+        if (_otherTimes.Length < _count || _otherValues.Length != _otherTimes.Length)
+            (_otherTimes, _otherValues) = (new long[_times.Length], new double[_times.Length]);
+        (long[] times, double[] values) = (_otherTimes, _otherValues);
+        NativeHistogram?[]? histograms = HasHistograms ? new NativeHistogram?[times.Length] : null;
+        long[]? starts = HasStarts ? new long[times.Length] : null;
         int kept = 0;
-        for (int i = 0; i < order.Length; i++)
+        for (int i = 0; i < _count; i++)
         {
             int from = order[i];
-            bool same = kept > 0 && keys[i] == keys[kept - 1];
+            bool same = kept > 0 && _times[from] == times[kept - 1];
             NativeHistogram? histogram = HasHistograms ? _histograms![from] : null;
             if (same && !Wins(_values[from], histogram, values[kept - 1], histograms?[kept - 1]))
             {
@@ -181,21 +185,58 @@ internal sealed class SampleGather
                 continue;
             }
             int at = same ? kept - 1 : kept++;
-            keys[at] = keys[i];
+            times[at] = _times[from];
             values[at] = _values[from];
             if (histograms is not null)
                 histograms[at] = histogram;
             if (starts is not null)
                 starts[at] = same ? Math.Max(starts[at], _starts![from]) : _starts![from];
         }
-        keys.AsSpan(0, kept).CopyTo(_times);
-        _values = values;
-        _histograms = histograms ?? _histograms;
-        _starts = starts ?? _starts;
+        (_otherTimes, _otherValues) = (_times, _values);
+        (_times, _values) = (times, values);
+        // Of an earlier series they may be shorter than the columns are now.
+        _histograms = histograms;
+        _starts = starts;
         int dropped = _count - kept;
         _count = kept;
         _sorted = true;
         return dropped;
+    }
+
+    // The places of the samples by time: each source is in order, so that few runs are merged, two by two.
+    private int[] MergeRuns()
+    {
+        if (_order.Length < _count)
+            (_order, _otherOrder) = (new int[_times.Length], new int[_times.Length]);
+        _runs.Clear();
+        for (int i = 0; i < _count; i++)
+        {
+            _order[i] = i;
+            if (i == 0 || _times[i] <= _times[i - 1])
+                _runs.Add(i);
+        }
+        while (_runs.Count > 1)
+        {
+            int kept = 0;
+            for (int r = 0; r < _runs.Count; r += 2)
+            {
+                int from = _runs[r], middle = r + 1 < _runs.Count ? _runs[r + 1] : _count, to = r + 2 < _runs.Count ? _runs[r + 2] : _count;
+                Merge(_order.AsSpan(from, middle - from), _order.AsSpan(middle, to - middle), _otherOrder.AsSpan(from, to - from));
+                _runs[kept++] = from;
+            }
+            _runs.RemoveRange(kept, _runs.Count - kept);
+            (_order, _otherOrder) = (_otherOrder, _order);
+        }
+        return _order;
+    }
+
+    private void Merge(ReadOnlySpan<int> left, ReadOnlySpan<int> right, Span<int> into)
+    {
+        int l = 0, r = 0, at = 0;
+        while (l < left.Length && r < right.Length)
+            into[at++] = _times[left[l]] <= _times[right[r]] ? left[l++] : right[r++];
+        left[l..].CopyTo(into[at..]);
+        right[r..].CopyTo(into[(at + left.Length - l)..]);
     }
 
     /// <summary>Adds what was resolved from an index on and before a time to another collection; returns the index behind it.</summary>
