@@ -8,7 +8,6 @@ namespace Bellwether.Store;
 // 2 edge by edge the samples beside it, from a chunk's summary where that has them, else from the chunk; 3 what lies behind these chunks, whole.
 internal sealed partial class StoreSeriesSet
 {
-
     private EdgeColumns Edges => _reading.Edges;
 
     public bool TryReadEdges(int index, in WindowCuts cuts, SampleBuffer samples, List<long> ordinals)
