@@ -77,12 +77,12 @@ public sealed class ForwardTests : IDisposable
             await RunAsync(first, async () =>
             {
                 Commit(first, 0, 5);
-                await UntilAsync(() => upstream.Requests > 0);
+                await Until.HoldsAsync(() => upstream.Requests > 0);
             });
         }
         Volatile.Write(ref takes, true);
         using RemoteWriteForwarder second = Open(upstream.Url);
-        await RunAsync(second, () => UntilAsync(() => upstream.Store.Named("m").Count == 5));
+        await RunAsync(second, () => Until.HoldsAsync(() => upstream.Store.Named("m").Count == 5));
     }
 
     [Fact]
