@@ -41,12 +41,6 @@ internal sealed class ByteSink
         Length += 4;
     }
 
-    public void Fixed64(ulong value)
-    {
-        BinaryPrimitives.WriteUInt64LittleEndian(Room(8), value);
-        Length += 8;
-    }
-
     public void Bytes(ReadOnlySpan<byte> bytes)
     {
         bytes.CopyTo(Room(bytes.Length));

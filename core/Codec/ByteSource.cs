@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Text;
 using System.Text.Unicode;
 
@@ -49,18 +48,6 @@ internal ref struct ByteSource
     {
         ulong value = Varint();
         return (long)(value >> 1) ^ -(long)(value & 1);
-    }
-
-    public ulong Fixed64()
-    {
-        if (Left < 8)
-        {
-            Fail(DecodeOutcome.Truncated);
-            return 0;
-        }
-        ulong value = BinaryPrimitives.ReadUInt64LittleEndian(_bytes[_at..]);
-        _at += 8;
-        return value;
     }
 
     public ReadOnlySpan<byte> Bytes(int count)

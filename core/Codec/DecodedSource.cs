@@ -34,7 +34,7 @@ public sealed class DecodedSource
     /// <summary>The series in a slot; null when the segment did not define it.</summary>
     public Labels? this[int slot] => _series[slot];
 
-    /// <summary>For the owner: what it knows of each slot (e.g. the store's number of the series); 0 at first. As long as <see cref="Count"/>; not exported.</summary>
+    /// <summary>For the owner: what it knows of each slot (e.g. the store's number of the series); 0 at first. As long as <see cref="Count"/>.</summary>
     public Span<long> References => _references.AsSpan(0, Count);
 
     /// <summary>For the owner.</summary>

@@ -54,38 +54,6 @@ public sealed class SegmentDecoder
         return outcome;
     }
 
-    /// <summary>
-    /// Writes the whole state, so that a decoder made by <see cref="TryImport"/> goes on where this one stands. <see cref="DecodedSource.References"/> and
-    /// <see cref="DecodedSource.Tag"/> are not in it. A broken decoder has no state: it throws <see cref="InvalidOperationException"/>.
-    /// </summary>
-    public void Export(System.Buffers.IBufferWriter<byte> output)
-    {
-        if (IsBroken)
-            throw new InvalidOperationException("a broken segment has no state to go on from");
-        System.Buffers.BuffersExtensions.Write(output, DecoderState.Write(Records, _dictionary, _sources).Written);
-    }
-
-    /// <summary>Makes a decoder from an exported state; null, with the reason, when the bytes are none.</summary>
-    public static SegmentDecoder? TryImport(ReadOnlySpan<byte> state, CodecLimits? limits, out DecodeOutcome outcome)
-    {
-        var decoder = new SegmentDecoder(limits);
-        var source = new ByteSource(state);
-        decoder.Records = DecoderState.Read(ref source, decoder._limits, decoder._dictionary, decoder._sources);
-        source.End();
-        outcome = source.Outcome;
-        if (!source.Ok)
-            return null;
-        foreach (string text in decoder._dictionary)
-            decoder._dictionaryBytes += System.Text.Encoding.UTF8.GetByteCount(text);
-        foreach (DecodedSource each in decoder._sources)
-        {
-            decoder._slots += each.Count;
-            for (int slot = 0; slot < each.Count; slot++)
-                decoder._labels += each[slot]?.Count ?? 0;
-        }
-        return decoder;
-    }
-
     private DecodeOutcome ApplyRecord(ReadOnlySpan<byte> record)
     {
         if (record.Length > _limits.RecordBytesMax || Records >= _limits.RecordsPerSegmentMax)

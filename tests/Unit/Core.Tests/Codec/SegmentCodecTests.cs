@@ -1,4 +1,3 @@
-using System.Buffers;
 using Bellwether.Core.Codec;
 using Bellwether.Core.Model;
 using FsCheck;
@@ -26,8 +25,6 @@ public sealed class SegmentCodecTests(ITestOutputHelper output)
                 encoder.StartSegment(random.Next(2) == 0);
                 decoder = new SegmentDecoder();
             }
-            if (random.Next(10) == 0)
-                decoder = Reborn(decoder);
             SourceTick tick = makers[random.Next(2)].Next();
             Assert.Equal(EncodeOutcome.Encoded, encoder.Encode(tick));
             Assert.Equal(DecodeOutcome.Applied, RecordHeader.TryRead(encoder.Record, CodecLimits.Default, out RecordHeader header));
@@ -37,17 +34,6 @@ public sealed class SegmentCodecTests(ITestOutputHelper output)
             Assert.Equal(encoder.Records, decoder.Records);
         }
         return true;
-    }
-
-    private static SegmentDecoder Reborn(SegmentDecoder decoder)
-    {
-        var state = new ArrayBufferWriter<byte>();
-        decoder.Export(state);
-        SegmentDecoder? again = SegmentDecoder.TryImport(state.WrittenSpan, null, out DecodeOutcome outcome);
-        Assert.Equal(DecodeOutcome.Applied, outcome);
-        for (int cut = 0; cut < state.WrittenCount; cut += 1 + (state.WrittenCount / 20))
-            Assert.Null(SegmentDecoder.TryImport(state.WrittenSpan[..cut], null, out _));
-        return again!;
     }
 
     [Fact]
