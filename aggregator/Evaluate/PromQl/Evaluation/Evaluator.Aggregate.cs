@@ -110,7 +110,7 @@ internal sealed partial class Evaluator
             return Fail<EvalValue>(why, a.Parameter!.Span);
         var chosen = new Dictionary<EvalSeries, EvalSeries>();
         var order = new List<EvalSeries>();
-        var candidates = new List<(EvalSeries Series, double Value)>();
+        var candidates = new List<Candidate>();
         for (int i = 0; i < grid.Count; i++)
         {
             if (IsTimeToLook(i) && Stopped(a))
@@ -121,8 +121,9 @@ internal sealed partial class Evaluator
             foreach (AggregateGroup group in groups)
             {
                 Candidates(a, group, i, candidates);
-                foreach ((EvalSeries member, _) in candidates.Take((int)Math.Min(k, int.MaxValue)))
+                for (int c = 0; c < candidates.Count && c < k; c++)
                 {
+                    EvalSeries member = candidates[c].Series;
                     if (!chosen.TryGetValue(member, out EvalSeries? copy))
                     {
                         copy = new EvalSeries(member.Labels, grid.Count) { DropName = member.DropName };
@@ -153,7 +154,7 @@ internal sealed partial class Evaluator
     }
 
     /// <summary>The group's points at a step, the best first; NaN is the worst for both.</summary>
-    private void Candidates(AggregateExpr a, AggregateGroup group, int i, List<(EvalSeries Series, double Value)> into)
+    private void Candidates(AggregateExpr a, AggregateGroup group, int i, List<Candidate> into)
     {
         into.Clear();
         foreach (EvalSeries member in group.Members)
@@ -163,14 +164,21 @@ internal sealed partial class Evaluator
             if (a.Op != "limitk" && member.HistogramAt(i) is not null)
                 _notes.Info($"ignored histogram in {a.Op} aggregation", a.Inner.Span);
             else
-                into.Add((member, member.Values[i]));
+                into.Add(new Candidate(member, member.Values[i], into.Count));
         }
-        if (a.Op == "limitk")
-            return;
-        double sign = a.Op == "topk" ? -1 : 1;
-        var sorted = into.OrderBy(c => double.IsNaN(c.Value) ? 1 : 0).ThenBy(c => double.IsNaN(c.Value) ? 0 : sign * c.Value).ToList();
-        into.Clear();
-        into.AddRange(sorted);
+        if (a.Op != "limitk")
+            into.Sort(a.Op == "topk" ? s_largestFirst : s_smallestFirst);
+    }
+
+    /// <summary>A point that may be chosen, and its place among the others.</summary>
+    private readonly record struct Candidate(EvalSeries Series, double Value, int Place);
+
+    private static readonly Comparison<Candidate> s_largestFirst = static (x, y) => Order(x, y, y.Value.CompareTo(x.Value)), s_smallestFirst = static (x, y) => Order(x, y, x.Value.CompareTo(y.Value));
+
+    private static int Order(in Candidate x, in Candidate y, int byValue)
+    {
+        int byKind = double.IsNaN(x.Value).CompareTo(double.IsNaN(y.Value));
+        return byKind != 0 ? byKind : byValue != 0 ? byValue : x.Place - y.Place;
     }
 
     private EvalValue? LimitRatio(AggregateExpr a, List<EvalSeries> members, double[] parameter, Grid grid)

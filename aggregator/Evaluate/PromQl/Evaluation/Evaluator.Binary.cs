@@ -118,15 +118,15 @@ internal sealed partial class Evaluator
     private static List<EvalSeries> MergeSides(List<EvalSeries> left, List<EvalSeries> right)
     {
         var result = new List<EvalSeries>(left.Count + right.Count);
-        var byLabels = new Dictionary<Labels, EvalSeries>(left.Count);
+        var places = new Dictionary<Labels, int>(left.Count);
         foreach (EvalSeries one in left)
         {
+            places.TryAdd(one.Labels, result.Count);
             result.Add(one);
-            byLabels.TryAdd(one.Labels, one);
         }
         foreach (EvalSeries one in right)
         {
-            if (!byLabels.TryGetValue(one.Labels, out EvalSeries? same) || same.DropName != one.DropName || Overlap(same, one))
+            if (!places.TryGetValue(one.Labels, out int at) || (result[at] is var same && (same.DropName != one.DropName || Overlap(same, one))))
             {
                 result.Add(one);
                 continue;
@@ -137,8 +137,7 @@ internal sealed partial class Evaluator
                 if (one.Has(i))
                     merged.Set(i, one.Values[i], one.HistogramAt(i));
             }
-            result[result.IndexOf(same)] = merged;
-            byLabels[one.Labels] = merged;
+            result[at] = merged;
         }
         return result;
     }

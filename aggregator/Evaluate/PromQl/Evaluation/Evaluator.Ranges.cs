@@ -192,7 +192,7 @@ internal sealed partial class Evaluator
     private EvalValue? AbsentOverTime(CallExpr c, Grid grid)
     {
         RangeInput? input = Range(c.Arguments[0], grid, SlotUse.Known);
-        if (input is null || !RefuseOver(input, grid, c.Arguments[0].Span))
+        if (input is null || !CheckBoundary(c, input) || !RefuseOver(input, grid, c.Arguments[0].Span))
             return null;
         foreach (RangeSeries source in input.Series)
             CountWindows(source, input, grid);
