@@ -8,6 +8,7 @@ namespace Bellwether.Store.Chunks;
 /// <summary>Reads what <see cref="ByteWriter"/> wrote. Everything is bounded by the span; what does not fit throws <see cref="InvalidDataException"/>.</summary>
 internal ref struct ByteReader
 {
+    private const int MaxVarintBytes = 10;
     private readonly ReadOnlySpan<byte> _bytes;
 
     public ByteReader(ReadOnlySpan<byte> bytes) => _bytes = bytes;
@@ -54,13 +55,30 @@ internal ref struct ByteReader
 
     public ulong Varint()
     {
-        ulong value = 0;
-        for (int shift = 0; shift < 64; shift += 7)
+        // Most are of one byte.
+        ReadOnlySpan<byte> bytes = _bytes;
+        int at = Position;
+        if ((uint)at >= (uint)bytes.Length)
+            Short();
+        byte first = bytes[at];
+        Position = at + 1;
+        return first < 0x80 ? first : LongVarint(first);
+    }
+
+    private ulong LongVarint(byte first)
+    {
+        ReadOnlySpan<byte> bytes = _bytes[Position..];
+        ulong value = first & 0x7FUL;
+        for (int i = 0; i < MaxVarintBytes - 1; i++)
         {
-            byte b = Byte();
-            value |= (ulong)(b & 0x7F) << shift;
-            if (b < 0x80)
-                return value;
+            if (i >= bytes.Length)
+                Short();
+            byte b = bytes[i];
+            value |= (ulong)(b & 0x7F) << (7 * (i + 1));
+            if (b >= 0x80)
+                continue;
+            Position += i + 1;
+            return value;
         }
         throw new InvalidDataException("a varint has more than 10 bytes");
     }
