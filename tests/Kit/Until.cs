@@ -3,10 +3,10 @@ namespace Bellwether.Kit;
 /// <summary>Waits for what other threads bring about, asking again and again.</summary>
 public static class Until
 {
-    private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(5);
-
     /// <summary>So long that only what never happens is not waited for, however loaded the machine is.</summary>
-    private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(5);
+    public static readonly TimeSpan Limit = TimeSpan.FromMinutes(5);
+
+    private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(5);
 
     /// <summary>Returns when it holds; throws <see cref="TimeoutException"/> when it does not come to hold.</summary>
     public static async Task HoldsAsync(Func<bool> condition)
@@ -15,8 +15,8 @@ public static class Until
         long start = time.GetTimestamp();
         while (!condition())
         {
-            if (time.GetElapsedTime(start) > s_limit)
-                throw new TimeoutException($"it did not come to hold in {s_limit.TotalMinutes} minutes");
+            if (time.GetElapsedTime(start) > Limit)
+                throw new TimeoutException($"it did not come to hold in {Limit.TotalMinutes} minutes");
             await Task.Delay(s_pause, time);
         }
     }

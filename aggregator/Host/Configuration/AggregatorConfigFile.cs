@@ -206,6 +206,8 @@ public static class AggregatorConfigFile
             if (agent.TokenSha256.Length + agent.TokenFile.Length + agent.CertificateSha256.Length + agent.CertificateName.Length == 0
                 && !section.Has("token_sha256") && !section.Has("certificate_sha256") && agent.BundleKeyFile.Length == 0)
                 section.Error("has no proof; add token_file, token_sha256, certificate_sha256 or certificate_name (or bundle_key_file, for one that has no network)");
+            if (agent.Id == "*" && agent.BundleKeyFile.Length > 0)
+                section.Error("bundle_key_file", "is the key of one agent, and '*' is any; give that agent an entry of its own");
             seen.Add(section, agent, agents.Count + 1);
             section.Close();
             agents.Add(agent);

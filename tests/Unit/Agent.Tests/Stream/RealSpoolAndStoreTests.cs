@@ -73,7 +73,7 @@ public sealed class RealSpoolAndStoreTests : IDisposable
                 Assert.Equal(0, fleet.Agents()[0].Refused);
             }
             await stop.CancelAsync();
-            await running.WaitAsync(TimeSpan.FromSeconds(120));
+            await running.WaitAsync(Until.Limit);
         }
     }
 

@@ -16,8 +16,6 @@ namespace Bellwether.Agent.Tests.Stream;
 /// <summary>The client with the aggregator's service over real loopback connections.</summary>
 public sealed class StreamClientTests : IDisposable
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(120);
-
     private readonly Meter _meter = new("test");
     private readonly ListSpool _spool = new(new Random(1));
     private readonly ListStore _store = new();
@@ -322,7 +320,7 @@ public sealed class StreamClientTests : IDisposable
     private static async Task StopAsync(CancellationTokenSource stop, Task running)
     {
         await stop.CancelAsync();
-        await running.WaitAsync(s_patience);
+        await running.WaitAsync(Until.Limit);
     }
 
     private static AgentCredential Token(string agent, string token) =>

@@ -61,6 +61,18 @@ public sealed class AgentEntriesTests : IDisposable
     }
 
     [Fact]
+    public void A_bundle_key_of_any_agent_is_refused()
+    {
+        ConfigResult<AggregatorConfig> result = AggregatorConfigFile.Parse("""
+            agents:
+              - id: "*"
+                token_sha256: 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824
+                bundle_key_file: a.pub
+            """, "aggregator.yaml");
+        Assert.Equal(["aggregator.yaml:4:22: agents[0].bundle_key_file: is the key of one agent, and '*' is any; give that agent an entry of its own"], result.Errors.Select(e => e.ToString()));
+    }
+
+    [Fact]
     public void Certificates_that_cannot_be_used_are_found()
     {
         foreach (string name in (string[])["s.crt", "s.key", "ca.crt"])

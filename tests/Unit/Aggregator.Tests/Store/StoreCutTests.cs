@@ -103,10 +103,10 @@ public sealed class StoreCutTests : IDisposable
             {
                 await store.AppendAsync(Batch(now - 600_000, 100), CancellationToken.None);
                 maintained = store.MaintainAsync(CancellationToken.None);
-                await disk.Reached.WaitAsync(TimeSpan.FromMinutes(1));
+                await disk.Reached.WaitAsync(Until.Limit);
                 // Of the partition that is being written, and new ones.
-                await store.AppendAsync(Batch(now - 599_500, 100), CancellationToken.None).AsTask().WaitAsync(TimeSpan.FromMinutes(1));
-                await store.AppendAsync(Batch(now - 10_000, 10), CancellationToken.None).AsTask().WaitAsync(TimeSpan.FromMinutes(1));
+                await store.AppendAsync(Batch(now - 599_500, 100), CancellationToken.None).AsTask().WaitAsync(Until.Limit);
+                await store.AppendAsync(Batch(now - 10_000, 10), CancellationToken.None).AsTask().WaitAsync(Until.Limit);
                 Assert.False(maintained.IsCompleted);
                 Assert.Equal(210, Count(store.Reader));
             }
@@ -115,7 +115,7 @@ public sealed class StoreCutTests : IDisposable
                 // Else the store would wait for its disk for ever when something above fails.
                 disk.Open();
             }
-            await maintained.WaitAsync(TimeSpan.FromMinutes(1));
+            await maintained.WaitAsync(Until.Limit);
             Assert.Equal(210, Count(store.Reader));
             Assert.True(store.Engine.Blocks.Count > 0);
         }
