@@ -1,5 +1,4 @@
 using Bellwether.Core.Model;
-using Bellwether.Store.Blocks;
 using Bellwether.Store.Reading;
 
 namespace Bellwether.Store;
