@@ -49,6 +49,9 @@ public sealed partial class SampleConfigurationTests : IDisposable
         {
             string text = fragment.Groups[1].Value;
             string section = text[..(text.IndexOf('\n') + 1)];
+            // What another program's file gets says so behind its section.
+            if (section.Contains("# in prometheus.yml", StringComparison.Ordinal))
+                continue;
             // A fragment starts with the section that it belongs to; what follows is put under that section.
             Assert.Contains(section, agent, StringComparison.Ordinal);
             Write("agent.yaml", agent.Replace(section, text, StringComparison.Ordinal));
