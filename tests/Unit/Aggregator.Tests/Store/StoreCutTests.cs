@@ -10,25 +10,15 @@ using MatchType = Bellwether.Core.Model.MatchType;
 namespace Bellwether.Aggregator.Tests.Store;
 
 /// <summary>Chunk files are written beside the writer: data are taken and acknowledged between all parts of a cut, and nothing of them is lost or doubled.</summary>
-public sealed class StoreCutTests : IDisposable
+public sealed class StoreCutTests : StoreSite
 {
-    private readonly VirtualTime _time = new();
-    private readonly Meter _meter = new("store-cut-tests");
-    private readonly string _folder = Directory.CreateTempSubdirectory("bellwether-store").FullName;
-
-    public void Dispose()
-    {
-        _meter.Dispose();
-        Directory.Delete(_folder, true);
-    }
-
     [Fact]
     public void Whatever_comes_between_the_parts_of_a_cut_or_a_save_stands_in_the_store_once_also_after_crashes()
     {
         int cuts = 0, saves = 0, duringWriting = 0, crashes = 0;
         for (int seed = 0; seed < 60; seed++)
         {
-            var run = new Run(seed, _time, _meter);
+            var run = new Run(seed, Time, Meter);
             run.Go();
             cuts += run.Cuts;
             saves += run.Saves;
@@ -42,20 +32,20 @@ public sealed class StoreCutTests : IDisposable
     public void A_cut_that_has_nothing_to_write_is_not_told()
     {
         var lines = new Lines();
-        using StoreEngine store = StoreEngine.Open(new StoreOptions { Folder = "/store", MinFreeBytes = 0 }, new MemoryDisk(), _time, new Random(1), _meter, lines);
+        using StoreEngine store = StoreEngine.Open(new StoreOptions { Folder = "/store", MinFreeBytes = 0 }, new MemoryDisk(), Time, new Random(1), Meter, lines);
         for (int i = 0; i < 3; i++)
         {
-            _time.Advance(TimeSpan.FromHours(5));
+            Time.Advance(TimeSpan.FromHours(5));
             store.Maintain();
         }
         Assert.True(store.CheckpointedMs > 0);
         Assert.DoesNotContain(lines.All, l => l.Contains("chunk files", StringComparison.Ordinal));
 
         var batch = new SampleBatch();
-        batch.Samples.Add(new SeriesSample(Labels.Of("__name__", "m"), _time.NowMs, 1));
+        batch.Samples.Add(new SeriesSample(Labels.Of("__name__", "m"), Time.NowMs, 1));
         store.AppendBatch(batch);
         store.Commit();
-        _time.Advance(TimeSpan.FromHours(5));
+        Time.Advance(TimeSpan.FromHours(5));
         store.Maintain();
         Assert.Contains(lines.All, l => l.StartsWith("the store wrote 1 chunk files with 1 samples", StringComparison.Ordinal));
     }
@@ -64,13 +54,13 @@ public sealed class StoreCutTests : IDisposable
     public void The_writers_own_parts_of_a_cut_write_no_chunk_file_and_look_at_so_many_series_at_once()
     {
         var disk = new FaultyDisk(new Random(1));
-        using StoreEngine store = StoreEngine.Open(new StoreOptions { Folder = "/store", MinFreeBytes = 0 }, disk, _time, new Random(1), _meter, NullLogger.Instance);
+        using StoreEngine store = StoreEngine.Open(new StoreOptions { Folder = "/store", MinFreeBytes = 0 }, disk, Time, new Random(1), Meter, NullLogger.Instance);
         var batch = new SampleBatch();
         for (int i = 0; i < 10_000; i++)
-            batch.Samples.Add(new SeriesSample(Labels.Of("__name__", "m", "i", i.ToString(System.Globalization.CultureInfo.InvariantCulture)), _time.NowMs, i));
+            batch.Samples.Add(new SeriesSample(Labels.Of("__name__", "m", "i", i.ToString(System.Globalization.CultureInfo.InvariantCulture)), Time.NowMs, i));
         store.AppendBatch(batch);
         store.Commit();
-        _time.Advance(TimeSpan.FromHours(5));
+        Time.Advance(TimeSpan.FromHours(5));
         int slow = 0;
         disk.Fault = (call, path) =>
         {
@@ -94,9 +84,9 @@ public sealed class StoreCutTests : IDisposable
     public async Task What_comes_while_the_disk_takes_its_time_for_a_chunk_file_is_acknowledged()
     {
         var disk = new GatedDisk();
-        var options = new StoreOptions { Folder = _folder, MinFreeBytes = 0, Partition = TimeSpan.FromMinutes(1), PartitionGrace = TimeSpan.FromMinutes(1), MaxLateSamples = 60, HistorySamplesPerSeries = 0 };
+        var options = new StoreOptions { Folder = Folder, MinFreeBytes = 0, Partition = TimeSpan.FromMinutes(1), PartitionGrace = TimeSpan.FromMinutes(1), MaxLateSamples = 60, HistorySamplesPerSeries = 0 };
         long now = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
-        await using (StoreWriter store = StoreWriter.Open(options, disk, TimeProvider.System, ProcessRandom.Create(), _meter, NullLogger.Instance))
+        await using (StoreWriter store = StoreWriter.Open(options, disk, TimeProvider.System, ProcessRandom.Create(), Meter, NullLogger.Instance))
         {
             Task maintained;
             try
@@ -119,7 +109,7 @@ public sealed class StoreCutTests : IDisposable
             Assert.Equal(210, Count(store.Reader));
             Assert.True(store.Engine.Blocks.Count > 0);
         }
-        await using StoreWriter again = StoreWriter.Open(options, new OsDisk(), TimeProvider.System, ProcessRandom.Create(), _meter, NullLogger.Instance);
+        await using StoreWriter again = StoreWriter.Open(options, new OsDisk(), TimeProvider.System, ProcessRandom.Create(), Meter, NullLogger.Instance);
         Assert.Equal(210, Count(again.Reader));
     }
 

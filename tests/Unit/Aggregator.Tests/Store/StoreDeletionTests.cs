@@ -11,25 +11,15 @@ using MatchType = Bellwether.Core.Model.MatchType;
 namespace Bellwether.Aggregator.Tests.Store;
 
 /// <summary>Deletions and snapshots run beside the writer: what comes between their parts is taken, and nothing of it is lost; what was deleted never comes back.</summary>
-public sealed class StoreDeletionTests : IDisposable
+public sealed class StoreDeletionTests : StoreSite
 {
-    private readonly VirtualTime _time = new();
-    private readonly Meter _meter = new("store-deletion-tests");
-    private readonly string _folder = Directory.CreateTempSubdirectory("bellwether-store").FullName;
-
-    public void Dispose()
-    {
-        _meter.Dispose();
-        Directory.Delete(_folder, true);
-    }
-
     [Fact]
     public void Whatever_comes_between_the_parts_of_deletions_and_snapshots_stands_in_the_store_once_also_after_crashes()
     {
         int deletions = 0, snapshots = 0, crashes = 0, between = 0;
         for (int seed = 0; seed < 60; seed++)
         {
-            var run = new Run(seed, _time, _meter);
+            var run = new Run(seed, Time, Meter);
             run.Go();
             deletions += run.Deletions;
             snapshots += run.Snapshots;
@@ -43,25 +33,33 @@ public sealed class StoreDeletionTests : IDisposable
     public async Task A_writer_takes_data_while_it_writes_files_for_a_snapshot()
     {
         var disk = new GatedDisk();
-        var options = new StoreOptions { Folder = Path.Combine(_folder, "store"), MinFreeBytes = 0 };
+        var options = new StoreOptions { Folder = Path.Combine(Folder, "store"), MinFreeBytes = 0 };
         long now = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
-        string copy = Path.Combine(_folder, "copy");
-        await using (StoreWriter store = StoreWriter.Open(options, disk, TimeProvider.System, ProcessRandom.Create(), _meter, NullLogger.Instance))
+        string copy = Path.Combine(Folder, "copy");
+        await using (StoreWriter store = StoreWriter.Open(options, disk, TimeProvider.System, ProcessRandom.Create(), Meter, NullLogger.Instance))
         {
-            await store.AppendAsync(Batch(now - 100_000, 50), CancellationToken.None);
-            Task snapshot = store.SnapshotAsync(copy, CancellationToken.None);
-            await disk.Reached;
-            await store.AppendAsync(Batch(now - 50_000, 50), CancellationToken.None);
-            Assert.False(snapshot.IsCompleted);
-            disk.Open();
+            Task snapshot;
+            try
+            {
+                await store.AppendAsync(Batch(now - 100_000, 50), CancellationToken.None);
+                snapshot = store.SnapshotAsync(copy, CancellationToken.None);
+                await disk.Reached;
+                await store.AppendAsync(Batch(now - 50_000, 50), CancellationToken.None);
+                Assert.False(snapshot.IsCompleted);
+            }
+            finally
+            {
+                // Else the store would wait for its disk for ever when something above fails.
+                disk.Open();
+            }
             await snapshot;
             DeletionResult deleted = await store.DeleteAsync(new SeriesDeletion([[new LabelMatcher(MatchType.Equal, "__name__", "m")]], now - 80_000, now - 60_000), CancellationToken.None);
             Assert.Equal(21, deleted.Samples);
             Assert.Equal(79, Count(store.Reader));
         }
-        await using StoreWriter copied = StoreWriter.Open(options with { Folder = copy }, new OsDisk(), TimeProvider.System, ProcessRandom.Create(), _meter, NullLogger.Instance);
+        await using StoreWriter copied = StoreWriter.Open(options with { Folder = copy }, new OsDisk(), TimeProvider.System, ProcessRandom.Create(), Meter, NullLogger.Instance);
         Assert.Equal(50, Count(copied.Reader));
-        await using StoreWriter again = StoreWriter.Open(options, new OsDisk(), TimeProvider.System, ProcessRandom.Create(), _meter, NullLogger.Instance);
+        await using StoreWriter again = StoreWriter.Open(options, new OsDisk(), TimeProvider.System, ProcessRandom.Create(), Meter, NullLogger.Instance);
         Assert.Equal(79, Count(again.Reader));
     }
 
@@ -75,10 +73,10 @@ public sealed class StoreDeletionTests : IDisposable
         var options = new StoreOptions { Folder = "/store", MinFreeBytes = 0 };
         var segment = new SegmentKey("a", 1, 1, 1);
         // One is ahead of the clock, and held.
-        List<ReadOnlyMemory<byte>> records = Records(_time.NowMs, _time.NowMs + 1_000, _time.NowMs + 3_600_000, _time.NowMs + 2_000);
+        List<ReadOnlyMemory<byte>> records = Records(Time.NowMs, Time.NowMs + 1_000, Time.NowMs + 3_600_000, Time.NowMs + 2_000);
         ReadOnlyMemory<byte> bad = new byte[] { 255, 255, 255 };
         int isStored = comes == "record" ? 1 : 0;
-        using (StoreEngine store = StoreEngine.Open(options, disk, _time, new Random(1), _meter, NullLogger.Instance))
+        using (StoreEngine store = StoreEngine.Open(options, disk, Time, new Random(1), Meter, NullLogger.Instance))
         {
             Assert.Equal(RunOutcome.Applied, store.ApplyRun(new RecordRun(segment, 0, [.. records.Take(3)], false)).Outcome);
             if (comes == "refused")
@@ -110,8 +108,8 @@ public sealed class StoreDeletionTests : IDisposable
             Assert.Equal((isStored, 0), (Count(store.Reader), store.HeldSamples));
         }
         // All that the log holds of samples is told to a tap that is new.
-        var told = new Told();
-        using StoreEngine again = StoreEngine.Open(options, disk, _time, new Random(1), _meter, NullLogger.Instance, told);
+        var told = new CountingTap();
+        using StoreEngine again = StoreEngine.Open(options, disk, Time, new Random(1), Meter, NullLogger.Instance, told);
         Assert.Equal((isStored, 0, isStored, 0L), (Count(again.Reader), again.HeldSamples, told.Samples, again.Opened.UnreadableFrames));
         SegmentProgress progress = again.HeldOf(segment);
         Assert.Equal((comes == "close", comes == "record" ? 4UL : comes == "refused" ? 5UL : 0UL, true), (progress.Complete, progress.Records, progress.Resumable));
@@ -145,19 +143,6 @@ public sealed class StoreDeletionTests : IDisposable
     }
 
     private static int Count(ISeriesReader reader) => reader.Samples(new LabelMatcher(MatchType.Equal, "__name__", "m")).Count;
-
-    private sealed class Told : ISampleTap
-    {
-        public int Samples { get; private set; }
-
-        public ulong HeldTo => 0;
-
-        public bool OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples, ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars)
-        {
-            Samples += samples.Length;
-            return true;
-        }
-    }
 
     // One thread, one seed.
     private sealed class Run(int seed, VirtualTime time, Meter meter)

@@ -1,5 +1,4 @@
 using System.Diagnostics.Metrics;
-using Bellwether.Core.Codec;
 using Bellwether.Core.Model;
 using Bellwether.Kit;
 using Bellwether.Store;
@@ -10,7 +9,7 @@ namespace Bellwether.Aggregator.Tests.Store;
 /// <summary>Samples of agents that are ahead of the store's clock: whatever the clocks do, nothing acknowledged is lost.</summary>
 public sealed class StoreHoldTests : IDisposable
 {
-    private const int Series = 10;
+    private const int Series = StoreAgent.Series;
     private readonly MemoryDisk _disk = new();
     private readonly VirtualTime _time = new();
     private readonly Meter _meter = new("store-hold-tests");
@@ -22,7 +21,7 @@ public sealed class StoreHoldTests : IDisposable
     public void What_is_ahead_of_the_clock_is_refused_once_the_hold_is_full_and_is_taken_when_the_clock_allows()
     {
         using StoreEngine store = Open();
-        var agent = new Agent("a");
+        var agent = new StoreAgent("a");
         agent.Collect(_time.NowMs + 3_600_000, 8);
         RunResult result = store.ApplyRun(agent.Run(0));
         store.Commit();
@@ -48,10 +47,10 @@ public sealed class StoreHoldTests : IDisposable
     public void An_agent_with_a_right_clock_goes_on_while_another_one_is_refused()
     {
         using StoreEngine store = Open();
-        var ahead = new Agent("ahead");
+        var ahead = new StoreAgent("ahead");
         ahead.Collect(_time.NowMs + 3_600_000, 8);
         store.ApplyRun(ahead.Run(0));
-        var right = new Agent("right");
+        var right = new StoreAgent("right");
         right.Collect(_time.NowMs, 8);
         Assert.Equal(RunOutcome.Applied, store.ApplyRun(right.Run(0)).Outcome);
         store.Commit();
@@ -62,13 +61,13 @@ public sealed class StoreHoldTests : IDisposable
     public void Segments_that_could_only_begin_leave_nothing_behind()
     {
         using StoreEngine store = Open();
-        var first = new Agent("a");
+        var first = new StoreAgent("a");
         first.Collect(_time.NowMs + 3_600_000, 5);
         store.ApplyRun(first.Run(0));
         store.Commit();
         for (uint i = 2; i < 100; i++)
         {
-            var next = new Agent("a", i);
+            var next = new StoreAgent("a", i);
             next.Collect(_time.NowMs + 3_600_000, 1);
             Assert.Equal((RunOutcome.Ahead, 0UL), (store.ApplyRun(next.Run(0)) is var r ? r.Outcome : default, r.Progress.Records));
         }
@@ -78,7 +77,7 @@ public sealed class StoreHoldTests : IDisposable
     [Fact]
     public void What_waits_is_taken_after_a_restart_as_well()
     {
-        var agent = new Agent("a");
+        var agent = new StoreAgent("a");
         agent.Collect(_time.NowMs + 3_600_000, 8);
         using (StoreEngine store = Open())
         {
@@ -99,7 +98,7 @@ public sealed class StoreHoldTests : IDisposable
     [InlineData(true)]
     public void A_clock_that_goes_back_before_a_restart_loses_nothing_of_what_was_stored(bool checkpointed)
     {
-        var agent = new Agent("a");
+        var agent = new StoreAgent("a");
         agent.Collect(_time.NowMs, 30);
         using (StoreEngine store = Open())
         {
@@ -132,7 +131,7 @@ public sealed class StoreHoldTests : IDisposable
     [Fact]
     public void Restarts_do_not_hold_a_sample_twice()
     {
-        var agent = new Agent("a");
+        var agent = new StoreAgent("a");
         agent.Collect(_time.NowMs + 86_400_000, 4);
         using (StoreEngine store = Open())
         {
@@ -154,7 +153,7 @@ public sealed class StoreHoldTests : IDisposable
     public void Scrapes_of_a_clock_that_was_years_ahead_and_is_right_now_block_nothing()
     {
         long year2100 = new DateTimeOffset(2100, 1, 1, 0, 0, 0, TimeSpan.Zero).ToUnixTimeMilliseconds();
-        var agent = new Agent("a");
+        var agent = new StoreAgent("a");
         agent.Collect(year2100, 8);
         agent.Collect(_time.NowMs, 2);
         var written = new StoredLedger[1];
@@ -178,7 +177,7 @@ public sealed class StoreHoldTests : IDisposable
     public void An_explicit_timestamp_far_ahead_of_its_own_scrape_is_refused_and_counted()
     {
         using StoreEngine store = Open();
-        var agent = new Agent("a");
+        var agent = new StoreAgent("a");
         agent.CollectTimed(_time.NowMs, _time.NowMs + 601_000);
         agent.CollectTimed(_time.NowMs + 1000, _time.NowMs + 500_000);
         Assert.Equal(RunOutcome.Applied, store.ApplyRun(agent.Run(0)).Outcome);
@@ -192,12 +191,12 @@ public sealed class StoreHoldTests : IDisposable
     public void Decoders_of_one_agent_take_a_bounded_part_of_the_memory_and_cost_another_one_nothing()
     {
         using StoreEngine store = StoreEngine.Open(_options with { MaxDecoderBytesPerAgent = 10_000 }, _disk, _time, new Random(1), _meter, NullLogger.Instance);
-        var other = new Agent("other");
+        var other = new StoreAgent("other");
         other.Collect(_time.NowMs, 2);
         store.ApplyRun(other.Run(0) with { Records = [.. other.Run(0).Records.Take(1)] });
         for (uint i = 1; i <= 100; i++)
         {
-            var agent = new Agent("a", i);
+            var agent = new StoreAgent("a", i);
             agent.Collect(_time.NowMs + i, 1);
             Assert.Equal(RunOutcome.Applied, store.ApplyRun(agent.Run(0)).Outcome);
         }
@@ -207,7 +206,7 @@ public sealed class StoreHoldTests : IDisposable
         Assert.True(store.HeldOf(new SegmentKey("a", 1, 100, 100)).Resumable);
         Assert.Equal(RunOutcome.Applied, store.ApplyRun(other.Run(1)).Outcome);
         // What was given up is sent again from its start, and nothing is doubled.
-        var first = new Agent("a", 1);
+        var first = new StoreAgent("a", 1);
         first.Collect(_time.NowMs + 1, 2);
         Assert.Equal(RunOutcome.NeedsStart, store.ApplyRun(first.Run(1)).Outcome);
         Assert.Single(store.ApplyRun(first.Run(0)).Ticks);
@@ -227,7 +226,7 @@ public sealed class StoreHoldTests : IDisposable
         Assert.True(store.HeldOf(new SegmentKey("a", 1, 5000, 5000)).Complete);
         foreach (uint number in (uint[])[7, 4999])
         {
-            var again = new Agent("a", number, number + 1000);
+            var again = new StoreAgent("a", number, number + 1000);
             again.Collect(_time.NowMs + number, 1);
             Assert.False(store.HeldOf(again.Segment).Complete);
             Assert.Single(store.ApplyRun(again.Run(0)).Ticks);
@@ -239,49 +238,4 @@ public sealed class StoreHoldTests : IDisposable
     private static int Count(StoreEngine store) => store.Reader.Samples().Count;
 
     private StoreEngine Open() => StoreEngine.Open(_options, _disk, _time, new Random(1), _meter, NullLogger.Instance);
-
-    private sealed class Agent
-    {
-        private readonly SegmentEncoder _encoder = new();
-        private readonly SourceTable _table = new("host", 1000);
-        private readonly SourceTick _tick = new();
-        private readonly List<ReadOnlyMemory<byte>> _records = [];
-
-        public Agent(string id, uint segment = 1, uint? nonce = null)
-        {
-            Segment = new SegmentKey(id, 1, segment, nonce ?? segment);
-            for (int i = 0; i < Series; i++)
-                _table.Add(Labels.Of("__name__", "m" + i, "agent", id));
-            _encoder.StartSegment(true);
-        }
-
-        public SegmentKey Segment { get; }
-
-        public void Collect(long fromMs, int ticks)
-        {
-            for (int n = 0; n < ticks; n++)
-            {
-                _tick.Begin(_table, fromMs + (n * 1000));
-                for (int i = 0; i < Series; i++)
-                    _tick.Set(i, n + i);
-                Complete();
-            }
-        }
-
-        public void CollectTimed(long tickMs, long sampleMs)
-        {
-            _tick.Begin(_table, tickMs);
-            _tick.Timed.Add(new TimedSample(0, sampleMs, 1));
-            Complete();
-        }
-
-        public RecordRun Run(int from) => new(Segment, (ulong)from, [.. _records.Skip(from)], false);
-
-        private void Complete()
-        {
-            _tick.Complete();
-            _encoder.Encode(_tick);
-            _records.Add(_encoder.Record.ToArray());
-        }
-    }
 }

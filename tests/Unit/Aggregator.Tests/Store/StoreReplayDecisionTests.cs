@@ -1,5 +1,4 @@
 using System.Diagnostics.Metrics;
-using Bellwether.Core.Codec;
 using Bellwether.Core.Model;
 using Bellwether.Kit;
 using Bellwether.Store;
@@ -10,7 +9,7 @@ namespace Bellwether.Aggregator.Tests.Store;
 /// <summary>What was taken is there after a start and what was refused is not, whatever clock, limits and retention are by then.</summary>
 public sealed class StoreReplayDecisionTests : IDisposable
 {
-    private const int Series = 10;
+    private const int Series = StoreAgent.Series;
     private readonly MemoryDisk _disk = new();
     private readonly VirtualTime _time = new();
     private readonly Meter _meter = new("store-replay-decision-tests");
@@ -27,7 +26,7 @@ public sealed class StoreReplayDecisionTests : IDisposable
     [Fact]
     public void What_was_refused_as_too_old_does_not_come_back_with_the_log()
     {
-        var agent = new Agent("a");
+        var agent = new StoreAgent("a");
         agent.Collect(_time.NowMs - (7 * 3_600_000), 3);
         agent.Collect(_time.NowMs, 2);
         agent.CollectTimed(_time.NowMs + 5000, _time.NowMs - (8 * 3_600_000), _time.NowMs - 1);
@@ -55,8 +54,8 @@ public sealed class StoreReplayDecisionTests : IDisposable
     public void What_a_limit_kept_out_does_not_come_back_when_it_is_raised_and_what_it_let_in_stays_when_it_is_lowered()
     {
         _options = _options with { MaxSeries = 14 };
-        var first = new Agent("a");
-        var second = new Agent("b");
+        var first = new StoreAgent("a");
+        var second = new StoreAgent("b");
         string content;
         using (StoreEngine store = Open())
         {
@@ -90,7 +89,7 @@ public sealed class StoreReplayDecisionTests : IDisposable
     [Fact]
     public void What_was_refused_for_a_time_to_come_stays_refused_when_that_time_has_come()
     {
-        var agent = new Agent("a");
+        var agent = new StoreAgent("a");
         agent.CollectTimed(_time.NowMs, _time.NowMs + 601_000, _time.NowMs + 500_000);
         using (StoreEngine store = Open())
         {
@@ -105,7 +104,7 @@ public sealed class StoreReplayDecisionTests : IDisposable
     [Fact]
     public void An_explicit_time_ahead_of_its_scrape_that_was_taken_waits_when_the_clock_went_back()
     {
-        var agent = new Agent("a");
+        var agent = new StoreAgent("a");
         // Its host is half an hour behind, the sample's own time is right.
         agent.CollectTimed(_time.NowMs - 1_800_000, _time.NowMs, _time.NowMs);
         using (StoreEngine store = Open())
@@ -124,7 +123,7 @@ public sealed class StoreReplayDecisionTests : IDisposable
     [Fact]
     public void A_tap_is_not_told_of_what_was_refused()
     {
-        var agent = new Agent("a");
+        var agent = new StoreAgent("a");
         agent.Collect(_time.NowMs - (7 * 3_600_000), 3);
         agent.Collect(_time.NowMs, 2);
         using (StoreEngine store = Open())
@@ -134,7 +133,7 @@ public sealed class StoreReplayDecisionTests : IDisposable
             store.Maintain();
             Assert.True(store.Blocks.Count > 0);
         }
-        var tap = new Counter();
+        var tap = new CountingTap();
         using (Open(tap))
             Assert.Equal(2 * Series, tap.Samples);
     }
@@ -142,7 +141,7 @@ public sealed class StoreReplayDecisionTests : IDisposable
     [Fact]
     public void A_log_in_which_what_was_refused_is_damaged_is_read_as_well_as_it_can_be()
     {
-        var agent = new Agent("a");
+        var agent = new StoreAgent("a");
         using (StoreEngine store = Open())
         {
             agent.Collect(_time.NowMs - (7 * 3_600_000), 1);
@@ -174,7 +173,7 @@ public sealed class StoreReplayDecisionTests : IDisposable
     public void A_clock_that_goes_back_and_a_newest_checkpoint_that_is_damaged_lose_nothing_together(bool saved, int backHours, int forthHours)
     {
         _options = _options with { Partition = TimeSpan.FromMinutes(30), Retention = TimeSpan.FromDays(30), Resolutions = [] };
-        var agent = new Agent("a");
+        var agent = new StoreAgent("a");
         int sent = 0;
         void Send(StoreEngine store, int ticks)
         {
@@ -227,9 +226,9 @@ public sealed class StoreReplayDecisionTests : IDisposable
         _disk.FlipBit(newest, _disk.LengthOf(newest) * 4);
     }
 
-    private static void Apply(StoreEngine store, Agent agent)
+    private static void Apply(StoreEngine store, StoreAgent agent)
     {
-        RunResult result = store.ApplyRun(agent.Run());
+        RunResult result = store.ApplyRun(agent.RunNew());
         Assert.Equal(RunOutcome.Applied, result.Outcome);
         store.Commit();
     }
@@ -240,76 +239,4 @@ public sealed class StoreReplayDecisionTests : IDisposable
         string.Join('\n', store.Reader.Samples().Select(s => $"{s.Labels} {s.TimestampMs} {s.Value} {s.Histogram?.Count}"));
 
     private StoreEngine Open(ISampleTap? tap = null) => StoreEngine.Open(_options, _disk, _time, new Random(1), _meter, NullLogger.Instance, tap);
-
-    private sealed class Counter : ISampleTap
-    {
-        public int Samples { get; private set; }
-
-        public ulong HeldTo => 0;
-
-        public bool OnCommitted(ulong position, ReadOnlySpan<SeriesSample> samples, ReadOnlySpan<(Labels Labels, Exemplar Exemplar)> exemplars)
-        {
-            Samples += samples.Length;
-            return true;
-        }
-    }
-
-    private sealed class Agent
-    {
-        private readonly SegmentEncoder _encoder = new();
-        private readonly SourceTable _table = new("host", 1000);
-        private readonly SourceTick _tick = new();
-        private readonly List<ReadOnlyMemory<byte>> _records = [];
-        private readonly SegmentKey _segment;
-        private int _sent;
-
-        public Agent(string id)
-        {
-            _segment = new SegmentKey(id, 1, 1, 1);
-            for (int i = 0; i < Series; i++)
-                _table.Add(Labels.Of("__name__", "m" + i, "agent", id));
-            _encoder.StartSegment(true);
-        }
-
-        public void Collect(long fromMs, int ticks)
-        {
-            for (int n = 0; n < ticks; n++)
-            {
-                _tick.Begin(_table, fromMs + (n * 1000));
-                for (int i = 0; i < Series; i++)
-                    _tick.Set(i, n + i);
-                Complete();
-            }
-        }
-
-        public void CollectTimed(long tickMs, params ReadOnlySpan<long> samplesMs)
-        {
-            _tick.Begin(_table, tickMs);
-            for (int i = 0; i < samplesMs.Length; i++)
-                _tick.Timed.Add(new TimedSample(i, samplesMs[i], 1));
-            Complete();
-        }
-
-        public void CollectHistograms(long tickMs, params ReadOnlySpan<long> samplesMs)
-        {
-            _tick.Begin(_table, tickMs);
-            for (int i = 0; i < samplesMs.Length; i++)
-                _tick.Histograms.Add(new SlotHistogram(i, new NativeHistogram { Schema = 0, Count = 1, Sum = 1, PositiveSpans = [new BucketSpan(0, 1)], PositiveBuckets = [1], IsInteger = true }, samplesMs[i]));
-            Complete();
-        }
-
-        public RecordRun Run()
-        {
-            var run = new RecordRun(_segment, (ulong)_sent, [.. _records.Skip(_sent)], false);
-            _sent = _records.Count;
-            return run;
-        }
-
-        private void Complete()
-        {
-            _tick.Complete();
-            Assert.Equal(EncodeOutcome.Encoded, _encoder.Encode(_tick));
-            _records.Add(_encoder.Record.ToArray());
-        }
-    }
 }
