@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Text;
 using Bellwether.Core.Exposition;
 using Bellwether.Core.Model;
 using Bellwether.Evaluate.PromQl.Syntax;
@@ -8,7 +9,8 @@ namespace Bellwether.Serve.QueryApi;
 
 /// <summary>
 /// <c>/federate</c>: the newest sample of each selected series, in the text format or OpenMetrics. Stale series are left out; native histograms are too, which neither format
-/// has. Source: prometheus.io/docs/prometheus/latest/federation/.
+/// has. Names that are not classic stand as they are for who asks for them (<c>escaping=allow-utf-8</c>), else with underscores, since a reader that does not know them refuses the
+/// whole answer. Source: prometheus.io/docs/prometheus/latest/federation/.
 /// </summary>
 internal sealed class FederateEndpoint(QueryApiSources sources, QueryApiOptions options, TimeProvider time)
 {
@@ -34,10 +36,11 @@ internal sealed class FederateEndpoint(QueryApiSources sources, QueryApiOptions 
             await RefuseAsync(context, StatusCodes.Status422UnprocessableEntity, $"more than {options.EntriesMax} series match; narrow match[]");
             return;
         }
-        ExpositionFormat format = ExpositionContent.Negotiate(context.Request.Headers.Accept.ToString());
+        string accept = context.Request.Headers.Accept.ToString();
+        ExpositionFormat format = ExpositionContent.Negotiate(accept);
         context.Response.ContentType = ExpositionWriter.ContentType(format);
         if (!HttpMethods.IsHead(context.Request.Method))
-            await WriteAsync(context.Response.BodyWriter, found, format, cancellation);
+            await WriteAsync(context.Response.BodyWriter, found, format, accept.Contains("escaping=allow-utf-8", StringComparison.OrdinalIgnoreCase), cancellation);
     }
 
     /// <summary>The newest samples in the lookback, each series once; null: too many.</summary>
@@ -67,15 +70,16 @@ internal sealed class FederateEndpoint(QueryApiSources sources, QueryApiOptions 
         return found;
     }
 
-    private async Task WriteAsync(System.IO.Pipelines.PipeWriter output, List<(Labels Labels, long TimeMs, double Value)> found, ExpositionFormat format, CancellationToken cancellation)
+    private async Task WriteAsync(System.IO.Pipelines.PipeWriter output, List<(Labels Labels, long TimeMs, double Value)> found, ExpositionFormat format, bool anyName, CancellationToken cancellation)
     {
         for (int i = 0; i < found.Count;)
         {
             string name = found[i].Labels.Get(LabelNames.MetricName);
+            string shown = anyName ? name : Classic(name, Labels.IsLegacyMetricName(name));
             var samples = new List<ExposedSample>();
             for (; i < found.Count && found[i].Labels.Get(LabelNames.MetricName) == name; i++)
-                samples.Add(new ExposedSample(name, LabelsOf(found[i].Labels), found[i].Value) { TimestampSeconds = found[i].TimeMs / 1000m });
-            ExpositionWriter.WriteFamily(output, new ExposedFamily(name, MetricType.Unknown, "", "", samples), format);
+                samples.Add(new ExposedSample(shown, LabelsOf(found[i].Labels, anyName), found[i].Value) { TimestampSeconds = found[i].TimeMs / 1000m });
+            ExpositionWriter.WriteFamily(output, new ExposedFamily(shown, MetricType.Unknown, "", "", samples), format);
             if (i % FlushSeries == 0 || samples.Count > FlushSeries)
                 await output.FlushAsync(cancellation);
         }
@@ -85,7 +89,7 @@ internal sealed class FederateEndpoint(QueryApiSources sources, QueryApiOptions 
     }
 
     /// <summary>The series' labels and the external ones that it lacks; an instance label always, so that the scraper's own does not take its place.</summary>
-    private List<Label> LabelsOf(Labels labels)
+    private List<Label> LabelsOf(Labels labels, bool anyName)
     {
         var written = new List<Label>(labels.Count + 1);
         foreach (ref readonly Label label in labels.AsSpan())
@@ -100,7 +104,20 @@ internal sealed class FederateEndpoint(QueryApiSources sources, QueryApiOptions 
         }
         if (labels.Get(LabelNames.Instance).Length == 0 && options.ExternalLabels.Get(LabelNames.Instance).Length == 0)
             written.Add(new Label(LabelNames.Instance, ""));
+        for (int i = 0; i < written.Count && !anyName; i++)
+            written[i] = written[i] with { Name = Classic(written[i].Name, Labels.IsLegacyLabelName(written[i].Name)) };
         return written;
+    }
+
+    /// <summary>The name with an underscore for each character that classic names do not have.</summary>
+    private static string Classic(string name, bool isClassic)
+    {
+        if (isClassic)
+            return name;
+        var text = new StringBuilder(name.Length);
+        foreach (Rune rune in name.EnumerateRunes())
+            text.Append(rune.Value == '_' || (Rune.IsLetterOrDigit(rune) && rune.IsAscii && (text.Length > 0 || !Rune.IsDigit(rune))) ? (char)rune.Value : '_');
+        return text.ToString();
     }
 
     private static Task RefuseAsync(HttpContext context, int status, string reason)

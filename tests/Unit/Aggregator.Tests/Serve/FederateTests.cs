@@ -102,6 +102,18 @@ public sealed class FederateTests : IAsyncLifetime, IDisposable, ITargetSource
     }
 
     [Theory]
+    [InlineData("text/plain;version=0.0.4", "# TYPE _2xx_count untyped\n_2xx_count{s___label=\"\u00e4\",site=\"b\",instance=\"\"} 7 1800000000000\n")]
+    [InlineData("text/plain;version=1.0.0;escaping=allow-utf-8", "# TYPE \"22xx.count\" untyped\n{\"22xx.count\",\"s\u00fc\ud83d\ude00.label\"=\"\u00e4\",site=\"b\",instance=\"\"} 7 1800000000000\n")]
+    public async Task Names_that_are_not_classic_are_told_only_to_who_asks_for_them(string accept, string body)
+    {
+        _store.Add(Labels.Of("__name__", "22xx.count", "s\u00fc\ud83d\ude00.label", "\u00e4"), NowMs, 7);
+        using var request = new HttpRequestMessage(HttpMethod.Get, "/federate?match[]={\"22xx.count\"}");
+        request.Headers.TryAddWithoutValidation("Accept", accept);
+        using HttpResponseMessage response = await _client.SendAsync(request);
+        Assert.Equal(body, await response.Content.ReadAsStringAsync());
+    }
+
+    [Theory]
     [InlineData("query_exemplars?query=sum(rate(up[5m]))/2&start=1&end=1800000000", "[{\"seriesLabels\":{\"__name__\":\"up\",\"job\":\"shop\"},\"exemplars\":[{\"labels\":{\"trace\":\"x\"},\"value\":\"6\",\"timestamp\":1799999999.500}]}]")]
     [InlineData("query_exemplars?query=mad_over_time({\"up\"}[5m])&start=1799999999.5&end=1800000000", "[{\"seriesLabels\":{\"__name__\":\"up\",\"job\":\"shop\"},\"exemplars\":[{\"labels\":{\"trace\":\"x\"},\"value\":\"6\",\"timestamp\":1799999999.500}]}]")]
     [InlineData("query_exemplars?query=up&start=1&end=2", "[]")]
