@@ -106,7 +106,7 @@ internal static class MutantList
             Catcher.Test("Aggregator", "SavedHeadChoiceTests.One_that_an_opening_went_past_is_not_read_beside_a_later_checkpoint")),
         new("older-checkpoint-beside-a-saved-head", "a saved head is read beside the later checkpoint of a version that does not know it", "aggregator/Store/StoreEngine.SaveHead.cs", "_checkpoint.Number > saved.CheckpointNumber", "_checkpoint.Number < saved.CheckpointNumber",
             Catcher.Test("Aggregator", "SavedHeadChoiceTests.One_that_an_older_version_went_past_is_not_read_beside_its_checkpoint")),
-        new("replay-takes-what-was-refused", "what was refused of a record comes back with the log", Records, "someRefused && hasRefusals ? _refusals : null", "null",
+        new("replay-takes-what-was-refused", "what was refused of a record comes back with the log", "aggregator/Store/Records/RecordApplier.Replay.cs", "someRefused && hasRefusals ? _refusals : null", "null",
             Catcher.Test("Aggregator", "StoreReplayDecisionTests.What_was_refused_as_too_old_does_not_come_back_with_the_log")),
         new("replay-asks-limits-again", "what was acknowledged is lost when a limit is lowered before a start", "aggregator/Store/Head/HeadWriter.cs", "error = IsDecided ? null : Check(labels, agent);", "error = Check(labels, agent);",
             Catcher.Test("Aggregator", "StoreReplayDecisionTests.What_a_limit_kept_out_does_not_come_back_when_it_is_raised_and_what_it_let_in_stays_when_it_is_lowered")),

@@ -9,10 +9,8 @@ namespace Bellwether.Store.Records;
 /// Exactly once, in any order of segments (DESIGN idea 3): per open segment its position and its decoder, per agent and epoch the completed segments.
 /// A record and its key are one frame of the log. Applying is the writer's; <see cref="HeldOf"/> is thread-safe.
 /// </summary>
-internal sealed class RecordApplier
+internal sealed partial class RecordApplier
 {
-    private const int EntriesPerDecoder = 16;
-
     /// <summary>Epochs of an agent of which completed segments are known; of more, the lowest is forgotten. An epoch ends when a spool is lost.</summary>
     private const int EpochsPerAgent = 64;
     private readonly StoreOptions _options;
@@ -22,14 +20,8 @@ internal sealed class RecordApplier
     private readonly Lock _gate = new();
     private readonly Dictionary<SegmentKey, OpenSegment> _open = [];
     private readonly Dictionary<(string Agent, ulong Epoch), CompletedSegments> _completed = [];
-    private readonly Dictionary<string, long> _decoderBytes = [];
     private readonly List<OpenSegment> _touched = [];
     private readonly ByteWriter _frame = new(1 << 16);
-    // During replay: the refusals that were read last, and the record that they are of.
-    private readonly RecordRefusals _refusals = new();
-    private (SegmentKey Key, ulong Record, ulong Sequence)? _refusalsOf;
-    private int _decoders;
-    private bool _isLive;
     private long _uses;
 
     public RecordApplier(StoreOptions options, HeadWriter head, WalLedger ledger)
@@ -156,57 +148,6 @@ internal sealed class RecordApplier
         }
     }
 
-    /// <summary>A frame during replay that says what of the next record was refused when it came. Throws <see cref="InvalidDataException"/>.</summary>
-    public void ReplayRefusals(ref ByteReader frame, ulong sequence)
-    {
-        _refusalsOf = null;
-        SegmentKey key = RecordFrame.Read(ref frame, out _, out ulong record);
-        _refusals.Read(ref frame);
-        _refusalsOf = (key, record, sequence);
-    }
-
-    /// <summary>A record's frame during replay. False: its samples are lost, since frames before it are.</summary>
-    /// <param name="sequence">Which frame.</param>
-    public bool Replay(ref ByteReader frame, ulong sequence)
-    {
-        SegmentKey key = RecordFrame.Read(ref frame, out RecordFlags flags, out ulong record);
-        if (!_open.TryGetValue(key, out OpenSegment? open))
-        {
-            open = new OpenSegment(key);
-            _open.Add(key, open);
-        }
-        open.LastUse = ++_uses;
-        bool isWhole = (flags & RecordFlags.Empty) != 0 || ReplayRecord(open, frame.Rest, record, flags, sequence);
-        _ledger.Note(sequence, _head.TakeNewest(), open.Context);
-        if ((flags & RecordFlags.Context) == 0)
-            open.Applied = Math.Max(open.Applied, record + ((flags & RecordFlags.Empty) != 0 ? 0UL : 1));
-        open.Durable = open.Applied;
-        if ((flags & RecordFlags.Last) != 0 && (flags & RecordFlags.Context) == 0)
-            Complete(open);
-        return isWhole;
-    }
-
-    /// <summary>A record's frame during replay whose samples stand in the saved head: it only rebuilds the decoder of a segment that is open there.</summary>
-    /// <param name="frame">The frame.</param>
-    /// <param name="sequence">Which frame.</param>
-    /// <param name="isLater">What was read of segments is as of a later frame: segments that are complete by then may have been open.</param>
-    public void ReplayContext(ref ByteReader frame, ulong sequence, bool isLater)
-    {
-        SegmentKey key = RecordFrame.Read(ref frame, out RecordFlags flags, out ulong record);
-        if (!_open.TryGetValue(key, out OpenSegment? open))
-        {
-            if (!isLater)
-                return;
-            _open.Add(key, open = new OpenSegment(key));
-        }
-        open.LastUse = ++_uses;
-        if ((flags & RecordFlags.Empty) == 0)
-            ReplayRecord(open, frame.Rest, record, flags | RecordFlags.Context, sequence);
-        // Nothing of it comes behind the saved head.
-        if ((flags & (RecordFlags.Last | RecordFlags.Context)) == RecordFlags.Last)
-            Remove(open);
-    }
-
     /// <summary>The first frame of the log that a decoder needs; at most <paramref name="limit"/>.</summary>
     public ulong FirstNeeded(ulong limit)
     {
@@ -219,18 +160,6 @@ internal sealed class RecordApplier
             }
             return limit;
         }
-    }
-
-    /// <summary>The end of replay: segments that were completed before the checkpoint and whose last frame is gone are not open.</summary>
-    public void ReplayEnded()
-    {
-        foreach (OpenSegment open in _open.Values.Where(o => IsCompleted(o.Key)).ToList())
-            Remove(open);
-        _isLive = true;
-        foreach (OpenSegment open in _open.Values)
-            Weigh(open);
-        while (_decoders > _options.MaxOpenSegments)
-            DropOldestDecoder(null);
     }
 
     public void Write(ByteWriter into)
@@ -408,94 +337,6 @@ internal sealed class RecordApplier
         _ledger.Note(sequence, _head.TakeNewest(), open.Context);
     }
 
-    private bool ReplayRecord(OpenSegment open, ReadOnlySpan<byte> payload, ulong record, RecordFlags flags, ulong sequence)
-    {
-        bool hasRefusals = _refusalsOf is { } of && of.Key == open.Key && of.Record == record && of.Sequence + 1 == sequence;
-        if (record == 0)
-        {
-            open.Context = sequence - (hasRefusals ? 1UL : 0);
-            if ((flags & RecordFlags.Refused) == 0)
-            {
-                open.IsBroken = false;
-                Start(open);
-            }
-        }
-        bool counts = (flags & RecordFlags.Context) == 0 && sequence >= CountFrom;
-        if ((flags & RecordFlags.Refused) != 0)
-        {
-            if (counts)
-                Ledger.Refused(open.Key.Agent);
-            Break(open);
-            return true;
-        }
-        if (open.Decoder is null || (ulong)open.Decoder.Records != record)
-        {
-            Drop(open);
-            return (flags & RecordFlags.Context) != 0;
-        }
-        if (open.Decoder.Apply(payload) != DecodeOutcome.Applied)
-        {
-            Break(open);
-            return false;
-        }
-        if ((flags & RecordFlags.Context) == 0)
-        {
-            long keptOut = _head.KeptOut;
-            // Refusals that are lost, and frames of older programs: all of it is judged anew.
-            bool someRefused = (flags & RecordFlags.SomeRefused) != 0;
-            _head.IsDecided = (flags & RecordFlags.Decided) != 0 && (!someRefused || hasRefusals);
-            _ticks.Apply(open.Decoder.Tick, open.Key.Agent, (flags & RecordFlags.DropAhead) != 0 && !_head.IsDecided, someRefused && hasRefusals ? _refusals : null);
-            if (counts)
-                Count(open, keptOut);
-        }
-        return true;
-    }
-
-    private void Start(OpenSegment open)
-    {
-        if (open.Decoder is null)
-            _decoders++;
-        open.Decoder = new SegmentDecoder();
-        // During replay none is given up: frames that need it may follow.
-        while (_isLive && _decoders > _options.MaxOpenSegments)
-            DropOldestDecoder(open);
-        if (_isLive && _open.Count > _options.MaxOpenSegments * EntriesPerDecoder)
-            _open.Remove(_open.Values.Where(o => o != open && o.Decoder is null).MinBy(o => o.LastUse)!.Key);
-    }
-
-    private void DropOldestDecoder(OpenSegment? except)
-    {
-        OpenSegment? oldest = _open.Values.Where(o => o.Decoder is not null && o != except).MinBy(o => o.LastUse);
-        if (oldest is not null)
-            Drop(oldest);
-    }
-
-    // The bound on the number of decoders says nothing of their size, which the sender has in its hand.
-    private void Weigh(OpenSegment open)
-    {
-        string agent = open.Key.Agent;
-        long bytes = open.Decoder?.MemoryBytes ?? 0;
-        long sum = _decoderBytes.GetValueOrDefault(agent) + bytes - open.DecoderBytes;
-        open.DecoderBytes = bytes;
-        _decoderBytes[agent] = sum;
-        while (_decoderBytes.GetValueOrDefault(agent) > _options.MaxDecoderBytesPerAgent
-            && _open.Values.Where(o => o.Decoder is not null && o != open && o.Key.Agent == agent).MinBy(o => o.LastUse) is { } oldest)
-        {
-            Drop(oldest);
-        }
-    }
-
-    private void Drop(OpenSegment open)
-    {
-        if (open.DecoderBytes > 0 && (_decoderBytes[open.Key.Agent] -= open.DecoderBytes) == 0)
-            _decoderBytes.Remove(open.Key.Agent);
-        open.DecoderBytes = 0;
-        if (open.Decoder is not null)
-            _decoders--;
-        open.Decoder = null;
-        open.Waits = false;
-    }
-
     private void Break(OpenSegment open)
     {
         Drop(open);
@@ -524,47 +365,4 @@ internal sealed class RecordApplier
 
     private bool IsCompleted(SegmentKey key) =>
         _completed.TryGetValue((key.Agent, key.Epoch), out CompletedSegments? completed) && completed.Contains(key.Number, key.Nonce);
-}
-
-/// <summary>A segment that is not closed, or not durably.</summary>
-internal sealed class OpenSegment(SegmentKey key)
-{
-    public SegmentKey Key { get; } = key;
-
-    /// <summary>Stands behind the records that it has seen; null when it was given up or lost.</summary>
-    public SegmentDecoder? Decoder { get; set; }
-
-    /// <summary>What the decoder counts among its agent's.</summary>
-    public long DecoderBytes { get; set; }
-
-    /// <summary>Records 0 .. Applied-1 are applied.</summary>
-    public ulong Applied { get; set; }
-
-    /// <summary>Records 0 .. Durable-1 are fsynced.</summary>
-    public ulong Durable { get; set; }
-
-    /// <summary>The decoder's last record is not applied: it waits until the hold takes it.</summary>
-    public bool Waits { get; set; }
-
-    /// <summary>A record was refused: nothing after it can be decoded.</summary>
-    public bool IsBroken { get; set; }
-
-    /// <summary>Closed by the agent and applied.</summary>
-    public bool Complete { get; set; }
-
-    /// <summary>The frame of its last record says that it is closed.</summary>
-    public bool ClosedByFrame { get; set; }
-
-    /// <summary>The frame with which its decoder's records begin.</summary>
-    public ulong Context { get; set; } = ulong.MaxValue;
-
-    /// <summary>Counts up with each use of any segment.</summary>
-    public long LastUse { get; set; }
-
-    /// <summary>Index of the record that it can take next.</summary>
-    public ulong Position => IsBroken ? Applied : Decoder is null ? 0 : (ulong)Decoder.Records - (Waits ? 1UL : 0);
-
-    public bool DurablyComplete => Complete && Durable == Applied;
-
-    public bool IsResumable => IsBroken || (Decoder is null ? Applied == 0 : (ulong)Decoder.Records >= Applied);
 }
