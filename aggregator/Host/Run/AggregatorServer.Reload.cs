@@ -1,4 +1,3 @@
-using Bellwether.Aggregator.Configuration;
 using Bellwether.Core.Configuration;
 using Bellwether.Ingest;
 using Bellwether.Serve.QueryApi;
