@@ -82,6 +82,30 @@ public sealed class StoreHistoryTests : IDisposable
     }
 
     [Fact]
+    public void Damage_of_one_part_of_a_slot_costs_that_part_of_its_series_only()
+    {
+        using StoreEngine store = OpenWithPartsOfOneSlot(out long first);
+        BlockFile second = store.Blocks.Files.OrderBy(f => f.Footer.MinMs).ElementAt(1);
+        BlockIndex index = store.Blocks.TryIndex(second)!;
+        BlockEntry damaged = index[index.Find(_labels[9])];
+        _disk.FlipBit("/store/chunks/" + second.Name, (damaged.Offset * 8) + 3);
+        long slot = TimeSlot.StartOf(first);
+        var cuts = new WindowCuts(slot + TimeSlot.LengthMs - 1, 0, 1, TimeSlot.LengthMs);
+        var samples = new SampleBuffer();
+        var summaries = new List<SlotSummary>();
+        (int Summarised, int Read, bool ByEdges) Of(string series)
+        {
+            using ISeriesSet set = store.Reader.Select(slot, cuts.FirstEndMs, [new(MatchType.Equal, "i", series)], CancellationToken.None);
+            ((ISummarySeriesSet)set).Read(0, cuts, samples, summaries);
+            return (summaries.Sum(s => s.Count), samples.Count, ((IEdgeSeriesSet)set).TryReadEdges(0, cuts, new SampleBuffer(), []));
+        }
+        Assert.Equal((700, 0, true), Of("8"));
+        Assert.Equal(0, store.Blocks.DamagedReads);
+        Assert.Equal((0, 700 - damaged.Count, false), Of("9"));
+        Assert.Equal(1, store.Blocks.DamagedReads);
+    }
+
+    [Fact]
     public void A_series_is_not_selected_for_a_time_between_the_parts_of_a_slot()
     {
         _options = _options with { HistorySamplesPerSeries = 0, MaxLateSamples = (2 * Series) - 1 };
