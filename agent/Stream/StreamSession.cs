@@ -66,7 +66,7 @@ internal sealed class StreamEffects
 }
 
 /// <summary>
-/// One session with an aggregator, without I/O of its own but the spool's (DESIGN ideas 3 and 8). Every session starts a new segment once it is answered: what is collected from then on
+/// One session with an aggregator, without I/O of its own but the spool's (docs/ARCHITECTURE.md, ideas 3 and 8). Every session starts a new segment once it is answered: what is collected from then on
 /// (the live segments) goes first; the backlog behind it takes what is left of the window. Records are freed only when acknowledged. Not thread-safe.
 /// </summary>
 internal sealed class StreamSession

@@ -40,7 +40,7 @@ internal sealed record HandedRun(RecordRun Run, int Bytes, int Round)
 }
 
 /// <summary>
-/// One agent's session at the aggregator, without I/O (DESIGN idea 8). The order of a session: 1 hello, checked against the identity that the credential showed;
+/// One agent's session at the aggregator, without I/O (docs/ARCHITECTURE.md, idea 8). The order of a session: 1 hello, checked against the identity that the credential showed;
 /// 2 join the fleet, fencing an older process; 3 answer what is held; 4 hand runs to the store; 5 acknowledge what is durable; 6 pass watermarks on once
 /// everything before them is durable. Not thread-safe.
 /// </summary>

@@ -1,6 +1,6 @@
 namespace Bellwether.Store;
 
-/// <summary>Names one segment of one agent: the first part of a record's key (DESIGN idea 3). The agent is the authenticated identity, never what a message claims.</summary>
+/// <summary>Names one segment of one agent: the first part of a record's key (docs/ARCHITECTURE.md, idea 3). The agent is the authenticated identity, never what a message claims.</summary>
 /// <param name="Agent">The agent's id.</param>
 /// <param name="Epoch">Grows when the agent's spool was lost or recreated.</param>
 /// <param name="Number">Grows within an epoch.</param>

@@ -12,7 +12,7 @@ using Microsoft.Extensions.Logging;
 namespace Bellwether.Store;
 
 /// <summary>
-/// The store as a synchronous state machine with one writer (DESIGN idea 8): apply records and batches, commit, maintain. Everything that changes it is called
+/// The store as a synchronous state machine with one writer (docs/ARCHITECTURE.md, idea 8): apply records and batches, commit, maintain. Everything that changes it is called
 /// by one thread at a time; reading (<see cref="Reader"/>, <see cref="HeldOf"/>, <see cref="Statistics"/>) is thread-safe beside it.
 /// The flow: 1 a record or batch is framed into the write-ahead log, 2 it is applied to the head, 3 <see cref="Commit"/> makes it durable,
 /// 4 <see cref="Maintain"/> cuts whole partitions out of the head into chunk files, 5 writes a checkpoint, 6 drops the log and the files that nothing needs.

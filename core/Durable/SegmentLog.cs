@@ -3,7 +3,7 @@ using Bellwether.Core.Platform;
 namespace Bellwether.Core.Durable;
 
 /// <summary>
-/// The one durable primitive (DESIGN idea 2): an append-only log in numbered files, with group commit (append many, sync once), that survives kill, power cut,
+/// The one durable primitive (docs/ARCHITECTURE.md, idea 2): an append-only log in numbered files, with group commit (append many, sync once), that survives kill, power cut,
 /// damaged bytes and a full disk (docs/formats/log.md). Appends wait in memory until <see cref="Sync"/>; what that says is durable comes back after any crash,
 /// once. When a write or a sync fails, its file is never written again: the log itself writes what was waiting into a new file. Nothing is ever repaired in place.
 /// One thread appends, syncs, rotates and frees; readers may run beside it.

@@ -1,6 +1,6 @@
 namespace Bellwether.Core.Model;
 
-/// <summary>How far event time has come: what the rule scheduler knows of the streams (DESIGN idea 5). Thread-safe.</summary>
+/// <summary>How far event time has come: what the rule scheduler knows of the streams (docs/ARCHITECTURE.md, idea 5). Thread-safe.</summary>
 public interface IIngestProgress
 {
     /// <summary>

@@ -3,7 +3,7 @@ using System.Globalization;
 namespace Bellwether.Core.Model;
 
 /// <summary>
-/// Results that were evaluated again after late data came (DESIGN idea 5). The store keeps one value per (series, time), the larger; a corrected result may be smaller, or gone. So it
+/// Results that were evaluated again after late data came (docs/ARCHITECTURE.md, idea 5). The store keeps one value per (series, time), the larger; a corrected result may be smaller, or gone. So it
 /// stands in a series of the same labels and <see cref="Label"/> = 1, 2, ..., which hides what stands below it at the same time: the earlier values stay readable.
 /// </summary>
 public static class Revision

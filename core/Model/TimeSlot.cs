@@ -2,7 +2,7 @@ namespace Bellwether.Core.Model;
 
 /// <summary>
 /// Fixed slots of time: a slot begins at each multiple of <see cref="LengthMs"/> since the epoch. Sums over samples are made within slots first and then over slots, so
-/// that a summary of a whole slot gives the same number, to the last bit, as its samples (DESIGN idea 6).
+/// that a summary of a whole slot gives the same number, to the last bit, as its samples (docs/ARCHITECTURE.md, idea 6).
 /// </summary>
 public static class TimeSlot
 {

@@ -25,7 +25,7 @@ public enum FinalityState
 public readonly record struct Finality(FinalityState State, Coverage Coverage, long SealsAtMs);
 
 /// <summary>
-/// Says of recorded numbers whether they are final: from the sources of the series that their rules stand on (DESIGN idea 5). Thread-safe.
+/// Says of recorded numbers whether they are final: from the sources of the series that their rules stand on (docs/ARCHITECTURE.md, idea 5). Thread-safe.
 /// </summary>
 /// <param name="reader">The data.</param>
 /// <param name="coverage">How complete it is.</param>

@@ -6,7 +6,7 @@ namespace Bellwether.Evaluate.Rules;
 
 /// <summary>
 /// Evaluates rule groups on a fixed grid (multiples of the interval since 1970) in event time: a step is due when every connected source has passed it, at the latest
-/// <see cref="RuleEngineOptions.EvaluationDelayMax"/> after it. Steps missed while the process was down are caught up (DESIGN idea 5).
+/// <see cref="RuleEngineOptions.EvaluationDelayMax"/> after it. Steps missed while the process was down are caught up (docs/ARCHITECTURE.md, idea 5).
 /// <see cref="StepAsync"/> is called by one thread at a time; everything else is thread-safe.
 /// </summary>
 public sealed partial class RuleEngine : IDisposable

@@ -33,7 +33,7 @@ public sealed record LateRangesOptions
 }
 
 /// <summary>
-/// Which ranges late data made dirty (a bundle, a backlog after an outage): what is to be evaluated again over them (DESIGN idea 5). Kept in a small file; marks of the last seconds
+/// Which ranges late data made dirty (a bundle, a backlog after an outage): what is to be evaluated again over them (docs/ARCHITECTURE.md, idea 5). Kept in a small file; marks of the last seconds
 /// before a kill come again with the data only if that is applied again, so <see cref="Save"/> is called after every import and every few seconds. Thread-safe.
 /// </summary>
 public sealed class LateRanges

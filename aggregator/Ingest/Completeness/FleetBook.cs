@@ -4,7 +4,7 @@ using Microsoft.Extensions.Logging;
 namespace Bellwether.Ingest.Completeness;
 
 /// <summary>
-/// The expected fleet and what is known of each agent: a synchronous machine without I/O (DESIGN idea 8). Sessions tell it what they hear; <see cref="Step"/> lets time pass;
+/// The expected fleet and what is known of each agent: a synchronous machine without I/O (docs/ARCHITECTURE.md, idea 8). Sessions tell it what they hear; <see cref="Step"/> lets time pass;
 /// <see cref="TakeChanges"/> says what the journal has to remember. Thread-safe.
 /// </summary>
 public sealed partial class FleetBook

@@ -6,7 +6,7 @@ using Bellwether.Core.Platform;
 namespace Bellwether.Ingest.Completeness;
 
 /// <summary>
-/// The facts on disk, through the one durable log: each file opens with a snapshot (DESIGN idea 2), then one frame per change, which replaces what was known of its agent. A snapshot that
+/// The facts on disk, through the one durable log: each file opens with a snapshot (docs/ARCHITECTURE.md, idea 2), then one frame per change, which replaces what was known of its agent. A snapshot that
 /// a crash cut short does not count; the files before it are freed only when it is whole. One thread at a time.
 /// </summary>
 internal sealed class FleetJournal : IDisposable

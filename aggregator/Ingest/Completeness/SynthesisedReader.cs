@@ -6,7 +6,7 @@ namespace Bellwether.Ingest.Completeness;
 
 /// <summary>
 /// A reader that adds what nobody sent: while an agent is silent or stopped, <c>up</c> of its targets as 0, and age and coverage of its sources. Nothing of it is stored: it is made when
-/// it is read, where ticks are missing, marked by the label <see cref="Mark"/>; when the real ticks come after all it is not there any more (DESIGN idea 5). So it is a matter of processing
+/// it is read, where ticks are missing, marked by the label <see cref="Mark"/>; when the real ticks come after all it is not there any more (docs/ARCHITECTURE.md, idea 5). So it is a matter of processing
 /// time: what a rule computed of it before stays. Thread-safe.
 /// </summary>
 public sealed class SynthesisedReader : ISeriesReader, IChangeLog

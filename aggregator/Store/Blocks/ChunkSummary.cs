@@ -4,7 +4,7 @@ using Bellwether.Store.Chunks;
 namespace Bellwether.Store.Blocks;
 
 /// <summary>
-/// What a chunk says about its floats without being decoded (DESIGN idea 6): enough for counts, extremes, sums and counter increases over whole chunks.
+/// What a chunk says about its floats without being decoded (docs/ARCHITECTURE.md, idea 6): enough for counts, extremes, sums and counter increases over whole chunks.
 /// For a constant chunk it is implied. Stale markers count nowhere but in <see cref="Stale"/>.
 /// </summary>
 internal readonly record struct ChunkSummary(

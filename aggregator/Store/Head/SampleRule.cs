@@ -2,7 +2,7 @@ using Bellwether.Core.Model;
 
 namespace Bellwether.Store.Head;
 
-/// <summary>What counts when the same (series, time) arrives with different values: the larger wins, a stale marker loses (DESIGN idea 5).</summary>
+/// <summary>What counts when the same (series, time) arrives with different values: the larger wins, a stale marker loses (docs/ARCHITECTURE.md, idea 5).</summary>
 internal static class SampleRule
 {
     /// <summary>Whether <paramref name="a"/> stands against <paramref name="b"/>. Total over all bit patterns, so that the order of arrival never matters.</summary>

@@ -6,7 +6,7 @@ using Bellwether.Store.Wal;
 namespace Bellwether.Store.Records;
 
 /// <summary>
-/// Exactly once, in any order of segments (DESIGN idea 3): per open segment its position and its decoder, per agent and epoch the completed segments.
+/// Exactly once, in any order of segments (docs/ARCHITECTURE.md, idea 3): per open segment its position and its decoder, per agent and epoch the completed segments.
 /// A record and its key are one frame of the log. Applying is the writer's; <see cref="HeldOf"/> is thread-safe.
 /// </summary>
 internal sealed partial class RecordApplier

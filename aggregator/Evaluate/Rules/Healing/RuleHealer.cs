@@ -11,7 +11,7 @@ namespace Bellwether.Evaluate.Rules.Healing;
 public sealed record RuleHealerOptions
 {
     /// <summary>
-    /// How far back results are evaluated again. Older ones are sealed: late data changes them no more, and a backfill adds only where there was none. Default 7 days (DESIGN idea 5:
+    /// How far back results are evaluated again. Older ones are sealed: late data changes them no more, and a backfill adds only where there was none. Default 7 days (docs/ARCHITECTURE.md, idea 5:
     /// late_window and seal_after).
     /// </summary>
     public TimeSpan LateWindow { get; init; } = TimeSpan.FromDays(7);
@@ -60,7 +60,7 @@ public sealed record HealReport(long FromMs, long ToMs, int Rules, long Steps, l
 }
 
 /// <summary>
-/// Evaluates recording rules again over ranges that late data changed, dependents in order, and corrects what is stored, so that it is what on-time arrival would have given (DESIGN idea 5).
+/// Evaluates recording rules again over ranges that late data changed, dependents in order, and corrects what is stored, so that it is what on-time arrival would have given (docs/ARCHITECTURE.md, idea 5).
 /// The flow: 1 the plan says which rules over which times; 2 slice by slice they are computed (<see cref="HealComputation"/>); 3 the differences to what is stored are appended, as revisions
 /// where something stood. Alerting rules, and rules that read alerts, stay as they were. One run at a time; the live engine goes on beside it.
 /// </summary>
