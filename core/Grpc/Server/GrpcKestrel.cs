@@ -2,7 +2,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace Bellwether.Core.Grpc.Server;
 
-/// <summary>Kestrel's settings for the agents' port : memory is bounded by connections x window.</summary>
+/// <summary>Kestrel's settings for the agents' port: memory is bounded by connections x window.</summary>
 public static class GrpcKestrel
 {
     /// <summary>Connections at a time.</summary>
