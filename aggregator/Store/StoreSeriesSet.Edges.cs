@@ -18,12 +18,13 @@ internal sealed partial class StoreSeriesSet
         if (!TryAsBefore(series, from, to, counts, cuts))
         {
             Edges.Begin(from, to, counts, cuts);
-            if (!TryWalk(series, cuts) || !TryRemember(series))
+            if (!TryWalk(series, cuts))
             {
                 // Half of what one series has must not be taken for the whole of another's.
                 Edges.Forget();
                 return false;
             }
+            Remember(series);
         }
         long baseOrdinal = counts[to];
         _gather.Begin();
@@ -57,7 +58,7 @@ internal sealed partial class StoreSeriesSet
         foreach (ref readonly EdgeChunk edge in Edges.Chunks)
         {
             ref readonly ChunkPlace place = ref series.Chunks[edge.Chunk];
-            bool isSame = place.MinMs == edge.MinMs && place.MaxMs == edge.MaxMs && counts[edge.Chunk] == edge.Before && counts[edge.Chunk + 1] - edge.Before == edge.Count
+            bool isSame = place.MinMs == edge.Place.MinMs && place.MaxMs == edge.Place.MaxMs && counts[edge.Chunk] == edge.Before && counts[edge.Chunk + 1] - edge.Before == edge.Count
                 && (edge.Chunk + 1 == to || series.Chunks[edge.Chunk + 1].MinMs == edge.NextMinMs);
             if (!isSame || !TryReadEdge(series, edge))
                 return false;
@@ -85,36 +86,31 @@ internal sealed partial class StoreSeriesSet
         if (places.IsEmpty)
             return true;
         ref readonly ChunkPlace place = ref series.Chunks[edge.Chunk];
-        return HasTimesOf(place, edge) && TryReadAt(place, places, values);
+        return HasTimesOf(place, edge.Place) && TryReadAt(place, places, values);
     }
 
-    private bool HasTimesOf(in ChunkPlace place, in EdgeChunk edge)
+    private bool HasTimesOf(in ChunkPlace place, in ChunkPlace other)
     {
-        if (place.Parts is null || edge.Parts is null)
-            return place.Parts == edge.Parts && place.File == edge.File && _blocks.TryIndex(place.File) is { } index && index[place.Series].TimesOffset == edge.TimesOffset;
-        if (place.Parts.Length != edge.Parts.Length)
+        if (place.Parts?.Length != other.Parts?.Length)
             return false;
-        for (int i = 0; i < edge.Parts.Length; i++)
+        if (place.Parts is not { } parts)
+            return place.File == other.File && _blocks.TryIndex(place.File) is { } index && index[place.Series].TimesOffset == index[other.Series].TimesOffset;
+        for (int i = 0; i < parts.Length; i++)
         {
-            ref readonly ChunkPlace part = ref place.Parts[i];
-            if (part.File != edge.Parts[i].File || _blocks.TryIndex(part.File) is not { } index || index[part.Series].TimesOffset != index[edge.Parts[i].Series].TimesOffset)
+            if (!HasTimesOf(parts[i], other.Parts![i]))
                 return false;
         }
         return true;
     }
 
-    /// <summary>Notes which chunks the samples came from. False: an index cannot be read any more.</summary>
-    private bool TryRemember(SelectedSeries series)
+    /// <summary>Notes which chunks the samples came from.</summary>
+    private void Remember(SelectedSeries series)
     {
         for (int at = 0; Edges.NextChunk(ref at, out EdgeChunk edge);)
         {
-            ref readonly ChunkPlace place = ref series.Chunks[edge.Chunk];
             long next = edge.Chunk + 1 < series.Chunks.Length ? series.Chunks[edge.Chunk + 1].MinMs : 0;
-            if (_blocks.TryIndex(place.File) is not { } index)
-                return false;
-            Edges.Remember(edge with { File = place.File, Parts = place.Parts, TimesOffset = index[place.Series].TimesOffset, MinMs = place.MinMs, MaxMs = place.MaxMs, NextMinMs = next });
+            Edges.Remember(edge with { Place = series.Chunks[edge.Chunk], NextMinMs = next });
         }
-        return true;
     }
 
     // The slot in which the head begins, and all after it, are not answered by chunks alone.

@@ -1,22 +1,12 @@
 using System.Runtime.InteropServices;
 using Bellwether.Core.Model;
-using Bellwether.Store.Blocks;
 
 namespace Bellwether.Store.Reading;
 
-/// <summary>A chunk that has samples at edges: which of the columns they are, what its times are, and when the chunk after it begins.</summary>
+/// <summary>A chunk that has samples at edges: which of the columns they are, where it stands, and when the chunk after it begins.</summary>
 internal readonly record struct EdgeChunk(int Chunk, int From, int To, bool HasFirst, bool HasLast, long Before, long Count)
 {
-    public BlockFile? File { get; init; }
-
-    /// <summary>Of several chunks that are read as one; null: it is one.</summary>
-    public ChunkPlace[]? Parts { get; init; }
-
-    public long TimesOffset { get; init; }
-
-    public long MinMs { get; init; }
-
-    public long MaxMs { get; init; }
+    public ChunkPlace Place { get; init; }
 
     public long NextMinMs { get; init; }
 }
